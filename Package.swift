@@ -1,0 +1,62 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+// Every Swift target is held to the same rules; docs/decisions/0002 says why.
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+]
+
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+    name: "credfs",
+    products: [
+        .executable(name: "credfs", targets: ["credfs"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
+    ],
+    targets: [
+        // C, one module per library; each is imported by exactly one Swift target (scripts/check-imports).
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+
+        // The house, from the ground up.
+        .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
+        .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: strict),
+        .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        .target(
+            name: "SecretStore",
+            dependencies: ["CYAML", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "PlaintextDocuments",
+            dependencies: ["SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "CredfsCommands",
+            dependencies: [
+                "PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls",
+                argumentParser, systemPackage,
+            ],
+            swiftSettings: strict
+        ),
+        .executableTarget(name: "credfs", dependencies: ["CredfsCommands"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

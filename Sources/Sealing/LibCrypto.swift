@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLibCrypto
+
+/// What all wrappers of libcrypto share: its initialization and the reading of its return values.
+enum LibCrypto {
+    /// Initializes libcrypto on first use, without its configuration file.
+    static func prepare() throws(SealingError) {
+        try check(initialized)
+    }
+
+    // Evaluated once per process by the language, immutable afterwards.
+    private static let initialized = credfs_crypto_init()
+
+    /// Turns anything but 1, libcrypto's only word for success, into an error and drops what it queued.
+    ///
+    /// - Throws: `SealingError.libraryFailure`, or the error given.
+    static func check(_ result: Int32, orThrow error: SealingError = .libraryFailure) throws(SealingError) {
+        guard result == 1 else {
+            ERR_clear_error()
+            throw error
+        }
+    }
+
+    /// Turns a missing object into an error.
+    static func require(_ object: OpaquePointer?) throws(SealingError) -> OpaquePointer {
+        guard let object = unsafe object else {
+            ERR_clear_error()
+            throw .libraryFailure
+        }
+        return unsafe object
+    }
+
+    /// Lends the start of a span to C.
+    static func withPointer<R>(
+        _ bytes: Span<UInt8>,
+        _ body: (UnsafePointer<UInt8>?, Int32) throws(SealingError) -> R
+    ) throws(SealingError) -> R {
+        unsafe try bytes.withUnsafeBufferPointer { (buffer) throws(SealingError) in
+            unsafe try body(buffer.baseAddress, length(buffer.count))
+        }
+    }
+
+    /// Lends the start of a writable span to C.
+    static func withPointer<R>(
+        _ bytes: inout MutableSpan<UInt8>,
+        _ body: (UnsafeMutablePointer<UInt8>?, Int32) throws(SealingError) -> R
+    ) throws(SealingError) -> R {
+        unsafe try bytes.withUnsafeMutableBufferPointer { (buffer) throws(SealingError) in
+            unsafe try body(buffer.baseAddress, length(buffer.count))
+        }
+    }
+
+    private static func length(_ count: Int) -> Int32 {
+        precondition(count <= Int(Int32.max), "libcrypto counts in 32 bits; callers keep far below")
+        return Int32(count)
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SystemCalls
+
+/// A fixed number of bytes for plaintext or keys: locked, out of core dumps and of forked children, wiped at its end.
+///
+/// The bytes end at a page that nothing may touch and begin after another. A value has one owner and cannot be copied,
+/// printed or encoded; the bytes are reached only inside `withBytes` and `withMutableBytes`.
+@safe
+package struct SecureBuffer: ~Copyable, @unchecked Sendable {
+    // SAFETY: uniquely owned (noncopyable), and mutated only through mutating methods, so it may change threads.
+
+    /// What kind of memory holds the bytes.
+    package enum Backing: Sendable, Equatable {
+        /// Anonymous pages, mlock(2)ed. Can be handed to any system call.
+        case locked
+        /// memfd_secret(2): also unmapped from the kernel's own view. The kernel refuses some uses of such pages
+        /// (a FUSE reply fails with EFAULT). Where the kernel has none, locked pages serve.
+        case secret
+    }
+
+    /// The number of bytes in use.
+    package private(set) var count: Int
+    /// The number of bytes that `count` can be set to.
+    package let capacity: Int
+    /// What kind of memory holds the bytes in fact.
+    package let backing: Backing
+
+    private let base: UnsafeMutableRawPointer
+    private let pages: UnsafeMutableRawPointer
+    private let pagesByteCount: Int
+
+    /// Makes a buffer of zeros.
+    ///
+    /// - Parameters:
+    ///   - count: its size in bytes; 0 is allowed.
+    ///   - backing: the kind of memory wanted.
+    /// - Throws: `SecureMemoryError` where memory cannot be had or cannot be locked: an unlocked buffer is never made.
+    package init(count: Int, backing: Backing = .locked) throws(SecureMemoryError) {
+        precondition(count >= 0, "a buffer cannot have a negative size")
+        // A noncopyable value cannot fail half-made, so everything that throws comes first.
+        let mapping = unsafe try Mapping(byteCount: count, backing: backing)
+        unsafe pages = mapping.pages
+        pagesByteCount = unsafe mapping.byteCount
+        self.backing = unsafe mapping.backing
+        capacity = count
+        self.count = count
+        // The end of the bytes touches the guard page, so that an overrun traps at once.
+        unsafe base = pages.advanced(by: pagesByteCount - count)
+    }
+
+    deinit {
+        unsafe Memory.wipe(pages, byteCount: pagesByteCount)
+        unsafe Mapping.release(pages, byteCount: pagesByteCount)
+    }
+
+    /// Makes a buffer and lets a function fill it.
+    ///
+    /// - Parameters:
+    ///   - capacity: its size in bytes.
+    ///   - backing: the kind of memory wanted.
+    ///   - fill: writes the bytes and returns how many of them count.
+    package static func filled<E: Error>(
+        capacity: Int,
+        backing: Backing = .locked,
+        orThrow convert: (SecureMemoryError) -> E,
+        _ fill: (inout MutableSpan<UInt8>) throws(E) -> Int
+    ) throws(E) -> SecureBuffer {
+        var buffer: SecureBuffer
+        do throws(SecureMemoryError) {
+            buffer = try SecureBuffer(count: capacity, backing: backing)
+        } catch {
+            throw convert(error)
+        }
+        let count = try buffer.withMutableBytes(fill)
+        buffer.setCount(count)
+        return buffer
+    }
+
+    /// Lends the bytes for reading.
+    package func withBytes<R: ~Copyable, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+        // SAFETY: base..<base+count lies in our pages, which live as long as this value is borrowed.
+        let bytes = unsafe UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt8.self), count: count)
+        return try body(unsafe bytes.span)
+    }
+
+    /// Lends the bytes for writing.
+    package mutating func withMutableBytes<R: ~Copyable, E: Error>(
+        _ body: (inout MutableSpan<UInt8>) throws(E) -> R
+    ) throws(E) -> R {
+        // SAFETY: as above; `mutating` makes the access exclusive.
+        let bytes = unsafe UnsafeMutableBufferPointer(start: base.assumingMemoryBound(to: UInt8.self), count: count)
+        var span = unsafe bytes.mutableSpan
+        return try body(&span)
+    }
+
+    /// Sets how many bytes count; those beyond are wiped, those that come back are zero.
+    ///
+    /// - Parameter newCount: 0 to `capacity`.
+    package mutating func setCount(_ newCount: Int) {
+        precondition((0...capacity).contains(newCount), "a buffer cannot outgrow its capacity")
+        if newCount < count {
+            unsafe Memory.wipe(base.advanced(by: newCount), byteCount: count - newCount)
+        }
+        count = newCount
+    }
+
+    /// Overwrites the bytes with zeros.
+    package mutating func wipe() {
+        unsafe Memory.wipe(base, byteCount: capacity)
+    }
+}

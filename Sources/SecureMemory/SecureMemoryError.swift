@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// Why no secure memory could be had.
+package struct SecureMemoryError: Error, Sendable, Equatable {
+    /// What went wrong.
+    package enum Code: Sendable, Equatable {
+        /// The address space cannot be had.
+        case unavailable
+        /// The pages cannot be kept out of swap, core dumps or children; mostly `ulimit -l` is too low.
+        case notLocked
+    }
+
+    /// What went wrong.
+    package let code: Code
+    /// The number of bytes asked for.
+    package let byteCount: Int
+    /// The error of the system call.
+    package let errno: Errno
+
+    init(_ code: Code, byteCount: Int, errno: Errno) {
+        self.code = code
+        self.byteCount = byteCount
+        self.errno = errno
+    }
+}

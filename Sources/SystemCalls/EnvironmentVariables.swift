@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// The environment block of this process.
+package enum EnvironmentVariables {
+    /// The value of a variable that holds nothing secret.
+    package static func value(_ name: String) -> String? {
+        unsafe getenv(name).flatMap { unsafe String(validatingCString: $0) }
+    }
+
+    /// Lends the value of a variable and then overwrites it where the kernel shows it (`/proc/PID/environ`) and removes
+    /// the variable. Only at start, while there is one thread.
+    ///
+    /// - Returns: what `body` made of it, or nil where the variable is not set.
+    package static func take<R: ~Copyable, E: Error>(
+        _ name: String,
+        _ body: (Span<UInt8>) throws(E) -> R
+    ) throws(E) -> R? {
+        guard let text = unsafe getenv(name) else { return nil }
+        let count = unsafe strlen(text)
+        defer {
+            unsafe explicit_bzero(text, count)
+            unsafe unsetenv(name)
+        }
+        let raw = unsafe UnsafeRawBufferPointer(start: text, count: count)
+        return try body(unsafe raw.bindMemory(to: UInt8.self).span)
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+
+/// What fstat(2) says of an open file: the only kind of check credfs makes, since a path can change under it.
+package struct FileStatus: Sendable, Equatable {
+    /// The kinds of file that credfs tells apart.
+    package enum Kind: Sendable, Equatable {
+        case regular
+        case directory
+        case symbolicLink
+        case fifo
+        case socket
+        case characterDevice
+        case blockDevice
+        case other
+    }
+
+    /// The kind of file.
+    package let kind: Kind
+    /// The permission bits with set-uid, set-gid and sticky (0o7777).
+    package let permissions: UInt16
+    /// The owner's user id.
+    package let owner: UInt32
+    /// The group id.
+    package let group: UInt32
+    /// The number of hard links.
+    package let linkCount: UInt64
+    /// The size in bytes.
+    package let size: Int
+    /// The device that holds the file.
+    package let device: UInt64
+    /// The inode number on that device.
+    package let inode: UInt64
+
+    init(_ status: stat) {
+        kind =
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            case S_IFLNK: .symbolicLink
+            case S_IFIFO: .fifo
+            case S_IFSOCK: .socket
+            case S_IFCHR: .characterDevice
+            case S_IFBLK: .blockDevice
+            default: .other
+            }
+        permissions = UInt16(truncatingIfNeeded: status.st_mode & 0o7777)
+        owner = status.st_uid
+        group = status.st_gid
+        linkCount = UInt64(status.st_nlink)
+        size = Int(status.st_size)
+        device = UInt64(status.st_dev)
+        inode = UInt64(status.st_ino)
+    }
+}

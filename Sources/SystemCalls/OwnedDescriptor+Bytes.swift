@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+package import SystemPackage
+
+/// Reading and writing bytes.
+extension OwnedDescriptor {
+    /// Reads once into `bytes` from the index `start` on; wraps read(2).
+    ///
+    /// - Returns: the number of bytes read, 0 at the end of the file.
+    package func read(into bytes: inout MutableSpan<UInt8>, from start: Int = 0) throws(Errno) -> Int {
+        try SystemCalls.read(number, into: &bytes, from: start)
+    }
+
+    /// Writes every byte, however many calls that takes; wraps write(2).
+    package func writeAll(_ bytes: Span<UInt8>) throws(Errno) {
+        try SystemCalls.writeAll(number, bytes)
+    }
+
+    /// Writes a text as UTF-8.
+    package func writeAll(_ text: String) throws(Errno) {
+        try writeAll(text.utf8.span)
+    }
+}
+
+/// Reads once from a descriptor that somebody else owns (standard input, a terminal).
+///
+/// - Returns: the number of bytes read, 0 at the end of the file.
+package func read(_ number: Int32, into bytes: inout MutableSpan<UInt8>, from start: Int = 0) throws(Errno) -> Int {
+    while true {
+        do throws(Errno) {
+            return unsafe try bytes.withUnsafeMutableBufferPointer { (buffer) throws(Errno) in
+                precondition((0...buffer.count).contains(start), "a read starts inside its buffer")
+                return try valueOrErrno {
+                    unsafe Glibc.read(number, buffer.baseAddress?.advanced(by: start), buffer.count - start)
+                }
+            }
+        } catch {
+            // A parent may have left the descriptor non-blocking.
+            guard error == .wouldBlock || error == .resourceTemporarilyUnavailable else { throw error }
+            try waitUntilReady(number, events: Int16(POLLIN))
+        }
+    }
+}
+
+/// Writes every byte to a descriptor that somebody else owns (standard output).
+package func writeAll(_ number: Int32, _ bytes: Span<UInt8>) throws(Errno) {
+    unsafe try bytes.withUnsafeBufferPointer { (buffer) throws(Errno) in
+        var written = 0
+        while written < buffer.count {
+            do throws(Errno) {
+                written += try valueOrErrno {
+                    unsafe write(number, buffer.baseAddress?.advanced(by: written), buffer.count - written)
+                }
+            } catch {
+                guard error == .wouldBlock || error == .resourceTemporarilyUnavailable else { throw error }
+                try waitUntilReady(number, events: Int16(POLLOUT))
+            }
+        }
+    }
+}
+
+private func waitUntilReady(_ number: Int32, events: Int16) throws(Errno) {
+    var entry = pollfd(fd: number, events: events, revents: 0)
+    try checkErrno { unsafe poll(&entry, 1, -1) }
+}

@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+internal import Glibc
+package import SystemPackage
+
+/// Files and directories: everything below a directory is reached through its descriptor.
+extension OwnedDescriptor {
+    /// Opens an absolute path or one relative to the working directory.
+    package static func open(
+        _ path: String,
+        _ flags: Int32,
+        mode: UInt16 = 0
+    ) throws(Errno) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try valueOrErrno { unsafe openat(AT_FDCWD, path, flags | O_CLOEXEC, mode_t(mode)) })
+    }
+
+    /// Opens a name below this directory.
+    package func open(
+        _ name: String,
+        _ flags: Int32,
+        mode: UInt16 = 0
+    ) throws(Errno) -> OwnedDescriptor {
+        OwnedDescriptor(owning: try valueOrErrno { unsafe openat(number, name, flags | O_CLOEXEC, mode_t(mode)) })
+    }
+
+    /// Wraps fstat(2).
+    package func status() throws(Errno) -> FileStatus {
+        var status = stat()
+        try checkErrno { unsafe fstat(number, &status) }
+        return FileStatus(status)
+    }
+
+    /// Wraps fchmod(2).
+    package func setPermissions(_ mode: UInt16) throws(Errno) {
+        try checkErrno { fchmod(number, mode_t(mode)) }
+    }
+
+    /// Wraps fsync(2).
+    package func synchronize() throws(Errno) {
+        try checkErrno { fsync(number) }
+    }
+
+    /// Wraps lseek(2) to an absolute offset.
+    package func seek(to offset: Int) throws(Errno) {
+        try checkErrno { lseek(number, off_t(offset), SEEK_SET) }
+    }
+
+    /// Wraps mkdirat(2).
+    package func makeDirectory(_ name: String, mode: UInt16) throws(Errno) {
+        try checkErrno { unsafe mkdirat(number, name, mode_t(mode)) }
+    }
+
+    /// Wraps renameat(2) within this directory.
+    package func rename(_ old: String, to new: String) throws(Errno) {
+        try checkErrno { unsafe renameat(number, old, number, new) }
+    }
+
+    /// Wraps unlinkat(2).
+    package func unlink(_ name: String) throws(Errno) {
+        try checkErrno { unsafe unlinkat(number, name, 0) }
+    }
+
+    /// Takes the exclusive flock(2), waiting for another holder if `wait` is set.
+    ///
+    /// - Returns: false if the lock is held elsewhere and `wait` is not set.
+    package func lock(wait: Bool) throws(Errno) -> Bool {
+        do throws(Errno) {
+            try checkErrno { flock(number, wait ? LOCK_EX : LOCK_EX | LOCK_NB) }
+            return true
+        } catch {
+            if error == .wouldBlock { return false }
+            throw error
+        }
+    }
+
+    /// The names in this directory, without `.` and `..`.
+    package func entryNames() throws(Errno) -> [String] {
+        let copy = try open(".", O_RDONLY | O_DIRECTORY)
+        guard let stream = unsafe fdopendir(copy.number) else { throw Errno(rawValue: errno) }
+        _ = copy.release()
+        defer { unsafe closedir(stream) }
+        var names: [String] = []
+        while true {
+            errno = 0
+            guard let entry = unsafe readdir(stream) else {
+                if errno != 0 { throw Errno(rawValue: errno) }
+                return names
+            }
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { characters in
+                    unsafe String(cString: characters)
+                }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+    }
+
+    /// Whether the descriptor is a terminal; wraps isatty(3).
+    package var isTerminal: Bool { isatty(number) == 1 }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+internal import Glibc
+package import SystemPackage
+
+/// The calls that ProcessHardening is made of.
+package enum ProcessAttributes {
+    /// Whether other processes of the same user may look into this one; wraps prctl(PR_SET_DUMPABLE).
+    package static func setDumpable(_ dumpable: Bool) throws(Errno) {
+        try checkErrno { credfs_prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0) }
+    }
+
+    /// Wraps prctl(PR_GET_DUMPABLE).
+    package static func isDumpable() throws(Errno) -> Bool {
+        try valueOrErrno { credfs_prctl(PR_GET_DUMPABLE, 0) } == 1
+    }
+
+    /// Sends this process a signal when the thread that started it ends; wraps prctl(PR_SET_PDEATHSIG).
+    package static func setParentDeathSignal(_ signal: Int32) throws(Errno) {
+        try checkErrno { credfs_prctl(PR_SET_PDEATHSIG, UInt(signal)) }
+    }
+
+    /// Sets soft and hard limit of the size of core files in bytes; wraps setrlimit(RLIMIT_CORE).
+    package static func setCoreLimit(soft: UInt, hard: UInt) throws(Errno) {
+        try checkErrno { credfs_setrlimit_core(soft, hard) }
+    }
+
+    /// The soft and hard limit of the size of core files in bytes.
+    package static func coreLimit() throws(Errno) -> (soft: UInt, hard: UInt) {
+        var soft: rlim_t = 0
+        var hard: rlim_t = 0
+        try checkErrno { unsafe credfs_getrlimit_core(&soft, &hard) }
+        return (soft, hard)
+    }
+
+    /// Gives a signal its default action and removes the alternate stack a handler may have had.
+    package static func resetSignal(_ signal: Int32) throws(Errno) {
+        var action = sigaction()
+        unsafe action.__sigaction_handler.sa_handler = SIG_DFL
+        try checkErrno { unsafe sigaction(signal, &action, nil) }
+    }
+
+    /// Ignores a signal.
+    package static func ignoreSignal(_ signal: Int32) throws(Errno) {
+        var action = sigaction()
+        unsafe action.__sigaction_handler.sa_handler = SIG_IGN
+        try checkErrno { unsafe sigaction(signal, &action, nil) }
+    }
+
+    /// Gives up the alternate signal stack of the calling thread; wraps sigaltstack(2).
+    package static func disableAlternateSignalStack() throws(Errno) {
+        var stack = unsafe stack_t()
+        unsafe stack.ss_flags = Int32(SS_DISABLE)
+        try checkErrno { unsafe sigaltstack(&stack, nil) }
+    }
+
+    /// The effective user id.
+    package static var effectiveUser: UInt32 { geteuid() }
+
+    /// The id of this process.
+    package static var processID: Int32 { getpid() }
+
+    /// The id of the process that started this one.
+    package static var parentProcessID: Int32 { getppid() }
+}
