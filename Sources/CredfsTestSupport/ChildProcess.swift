@@ -111,7 +111,10 @@ package enum ChildProcess {
 
         let argumentList = unsafe cStrings([program] + arguments)
         let variableList = unsafe cStrings(variables.map { "\($0)=\($1)" })
-        defer { for unsafe text in unsafe argumentList + variableList { unsafe free(text) } }
+        defer {
+            unsafe free(argumentList)
+            unsafe free(variableList)
+        }
         var process: pid_t = 0
         let result = unsafe posix_spawn(&process, program, &actions, &attributes, argumentList, variableList)
         guard result == 0 else { throw Failure.notStarted(program: program, errno: result) }
@@ -121,5 +124,9 @@ package enum ChildProcess {
     /// Copies for C, ended by nil.
     private static func cStrings(_ texts: [String]) -> [UnsafeMutablePointer<CChar>?] {
         unsafe texts.map { unsafe strdup($0) } + [nil]
+    }
+
+    private static func free(_ texts: [UnsafeMutablePointer<CChar>?]) {
+        for index in unsafe texts.indices { unsafe Glibc.free(texts[index]) }
     }
 }

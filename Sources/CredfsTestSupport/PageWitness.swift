@@ -70,7 +70,9 @@ package struct PageWitness: ~Copyable {
         }
     }
 
-    /// What the pages hold now. Once only for private pages.
+    /// What the pages hold now.
+    ///
+    /// Once only for private pages.
     package func bytes() -> [UInt8] {
         var bytes = [UInt8](repeating: 0xff, count: byteCount)
         switch unsafe hold {

@@ -17,6 +17,7 @@ extension AES256GCM {
     ///   - nonce: the 12 bytes of the whole.
     ///   - key: the key of the whole.
     ///   - plaintext: as many bytes as the part; filled.
+    /// - Throws: `SealingError`, never for the ciphertext's sake.
     package static func decrypt(
         _ part: Span<UInt8>,
         at offset: Int,

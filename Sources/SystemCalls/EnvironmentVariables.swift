@@ -9,8 +9,9 @@ package enum EnvironmentVariables {
         unsafe getenv(name).flatMap { unsafe String(validatingCString: $0) }
     }
 
-    /// Lends the value of a variable and then overwrites it where the kernel shows it (`/proc/PID/environ`) and removes
-    /// the variable. Only at start, while there is one thread.
+    /// Lends the value of a variable, then overwrites it and removes the variable.
+    ///
+    /// It is overwritten where the kernel shows it (`/proc/PID/environ`). Only at start, while there is one thread.
     ///
     /// - Returns: what `body` made of it, or nil where the variable is not set.
     package static func take<R: ~Copyable, E: Error>(

@@ -66,7 +66,7 @@ private let sizes = [0, 1, 31, 32, 4095, 4096, 4097, 8192, 70_000]
     @Test func readingBehindTheEndTraps() async {
         await #expect(processExitsWith: .signal(SIGSEGV)) {
             let buffer = try SecureBuffer(count: 32)
-            _ = Memory.byte(at: buffer.address + 32)
+            exit(Int32(Memory.byte(at: buffer.address + 32)))
         }
     }
 
@@ -80,7 +80,7 @@ private let sizes = [0, 1, 31, 32, 4095, 4096, 4097, 8192, 70_000]
     @Test func readingBeforeTheFirstPageTraps() async {
         await #expect(processExitsWith: .signal(SIGSEGV)) {
             let buffer = try SecureBuffer(count: Int(getpagesize()))
-            _ = Memory.byte(at: buffer.address - 1)
+            exit(Int32(Memory.byte(at: buffer.address - 1)))
         }
     }
 

@@ -12,14 +12,14 @@ import Testing
 @Suite struct WipingAtTheEndTests {
     @Test(arguments: [1, 32, 4096, 10_000])
     func lockedPagesAreZeroAfterTheEnd(count: Int) throws {
-        let (bytes, address) = try lastBytes(count: count, backing: .locked)
-        #expect(bytes == [UInt8](repeating: 0, count: count))
-        #expect(try !MemoryMap.flags(at: address).contains("lo"))
+        let bytes = try lastBytes(count: count, backing: .locked)
+        #expect(bytes.count == count)
+        #expect(bytes.allSatisfy { $0 == 0 })
     }
 
     @Test(arguments: [1, 32, 4096, 10_000])
     func secretPagesAreZeroAfterTheEnd(count: Int) throws {
-        let (bytes, _) = try lastBytes(count: count, backing: .secret)
+        let bytes = try lastBytes(count: count, backing: .secret)
         #expect(bytes.allSatisfy { $0 == 0 })
         #expect(bytes.count >= count)
     }
@@ -32,7 +32,7 @@ import Testing
         // Written where no span reaches: the end wipes whole pages, not the bytes that count.
         Memory.setByte(at: buffer.address, to: canary)
         end(buffer)
-        #expect(witness.bytes() == [UInt8](repeating: 0, count: 4096))
+        #expect(witness.bytes().allSatisfy { $0 == 0 })
     }
 
     @Test func aBufferThatIsReplacedIsWiped() throws {
@@ -40,29 +40,31 @@ import Testing
         buffer.fill(canary)
         let witness = try PageWitness.ofPrivatePages(at: buffer.address, byteCount: 4096)
         buffer = try SecureBuffer(count: 1)
-        #expect(witness.bytes() == [UInt8](repeating: 0, count: 4096))
+        #expect(witness.bytes().allSatisfy { $0 == 0 })
         #expect(buffer.count == 1)
     }
 
     @Test func aBufferWhoseFillingFailsIsWiped() throws {
         struct Refusal: Error {}
-        var address: UInt = 0
         var witness: PageWitness?
         #expect(throws: Refusal.self) {
             _ = try SecureBuffer.filled(capacity: 4096, orThrow: { $0 }) { (bytes) throws -> Int in
                 for index in bytes.indices { bytes[index] = canary }
-                address = unsafe bytes.withUnsafeMutableBytes { UInt(bitPattern: $0.baseAddress) }
+                let address = unsafe bytes.withUnsafeMutableBytes { UInt(bitPattern: $0.baseAddress) }
                 witness = try PageWitness.ofPrivatePages(at: address, byteCount: 4096)
                 throw Refusal()
             }
         }
-        #expect(witness?.bytes() == [UInt8](repeating: 0, count: 4096))
+        let bytes = try #require(witness?.bytes())
+        #expect(bytes.allSatisfy { $0 == 0 })
     }
 
     @Test func theWitnessSeesPagesThatNobodyWiped() throws {
         let count = Int(getpagesize())
         let pages = unsafe mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         let start = try unsafe #require(unsafe pages)
+        // Another test may fork, after which a write to ordinary pages goes to a copy: MADV_DONTFORK.
+        unsafe madvise(start, count, 10)
         unsafe start.initializeMemory(as: UInt8.self, repeating: 1, count: count)
         let witness = try PageWitness.ofPrivatePages(at: UInt(bitPattern: start), byteCount: count)
         // A later write is seen, so the pipe holds the pages and not a copy of them.
@@ -79,8 +81,8 @@ import Testing
         #expect(witness.bytes() == [UInt8](repeating: canary, count: 4096))
     }
 
-    /// Fills a buffer, ends it, and returns what its bytes are then and where they were.
-    private func lastBytes(count: Int, backing: SecureBuffer.Backing) throws -> (bytes: [UInt8], address: UInt) {
+    /// Fills a buffer, ends it, and returns what its pages hold then.
+    private func lastBytes(count: Int, backing: SecureBuffer.Backing) throws -> [UInt8] {
         var buffer = try SecureBuffer(count: count, backing: backing)
         try #require(buffer.backing == backing)
         buffer.fill(canary)
@@ -96,7 +98,7 @@ import Testing
             witness = try PageWitness.ofSharedPages(at: start, byteCount: Int(end - start))
         }
         end(buffer)
-        return (witness.bytes(), address)
+        return witness.bytes()
     }
 
     private func end(_ buffer: consuming SecureBuffer) {}
