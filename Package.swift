@@ -80,7 +80,7 @@ let package = Package(
         ),
         .testTarget(
             name: "SealingTests",
-            dependencies: ["Sealing", "SecureMemory", "CredfsTestSupport"],
+            dependencies: ["Sealing", "SecureMemory", "CredfsTestSupport", systemPackage],
             swiftSettings: strict
         ),
         .testTarget(

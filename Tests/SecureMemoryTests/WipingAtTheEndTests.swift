@@ -55,8 +55,8 @@ import Testing
                 throw Refusal()
             }
         }
-        let bytes = try #require(witness?.bytes())
-        #expect(bytes.allSatisfy { $0 == 0 })
+        let bytes = witness?.bytes()
+        #expect(bytes?.allSatisfy { $0 == 0 } == true)
     }
 
     @Test func theWitnessSeesPagesThatNobodyWiped() throws {
