@@ -63,7 +63,7 @@ let package = Package(
         .target(name: "CredfsTestSupport", dependencies: ["CTestCalls", systemPackage], swiftSettings: strict),
         .executableTarget(
             name: "HardeningProbe",
-            dependencies: ["ProcessHardening", "SystemCalls"],
+            dependencies: ["ProcessHardening", "SystemCalls", systemPackage],
             path: "Tests/HardeningProbe",
             swiftSettings: strict
         ),

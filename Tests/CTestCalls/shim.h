@@ -32,6 +32,12 @@ static inline int credfs_test_limit_mappings(rlim_t value) {
     return setrlimit(RLIMIT_AS, &limit);
 }
 
+/* Replaces the environment block; the variable is not safe to touch from Swift. */
+static inline void credfs_test_set_environment(char **block) {
+    extern char **environ;
+    environ = block;
+}
+
 /* fork(2) is unavailable in Swift. The child looks at the bytes and nothing else; returns its wait status, whose exit code
  * is 0 for zeros and 1 for anything else. */
 static inline int credfs_test_forked_child_finds_bytes(const volatile unsigned char *bytes, size_t count) {
