@@ -9,7 +9,9 @@ package struct EnvironmentBlock: ~Copyable {
     private let entries: [UnsafeMutablePointer<CChar>?]
     private let byteCounts: [Int]
 
-    /// Makes the entries the environment of this process. They are never freed.
+    /// Makes the entries the environment of this process.
+    ///
+    /// They are never freed.
     package init(_ texts: [String]) {
         byteCounts = texts.map(\.utf8.count)
         unsafe entries = texts.map { unsafe strdup($0) }

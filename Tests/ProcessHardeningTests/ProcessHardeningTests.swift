@@ -4,7 +4,9 @@ import CredfsTestSupport
 import Foundation
 import Testing
 
-/// What a hardened process is, seen by one that starts it. Each claim has a control: a process that is not hardened.
+/// What a hardened process is, seen by one that starts it.
+///
+/// Each claim has a control: a process that is not hardened.
 @Suite struct ProcessHardeningTests {
     /// The probe of this build, or another build of it that a script names.
     private let probe =

@@ -34,7 +34,9 @@ import Testing
         await #expect(processExitsWith: .success) {
             struct Refusal: Error {}
             let block = EnvironmentBlock(["SECRET=value"])
-            #expect(throws: Refusal.self) { try EnvironmentVariables.take("SECRET") { _ throws(Refusal) in throw Refusal() } }
+            #expect(throws: Refusal.self) {
+                try EnvironmentVariables.take("SECRET") { _ throws(Refusal) in throw Refusal() }
+            }
             #expect(block.memory(ofEntry: 0).suffix(5).allSatisfy { $0 == 0 })
             #expect(EnvironmentVariables.value("SECRET") == nil)
         }
