@@ -29,7 +29,6 @@ def main(report, allowed_path):
             number, count = (int(part) for part in value.split(",")[:2])
             counts[file][number] = max(count, counts[file].get(number, 0))
 
-    expected = {path.as_posix() for module in ("SecretStore", "Sealing") for path in pathlib.Path("Sources", module).glob("*.swift")}
     unused = set(exceptions(allowed_path))
     allowed = frozenset(unused)
     failed = False
@@ -47,8 +46,9 @@ def main(report, allowed_path):
             else:
                 print(f"coverage: error: {file}:{number}: never run: {content}", file=sys.stderr)
                 failed = True
-    if not expected & counts.keys():
-        sys.exit("coverage: error: the report knows none of the files")
+    for module in ("SecretStore", "Sealing"):
+        if not any(file.startswith(f"Sources/{module}/") for file in counts):
+            sys.exit(f"coverage: error: the report has no file of {module}")
     for file, content in sorted(unused):
         print(f"coverage: error: {allowed_path}: no uncovered line like this in {file}: {content}", file=sys.stderr)
         failed = True
