@@ -21,6 +21,12 @@
 #define SYS_memfd_secret 447 /* the same number on every architecture since Linux 5.14 */
 #endif
 
+/* A global variable that others may change: Swift takes it for unsafe to read at any time. */
+static inline char **credfs_environment(void) {
+    extern char **environ;
+    return environ;
+}
+
 /* syscall(2) is variadic. */
 static inline int credfs_memfd_secret(unsigned int flags) {
     return (int)syscall(SYS_memfd_secret, flags);
