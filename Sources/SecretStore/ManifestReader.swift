@@ -50,7 +50,7 @@ package struct ManifestReader {
     }
 
     /// Seals a plaintext value and puts it into its entry. Given only where plaintext is expected: in the helper process.
-    package typealias Sealer = (inout SecretEntry, borrowing SecureBuffer) throws(StoreError) -> Void
+    package typealias Sealer = (inout SecretEntry, consuming SecureBuffer) throws(StoreError) -> Void
 
     private var reading = Reading()
     private let sealer: Sealer?
