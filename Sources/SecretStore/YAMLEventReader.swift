@@ -99,6 +99,7 @@ struct YAMLEventReader: ~Copyable {
         case YAML_SCALAR_EVENT:
             let scalar = unsafe event.pointee.data.scalar
             try refuse(anchor: unsafe scalar.anchor != nil, tag: unsafe scalar.tag != nil)
+            try refuseFolding()
             return .scalar
         case YAML_MAPPING_START_EVENT:
             let start = unsafe event.pointee.data.mapping_start
@@ -146,6 +147,15 @@ struct YAMLEventReader: ~Copyable {
     private func refuse(anchor: Bool, tag: Bool) throws(StoreError) {
         if anchor { throw invalid("anchor: manifests have none") }
         if tag { throw invalid("tag: manifests have none") }
+    }
+
+    /// A line break that YAML reads as a space would be a second spelling of the same text.
+    private func refuseFolding() throws(StoreError) {
+        let style = unsafe event.pointee.data.scalar.style
+        guard style != YAML_LITERAL_SCALAR_STYLE && style != YAML_FOLDED_SCALAR_STYLE else { return }
+        guard unsafe event.pointee.start_mark.line == event.pointee.end_mark.line else {
+            throw invalid("text over several lines", hint: "write it after a '|' and indented")
+        }
     }
 
     private mutating func descend() throws(StoreError) {
