@@ -16,12 +16,14 @@ struct Nullable<Value: Encodable>: Encodable {
     }
 }
 
-/// What `--json` prints: typed, versioned, sorted by key. Never a value.
+/// What `--json` prints: typed, versioned, sorted by key.
+///
+/// Never a value.
 enum JSONOutput {
     /// The version of every document.
     static let schemaVersion = 1
 
-    /// `verify --json`.
+    /// The document of `verify --json`.
     struct Verification: Encodable {
         struct Check: Encodable {
             let check: String
@@ -37,7 +39,7 @@ enum JSONOutput {
         let checks: [Check]
     }
 
-    /// `list --json` and `get --json`.
+    /// The document of `list --json` and `get --json`.
     struct Secrets: Encodable {
         struct Secret: Encodable {
             let name: String

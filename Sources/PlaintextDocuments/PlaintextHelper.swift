@@ -2,8 +2,8 @@
 
 internal import Glibc
 internal import ProcessHardening
-internal import SecretStore
 internal import Sealing
+internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage

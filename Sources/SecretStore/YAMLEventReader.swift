@@ -2,8 +2,10 @@
 
 internal import CYAML
 
-/// The events of one YAML document in the strict dialect of manifests: no tags, anchors, aliases, directives, byte order
-/// mark or second document. Wraps libyaml's parser.
+/// The events of one YAML document in the strict dialect of manifests: no tags, anchors, aliases, directives, byte
+/// order mark or second document.
+///
+/// Wraps libyaml's parser.
 @safe
 struct YAMLEventReader: ~Copyable {
     /// The events that the dialect has.
@@ -76,7 +78,9 @@ struct YAMLEventReader: ~Copyable {
         return try body(unsafe bytes.span)
     }
 
-    /// The current scalar as text. Not for values, which may be plaintext.
+    /// The current scalar as text.
+    ///
+    /// Not for values, which may be plaintext.
     func scalarText() throws(StoreError) -> String {
         try withScalar { (bytes) throws(StoreError) in
             // libyaml lets NUL through as an escape; nothing in a manifest may hold one.
@@ -168,6 +172,7 @@ struct YAMLEventReader: ~Copyable {
     private mutating func advance() throws(StoreError) {
         unsafe yaml_event_delete(event)
         guard unsafe yaml_parser_parse(parser, event) == 1 else {
+            // NOT SECRET: a constant text of libyaml.
             let problem = unsafe parser.pointee.problem.map { unsafe String(cString: $0) } ?? "not YAML"
             let mark = unsafe parser.pointee.problem_mark
             throw StoreError(.invalid, "\(problem) at line \(mark.line + 1), column \(mark.column + 1)")

@@ -75,7 +75,7 @@ package struct ChildProcess: ~Copyable {
         _ body: ([UnsafeMutablePointer<CChar>?]) -> R
     ) -> R {
         let copies = unsafe texts.map { unsafe strdup($0) }
-        defer { for unsafe copy in unsafe copies { unsafe free(copy) } }
+        defer { for unsafecopy in unsafe copies { unsafe free(copy) } }
         return unsafe body(copies + [nil])
     }
 }

@@ -153,9 +153,11 @@ import Testing
     }
 
     @Test func everyOtherReasonIsTheNameOfItsCheck() {
-        #expect(Check.allCases.map(\.reason) == [
-            "no-store", "permissions", "schema", "unsealed", "key", "signature", "required", "expired", "format",
-        ])
+        #expect(
+            Check.allCases.map(\.reason) == [
+                "no-store", "permissions", "schema", "unsealed", "key", "signature", "required", "expired", "format",
+            ]
+        )
     }
 }
 

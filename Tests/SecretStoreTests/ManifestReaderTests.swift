@@ -225,10 +225,13 @@ import Testing
     @Test func messagesNeverRepeatWhatStandsThere() throws {
         let canary = "c4n4ry"
         for text in [
-            "\(canary): x", "secrets: {\(canary): x}", "secrets: {A: {\(canary): x}}", "secrets: {A: {format: \(canary)}}",
-            "secrets: {A: {expires: \(canary)}}", "secrets: {/\(canary): x}", "version: \(canary)", "slots: {\(canary)!: x}",
+            "\(canary): x", "secrets: {\(canary): x}", "secrets: {A: {\(canary): x}}",
+            "secrets: {A: {format: \(canary)}}",
+            "secrets: {A: {expires: \(canary)}}", "secrets: {/\(canary): x}", "version: \(canary)",
+            "slots: {\(canary)!: x}",
             "secrets: {A: {value: \"\(canary)", "secrets: {A: {value: \(canary), policy: \(canary)}}",
-            "secrets: {A: {rotate: {every: \(canary)}}}", "store: \(canary)", "signature: \(canary)", "? \(canary)\n? \(canary)",
+            "secrets: {A: {rotate: {every: \(canary)}}}", "store: \(canary)", "signature: \(canary)",
+            "? \(canary)\n? \(canary)",
             "secrets: {A: {value: *\(canary)}}", "secrets: {A: {value: !\(canary) x}}", "%\(canary)\n---\n",
         ] {
             let error = try #require(failure { try Self.read(text) }, "\(text)")

@@ -8,8 +8,10 @@ import Testing
 @Suite struct ManifestWriterTests {
     /// Texts that a careless writer would not give back.
     private static let texts = [
-        "plain", "two words", "it's", "''", "a: b", "a #b", "#a", "- a", "-", "?", "*a", "&a", "!a", "%a", "@a", "`a", "{a",
-        "[a]", "a,b", "a]", "true", "No", "null", "~", "123", "0x1F", "1e3", "2026-01-01", "a:", ":a", "a:b", " a", "a ",
+        "plain", "two words", "it's", "''", "a: b", "a #b", "#a", "- a", "-", "?", "*a", "&a", "!a", "%a", "@a", "`a",
+        "{a",
+        "[a]", "a,b", "a]", "true", "No", "null", "~", "123", "0x1F", "1e3", "2026-01-01", "a:", ":a", "a:b", " a",
+        "a ",
         "\"a\"", "a\\nb", "caf\u{e9}", "\u{1f600}", "<<", "=", "|", ">", "a'b\"c", "ENC[x", "a\u{a0}b",
     ]
 

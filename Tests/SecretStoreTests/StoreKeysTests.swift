@@ -129,7 +129,13 @@ import Testing
     @Test func aPasswordSlotOpensWithItsPasswordOnly() throws {
         let store = try #require(Self.store)
         let dataKey = try Key256.random()
-        let slot = try KeySlot.make(Self.kind, sealing: dataKey, identifier: "p", store: store, material: Self.password())
+        let slot = try KeySlot.make(
+            Self.kind,
+            sealing: dataKey,
+            identifier: "p",
+            store: store,
+            material: Self.password()
+        )
         let manifest = try Self.manifest(["p": slot])
         let expected = try StoreKeys(dataKey: dataKey, store: store).signature(of: manifest)
         #expect(try manifest.unlock(with: Self.password()).signature(of: manifest) == expected)
@@ -242,10 +248,12 @@ import Testing
 
     @Test(arguments: [
         (SecretEntry.Newline.exact, "a\n", "a\n"), (.exact, "a", "a"), (.exact, "", ""), (.strip, "a\n", "a"),
-        (.strip, "a\n\n", "a\n"), (.strip, "a", "a"), (.strip, "\n", ""), (.ensure, "a", "a\n"), (.ensure, "a\n", "a\n"),
+        (.strip, "a\n\n", "a\n"), (.strip, "a", "a"), (.strip, "\n", ""), (.ensure, "a", "a\n"),
+        (.ensure, "a\n", "a\n"),
         (.ensure, "", "\n"),
     ])
-    func theNewlinePolicyAppliesWhenAValueEnters(_ policy: SecretEntry.Newline, _ text: String, _ result: String) throws {
+    func theNewlinePolicyAppliesWhenAValueEnters(_ policy: SecretEntry.Newline, _ text: String, _ result: String) throws
+    {
         #expect(try Self.entered(text) { $0.newline = policy } == Array(result.utf8))
     }
 

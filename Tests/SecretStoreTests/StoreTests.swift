@@ -231,7 +231,9 @@ import Testing
         }
         let state = try Store(location, checker: PermissionChecker(isStrict: true)).state(for: identity)
         #expect(state.path == fixture.directory.path("home/credfs/\(identity.text)"))
-        let homeless = try StoreLocation(.init(store: fixture.directory.path("absent"), manifest: manifest), user: 0) { _ in nil }
+        let homeless = try StoreLocation(.init(store: fixture.directory.path("absent"), manifest: manifest), user: 0) {
+            _ in nil
+        }
         let error = failure {
             try Store(homeless, checker: PermissionChecker(isStrict: true)).state(for: identity)
         }

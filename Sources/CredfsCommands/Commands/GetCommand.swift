@@ -3,7 +3,7 @@
 internal import ArgumentParser
 internal import SecretStore
 
-/// `credfs get`
+/// The command `credfs get`.
 struct GetCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "get",

@@ -3,7 +3,7 @@
 internal import ArgumentParser
 internal import SecretStore
 
-/// `credfs verify`
+/// The command `credfs verify`.
 struct VerifyCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
