@@ -84,6 +84,13 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "SecretStoreTests",
+            dependencies: [
+                "SecretStore", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "ProcessHardeningTests",
             dependencies: ["HardeningProbe", "CredfsTestSupport"],
             swiftSettings: strict
