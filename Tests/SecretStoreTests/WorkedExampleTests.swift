@@ -29,10 +29,8 @@ import Testing
         let signature = try page.block("signature")
         #expect(try keys.signature(of: try page.manifest()) == signature)
         // The same code over the bytes that the page shows: so they are the canonical encoding.
-        var code = try HMACSHA256(key: try page.bytes("signing key").span)
-        try code.update(try Hexadecimal.decode(page.block("canonical")).span)
-        let computed = Hexadecimal.encode(try code.finalize())
-        #expect(computed == signature)
+        let canonical = try Hexadecimal.decode(page.block("canonical"))
+        #expect(try Self.code(of: canonical, key: page.bytes("signing key")) == signature)
         #expect(try page.block("manifest").contains("\nsignature: \(signature)"))
     }
 
@@ -135,6 +133,15 @@ import Testing
         let manifest = try directory.write((text + "\n").utf8, to: "secrets.yaml")
         let key = try directory.write(try page.block("key-file").utf8, to: "secrets.key")
         #expect(try await SecondImplementation.run(["--key-file", key, manifest]).status == .exited(1))
+    }
+}
+
+extension WorkedExampleTests {
+    /// The HMAC of bytes, in digits.
+    private static func code(of bytes: [UInt8], key: [UInt8]) throws -> String {
+        var code = try HMACSHA256(key: key.span)
+        try code.update(bytes.span)
+        return Hexadecimal.encode(try code.finalize())
     }
 }
 
