@@ -63,7 +63,8 @@ import Testing
         #expect(token.newline == .ensure)
         #expect(token.service == "API")
         #expect(token.mode == .ownerAndGroup)
-        #expect(token.rotation == RotationRule(every: "30d", command: ["/usr/bin/printf", "a b: 'c'"]))
+        #expect(token.rotation?.every == "30d")
+        #expect(token.rotation?.command == ["/usr/bin/printf", "a b: 'c'"])
         let policy = try #require(token.policy)
         #expect(policy.executables.map(\.path) == ["/usr/bin/curl", "/opt/with space/tool"])
         #expect(

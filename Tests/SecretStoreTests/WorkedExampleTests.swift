@@ -17,11 +17,12 @@ import Testing
 
     @Test func theKeyFileHoldsTheKey() throws {
         let line = try page.block("key-file")
-        let key = try KeyFile.parse((line + "\n").utf8.span, from: "the page")
+        let text = Array((line + "\n").utf8)
+        let key = try KeyFile.parse(text.span, from: "the page")
         let bytes = key.withBytes { Array(copying: $0) }
         let written = try KeyFile.text(key).withBytes { Array(copying: $0) }
         #expect(bytes == (try page.bytes("key of the key file")))
-        #expect(written == Array((line + "\n").utf8))
+        #expect(written == text)
     }
 
     @Test func theSignatureCoversTheCanonicalBytes() throws {
@@ -45,7 +46,7 @@ import Testing
             let salt = Array(manifest.store.text.utf8)
             var output = [UInt8](repeating: 0, count: 32)
             var span = output.mutableSpan
-            try HKDFSHA256.derive(from: input.span, salt: salt.span, info: info.utf8.span, into: &span)
+            try HKDFSHA256.derive(from: input.span, salt: salt.span, info: Array(info.utf8).span, into: &span)
             return output
         }
         let dataKey = try page.bytes("data key")
@@ -59,11 +60,9 @@ import Testing
             Issue.record("the slot is a password's")
             return
         }
-        let stretched = try PBKDF2SHA256.key(
-            password: page.password.utf8.span,
-            salt: salt.span,
-            iterations: iterations
-        ).withBytes { Array(copying: $0) }
+        let password = Array(page.password.utf8)
+        let stretched = try PBKDF2SHA256.key(password: password.span, salt: salt.span, iterations: iterations)
+            .withBytes { Array(copying: $0) }
         #expect(stretched == (try page.bytes("PBKDF2 of the password")))
         #expect(
             try derive(stretched, "credfs/1/slot/password/deploy") == page.bytes("wrapping key of slot `deploy`")
@@ -77,25 +76,19 @@ import Testing
     ])
     func sealingUnderTheAssociatedDataGivesTheSealedText(key: String, nonce: String, data: String) throws {
         let plaintext = try data == "data-value" ? Array("correct horse\n".utf8) : page.bytes("data key")
-        var cipher = try AES256GCM(key: Key256(copying: page.bytes(key).span))
-        var ciphertext = [UInt8](repeating: 0, count: plaintext.count)
-        var tag = [UInt8](repeating: 0, count: 16)
-        var ciphertextSpan = ciphertext.mutableSpan
-        var tagSpan = tag.mutableSpan
-        try cipher.seal(
-            plaintext.span,
-            nonce: page.bytes(nonce).span,
-            associatedData: Hexadecimal.decode(page.block(data)).span,
-            into: &ciphertextSpan,
-            tag: &tagSpan
+        let sealed = try Self.seal(
+            plaintext,
+            key: page.bytes(key),
+            nonce: page.bytes(nonce),
+            associatedData: Hexadecimal.decode(page.block(data))
         )
-        let sealed = SealedValue(ciphertext: ciphertext, nonce: try page.bytes(nonce), tag: tag)
         #expect(try page.block("manifest").contains(": \(sealed.text)\n"))
     }
 
     @Test func bothSlotsOpenToTheDataKeyAndTheValueOpens() throws {
         let manifest = try page.manifest()
-        let byKey = try manifest.unlock(with: .keyFile(Key256(copying: page.bytes("key of the key file").span)))
+        let keyBytes = try page.bytes("key of the key file")
+        let byKey = try manifest.unlock(with: .keyFile(Key256(copying: keyBytes.span)))
         let byPassword = try manifest.unlock(with: .password(page.password.secured()))
         for keys in [byKey, byPassword] {
             let dataKey = keys.withDataKey { key in key.withBytes { Array(copying: $0) } }
@@ -143,6 +136,28 @@ extension WorkedExampleTests {
         try code.update(bytes.span)
         return Hexadecimal.encode(try code.finalize())
     }
+
+    /// The text of bytes sealed under a nonce that the caller chooses.
+    private static func seal(
+        _ plaintext: [UInt8],
+        key: [UInt8],
+        nonce: [UInt8],
+        associatedData: [UInt8]
+    ) throws -> SealedValue {
+        var cipher = try AES256GCM(key: Key256(copying: key.span))
+        var ciphertext = [UInt8](repeating: 0, count: plaintext.count)
+        var tag = [UInt8](repeating: 0, count: AES256GCM.tagByteCount)
+        var ciphertextSpan = ciphertext.mutableSpan
+        var tagSpan = tag.mutableSpan
+        try cipher.seal(
+            plaintext.span,
+            nonce: nonce.span,
+            associatedData: associatedData.span,
+            into: &ciphertextSpan,
+            tag: &tagSpan
+        )
+        return SealedValue(ciphertext: ciphertext, nonce: nonce, tag: tag)
+    }
 }
 
 /// The example of docs/file-format.md.
@@ -176,11 +191,13 @@ struct DocumentedExample {
     let password = "worked example passphrase"
 
     func manifest() throws -> Manifest {
-        try ManifestReader.read(try (block("manifest") + "\n").utf8.span).manifest()
+        let text = Array((try block("manifest") + "\n").utf8)
+        return try ManifestReader.read(text.span).manifest()
     }
 
     func keys() throws -> StoreKeys {
-        try StoreKeys(dataKey: Key256(copying: bytes("data key").span), store: manifest().store)
+        let dataKey = try bytes("data key")
+        return try StoreKeys(dataKey: Key256(copying: dataKey.span), store: manifest().store)
     }
 }
 
