@@ -3,7 +3,7 @@
 
 import PackageDescription
 
-// Every Swift target is held to the same rules; docs/decisions/0002 says why.
+// Every Swift target is held to the same rules; docs/decisions/0009 says why.
 let strict: [SwiftSetting] = [
     .strictMemorySafety(),
     .treatAllWarnings(as: .error),
