@@ -49,14 +49,16 @@ package final class Folder: Sendable {
     /// - Returns: the directory, or nil if there is none.
     package func folder(_ name: String) throws(StoreError) -> Folder? {
         do throws(Errno) {
-            return Folder(
-                path: path(of: name),
-                descriptor: try descriptor.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            )
+            return try existingFolder(name)
         } catch {
             if error == .noSuchFileOrDirectory { return nil }
             throw PermissionChecker.openFailure(path(of: name), error)
         }
+    }
+
+    /// Opens a directory in this one that has to be there.
+    func existingFolder(_ name: String) throws(Errno) -> Folder {
+        Folder(path: path(of: name), descriptor: try descriptor.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
     }
 
     /// Opens a file in this directory for reading.

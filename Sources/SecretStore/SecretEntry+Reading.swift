@@ -60,15 +60,11 @@ extension YAMLEventReader {
     fileprivate func copyScalar(_ name: SecretName) throws(StoreError) -> SecureBuffer {
         try withScalar { (bytes) throws(StoreError) in
             guard bytes.count <= Manifest.maximumSecretByteCount else { throw tooLarge(name) }
-            do throws(SecureMemoryError) {
-                var copy = try SecureBuffer(count: bytes.count)
-                copy.withMutableBytes { target in
-                    for index in bytes.indices { target[index] = bytes[index] }
-                }
-                return copy
-            } catch {
-                throw .memory(error)
+            var copy = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: bytes.count) }
+            copy.withMutableBytes { target in
+                for index in bytes.indices { target[index] = bytes[index] }
             }
+            return copy
         }
     }
 

@@ -208,9 +208,16 @@ import Testing
         #expect(slots?.message.contains("more than 64 slots") == true)
     }
 
-    @Test func nestingIsCountedWhereKeysAreLists() throws {
-        let text = "secrets: {A: {value: '', policy: {executables: \(String(repeating: "[", count: 20))"
-        #expect(failure { try Self.read(text) }?.code == .invalid)
+    @Test func collectionsNestSixteenLevelsDeepAtMost() throws {
+        for depth in [16, 17] {
+            let text = String(repeating: "[", count: depth) + String(repeating: "]", count: depth)
+            let error = failure {
+                try YAMLEventReader.read(text.utf8.span) { (events) throws(StoreError) in
+                    while try events.next() != .end {}
+                }
+            }
+            #expect(error?.message.contains("nested deeper than 16 levels") == (depth == 17 ? true : nil))
+        }
     }
 
     @Test func aValueIsAtMostSixteenMebibytes() throws {

@@ -2,6 +2,7 @@
 
 import Sealing
 import SecureMemory
+import SystemPackage
 import Testing
 
 @testable import SecretStore
@@ -100,6 +101,8 @@ import Testing
         #expect(StoreError.sealing(memory).hint?.contains("ulimit -l") == true)
         #expect(failure { try StoreError.locking { () throws(SecureMemoryError) in throw memoryFailure() } } != nil)
         #expect(failure { try StoreError.wrapping { () throws(SealingError) in throw .libraryFailure } } != nil)
+        let system = failure { try StoreError.wrapping("read", "f") { () throws(Errno) in throw .ioError } }
+        #expect(system?.message == "cannot read f: input/output error")
     }
 }
 
