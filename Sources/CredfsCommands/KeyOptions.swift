@@ -6,7 +6,9 @@ internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
 
-/// The options that say where a key or password comes from. Never its value: arguments are public.
+/// The options that say where a key or password comes from.
+///
+/// Never its value: arguments are public.
 struct KeyOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Read the key from a file (CREDFS_KEY_FILE).", valueName: "file"))
     var keyFile: String?
@@ -61,7 +63,9 @@ struct KeyOptions: ParsableArguments {
             return .password(try password.givenByVariableOrAsked(context, store.checker, store: store.location))
         }
         if let text = context.secrets.takeKey() {
-            return .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") })
+            return .keyFile(
+                try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
+            )
         }
         if let path = context.environment("CREDFS_KEY_FILE"), !path.isEmpty {
             return try Self.key(inFile: path, store.checker)

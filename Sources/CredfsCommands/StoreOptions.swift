@@ -8,7 +8,9 @@ struct StoreOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The store directory (CREDFS_STORE).", valueName: "dir"))
     var store: String?
 
-    @Option(help: ArgumentHelp("A manifest elsewhere, such as in a git work tree (CREDFS_MANIFEST).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A manifest elsewhere, such as in a git work tree (CREDFS_MANIFEST).", valueName: "file")
+    )
     var manifest: String?
 
     @Option(help: ArgumentHelp("The directory of lock and state (CREDFS_STATE).", valueName: "dir"))

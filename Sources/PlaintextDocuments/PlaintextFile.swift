@@ -5,7 +5,9 @@ package import SecretStore
 package import SystemCalls
 internal import SystemPackage
 
-/// A file with plaintext that is to be gone afterwards. Held open, so that what is overwritten is what was read.
+/// A file with plaintext that is to be gone afterwards.
+///
+/// Held open, so that what is overwritten is what was read.
 package struct PlaintextFile: ~Copyable {
     /// Its path, for messages.
     package let path: String

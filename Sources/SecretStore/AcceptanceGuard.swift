@@ -249,7 +249,7 @@ package enum AcceptanceGuard {
 
     private static func checkFormats(_ manifest: Manifest, _ outcome: inout Outcome) {
         guard let keys = outcome.keys else {
-            return outcome.skipped([.format], "needs a key")
+            return outcome.skipped([.format], "needs sealed values and a key")
         }
         _ = outcome.run(.format) { () throws(StoreError) in
             var checked = 0

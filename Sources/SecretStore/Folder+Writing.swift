@@ -44,7 +44,9 @@ extension Folder {
         try replace(name, with: bytes, mode: mode)
     }
 
-    /// Removes what killed commands left beside a file. Only under the lock.
+    /// Removes what killed commands left beside a file.
+    ///
+    /// Only under the lock.
     package func removeLeftovers(of name: String) throws(StoreError) {
         do throws(Errno) {
             for entry in try descriptor.entryNames() where Self.isTemporary(entry, of: name) {

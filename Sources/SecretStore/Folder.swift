@@ -6,7 +6,9 @@ package import SecureMemory
 package import SystemCalls
 internal import SystemPackage
 
-/// An open directory. Everything in it is reached through its descriptor, so that swapping the path changes nothing.
+/// An open directory.
+///
+/// Everything in it is reached through its descriptor, so that swapping the path changes nothing.
 package final class Folder: Sendable {
     /// The path it was opened by, for messages.
     package let path: String

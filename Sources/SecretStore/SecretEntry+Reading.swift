@@ -74,8 +74,12 @@ extension YAMLEventReader {
 
     /// The current scalar as a sealed value.
     ///
-    /// - Parameter refusing: whether a value that only begins like a sealed one is an error here, and not left to the
-    ///   acceptance guard.
+    /// - Parameters:
+    ///   - name: its secret, for messages.
+    ///   - refusing: whether a value that only begins like a sealed one is an error here, and not left to the acceptance
+    ///     guard.
+    /// - Returns: the value; its bytes only if it is sealed.
+    /// - Throws: class `invalid` if it is too large, `unsealed` as above.
     fileprivate func sealedValue(_ name: SecretName, refusing: Bool) throws(StoreError) -> SecretEntry.Value {
         try withScalar { (bytes) throws(StoreError) in
             if bytes.isEmpty { return .empty }

@@ -7,7 +7,7 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// `credfs set`
+/// The command `credfs set`.
 struct SetCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "set",

@@ -3,7 +3,7 @@
 internal import ArgumentParser
 internal import SecretStore
 
-/// `credfs verify`
+/// The command `credfs verify`.
 struct VerifyCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
@@ -71,7 +71,7 @@ extension JSONOutput.Verification {
         self.init(
             accepted: failure == nil,
             authMode: failure == nil && hasKey ? "authenticated" : "unauthenticated",
-            reason: failure?.check.reason ?? (hasKey ? nil : "key"),
+            reason: Nullable(failure?.check.reason ?? (hasKey ? nil : "key")),
             checks: outcome.results.map { result in
                 Check(
                     check: result.check.rawValue,
