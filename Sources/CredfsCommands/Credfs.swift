@@ -43,6 +43,7 @@ extension CredfsCommand {
     func perform(_ context: CommandContext) throws {
         if options.quiet { context.console.verbosity = .quiet }
         if options.verbose { context.console.verbosity = .verbose }
+        defer { reportWarnings(context) }
         do {
             try run(context)
             record(.success, nil, context)
@@ -60,6 +61,16 @@ extension CredfsCommand {
             throw CommandError(.usage, "bad name of a secret", hint: SecretReference.rule)
         }
         return reference
+    }
+
+    /// Says what reduced permission checks let pass.
+    private func reportWarnings(_ context: CommandContext) {
+        for warning in context.checker.warnings {
+            context.console.warning(warning)
+            context.recorder.record(
+                OperationEvent(.permissions, status: .success, reason: "let pass: \(warning)", store: context.store)
+            )
+        }
     }
 
     private func record(_ status: OperationEvent.Status, _ reason: String?, _ context: CommandContext) {

@@ -33,6 +33,13 @@ package struct PlaintextFile: ~Copyable {
         name = parts.name
     }
 
+    /// Whether others than its owner could read it.
+    package func isReadableByOthers() throws(StoreError) -> Bool {
+        try StoreError.wrapping("examine", path) { () throws(Errno) in
+            try descriptor.status().permissions & 0o044 != 0
+        }
+    }
+
     /// Overwrites what was read, whatever name it has by now.
     package func overwrite() throws(StoreError) {
         try StoreError.wrapping("overwrite", path) { () throws(Errno) in try descriptor.overwrite() }
