@@ -77,6 +77,14 @@ package final class PermissionChecker {
             StoreError(.permissions, "\(path) is a symbolic link", hint: "name the file itself")
         case .notDirectory:
             StoreError(.permissions, "\(path) is not a directory")
+        case .noSuchAddressOrDevice:
+            StoreError(.permissions, "\(path) is not a regular file")
+        case .permissionDenied:
+            StoreError(
+                .permissions,
+                "cannot open \(path): \(errno.message)",
+                hint: "see who may: ls -ld \(path)"
+            )
         default:
             .system("open", path, errno)
         }
