@@ -18,6 +18,8 @@ final class CommandContext {
     var console = Console()
     /// The store at hand, once it is known; for the audit log.
     var store: StoreID?
+    /// Who judges the files of the store.
+    private(set) lazy var checker = PermissionChecker(isStrict: variable("PERMISSIONS_STRICT") != "0", user: user)
     /// Takes the events of operations.
     private(set) lazy var recorder: any OperationRecorder = EventLine(self)
 

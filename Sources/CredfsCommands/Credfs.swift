@@ -45,8 +45,10 @@ extension CredfsCommand {
         if options.verbose { context.console.verbosity = .verbose }
         do {
             try run(context)
+            reportPermissions(context)
             record(.success, nil, context)
         } catch {
+            reportPermissions(context)
             let failure = CommandError(anyError: error)
             let isDenied = [.permissions, .authentication, .incorrectPassword, .refused].contains(failure.status)
             record(isDenied ? .denied : .failed, failure.message, context)
@@ -60,6 +62,17 @@ extension CredfsCommand {
             throw CommandError(.usage, "bad name of a secret", hint: SecretReference.rule)
         }
         return reference
+    }
+
+    /// Says and records what only the reduced mode accepted, each thing once.
+    private func reportPermissions(_ context: CommandContext) {
+        var reported: Set<String> = []
+        for warning in context.checker.warnings where reported.insert(warning).inserted {
+            context.console.warning(warning)
+            context.recorder.record(
+                OperationEvent(.permissions, status: .success, reason: warning, store: context.store)
+            )
+        }
     }
 
     private func record(_ status: OperationEvent.Status, _ reason: String?, _ context: CommandContext) {

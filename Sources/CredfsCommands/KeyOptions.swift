@@ -61,7 +61,9 @@ struct KeyOptions: ParsableArguments {
             return .password(try password.givenByVariableOrAsked(context, store.checker, store: store.location))
         }
         if let text = context.secrets.takeKey() {
-            return .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") })
+            return .keyFile(
+                try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
+            )
         }
         if let path = context.environment("CREDFS_KEY_FILE"), !path.isEmpty {
             return try Self.key(inFile: path, store.checker)

@@ -8,7 +8,9 @@ struct StoreOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The store directory (CREDFS_STORE).", valueName: "dir"))
     var store: String?
 
-    @Option(help: ArgumentHelp("A manifest elsewhere, such as in a git work tree (CREDFS_MANIFEST).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("A manifest elsewhere, such as in a git work tree (CREDFS_MANIFEST).", valueName: "file")
+    )
     var manifest: String?
 
     @Option(help: ArgumentHelp("The directory of lock and state (CREDFS_STATE).", valueName: "dir"))
@@ -35,7 +37,7 @@ struct StoreOptions: ParsableArguments {
 
     /// Who judges the files of the store.
     func checker(_ context: CommandContext) -> PermissionChecker {
-        PermissionChecker(isStrict: context.variable("PERMISSIONS_STRICT") != "0", user: context.user)
+        context.checker
     }
 
     /// Opens the store.

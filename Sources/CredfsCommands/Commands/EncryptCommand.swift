@@ -34,7 +34,10 @@ struct EncryptCommand: CredfsCommand {
     }
 
     private func sealInPlace(_ store: Store, _ context: CommandContext) throws {
-        guard try store.hasManifest() else { _ = try store.readManifest(); return }
+        guard try store.hasManifest() else {
+            _ = try store.readManifest()
+            return
+        }
         try store.checkPermissions()
         let document = try PlaintextFile(store.manifestPath)
         let sealing = try DocumentSealing.begin(document.descriptor, .manifest)
@@ -44,7 +47,11 @@ struct EncryptCommand: CredfsCommand {
         let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
         defer { _ = lock.number }
         guard try document.isCurrent() else {
-            throw CommandError(.failed, "the manifest was replaced meanwhile", hint: "nothing was changed; run it again")
+            throw CommandError(
+                .failed,
+                "the manifest was replaced meanwhile",
+                hint: "nothing was changed; run it again"
+            )
         }
         let result = try sealing.finish(keys)
         var manifest = try result.reading.manifest()

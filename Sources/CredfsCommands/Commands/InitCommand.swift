@@ -88,7 +88,9 @@ struct InitCommand: CredfsCommand {
         if password || passwordOptions.isGiven { return .password(try newPassword(location, checker, context)) }
         if let text = context.secrets.takeKey() {
             return .givenKey(
-                .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") })
+                .keyFile(
+                    try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
+                )
             )
         }
         return .keyFile
