@@ -95,6 +95,7 @@ let package = Package(
             dependencies: ["HardeningProbe", "CredfsTestSupport"],
             swiftSettings: strict
         ),
+        .testTarget(name: "CommandTests", dependencies: ["credfs", "CredfsTestSupport"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -59,7 +59,7 @@ package enum EntryPoint {
             }
             throw CommandError(
                 .usage,
-                UsageMessage.text(Credfs.message(for: error)),
+                UsageMessage.text(Credfs.message(for: error), arguments),
                 hint: UsageMessage.hint(for: arguments)
             )
         }
@@ -68,8 +68,19 @@ package enum EntryPoint {
 
 /// The messages of the argument parser in our style.
 enum UsageMessage {
-    /// Lower case, no full stop, on one line.
-    static func text(_ message: String) -> String {
+    /// Lower case, no full stop, on one line; without what follows the command's name, since that may be a value that
+    /// somebody took for an argument.
+    static func text(_ message: String, _ arguments: [String]) -> String {
+        var message = message.replacing(". Please", with: ", please")
+        for argument in arguments.dropFirst() {
+            let isLong = argument.hasPrefix("--")
+            if argument.hasPrefix("-") && !isLong {
+                message = message.replacing("'\(argument)'", with: "'\(argument.prefix(2))'")
+            }
+            let value = isLong ? argument.split(separator: "=", maxSplits: 1).dropFirst().first : argument[...]
+            guard let value, !value.isEmpty, !value.hasPrefix("-") else { continue }
+            message = message.replacing("'\(value)'", with: "'...'")
+        }
         var line = message.split(separator: "\n").map { $0.trimmingSpaces() }.joined(separator: " ")
         if line.hasSuffix(".") { line.removeLast() }
         guard let first = line.first else { return "bad arguments" }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import FoundationEssentials
+internal import Glibc
 internal import SecretStore
 internal import SystemCalls
 
@@ -26,10 +27,18 @@ final class EventLine: OperationRecorder {
         self.context = context
     }
 
+    /// RFC 3339 with milliseconds.
+    private static func timestamp() -> String {
+        var time = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
+        let milliseconds = String(1000 + time.tv_nsec / 1_000_000).dropFirst()
+        return "\(Timestamp(seconds: Int64(time.tv_sec)).text.dropLast()).\(milliseconds)Z"
+    }
+
     func record(_ event: OperationEvent) {
         guard context.console.verbosity == .verbose else { return }
         let entry = Entry(
-            timestamp: context.now().text,
+            timestamp: Self.timestamp(),
             operation: event.operation.rawValue,
             secret: event.secret?.text,
             service: event.service,

@@ -45,8 +45,8 @@ struct KeyOptions: ParsableArguments {
 
     private func isAnswered(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> Bool {
         if keyFile != nil || keyFd != nil || password.isGiven || password.isGivenByVariable(context) { return true }
-        if let slot, manifest.slots[slot]?.kind != .keyFile { return false }
-        return try context.secrets.hasKey || keyFileVariable(context) != nil || store.hasKeyFile()
+        if let slot, let kind = manifest.slots[slot]?.kind, kind != .keyFile { return false }
+        return try slot != nil || context.secrets.hasKey || keyFileVariable(context) != nil || store.hasKeyFile()
     }
 
     private func keyFileVariable(_ context: CommandContext) -> String? {

@@ -65,6 +65,13 @@ enum PasswordPrompt {
             }
             filled += count
             if answer.withBytes({ $0[filled - 1] == UInt8(ascii: "\n") }) {
+                guard filled <= Terminal.longestLine else {
+                    throw CommandError(
+                        .failed,
+                        "the answer is longer than a line of a terminal, which keeps \(Terminal.longestLine - 1) bytes",
+                        hint: "nothing was changed; use a pipe or a file"
+                    )
+                }
                 answer.setCount(filled - 1)
                 return answer
             }

@@ -53,45 +53,128 @@ package enum ChildProcess {
         standardInput: [UInt8] = [],
         timeout: Duration = .seconds(60)
     ) async throws -> Outcome {
+        try await Turnstile.ofProcesses.pass {
+            try await Running(program, arguments, environment: environment, input: .bytes(standardInput))
+                .end(within: timeout)
+        }
+    }
+
+    /// What descriptor 0 of a program is.
+    package enum Input: Sendable {
+        /// A file that holds these bytes.
+        case bytes([UInt8])
+        /// An open descriptor of the test.
+        case descriptor(Int32)
+    }
+
+    /// A started program; it is killed if nobody waited for its end.
+    package final class Running {
+        /// Its process.
+        package let id: Int32
+        private let program: String
         // Files, not pipes: no writer ever waits for a reader.
-        let directory = try TemporaryDirectory()
-        try directory.write(standardInput, to: "input")
-        let process = try start(program, arguments, environment: environment, in: directory)
-        let deadline = ContinuousClock.now + timeout
-        while true {
-            var status: Int32 = 0
-            if unsafe waitpid(process, &status, WNOHANG) == process {
-                return Outcome(
-                    status: status & 0x7f == 0 ? .exited(status >> 8 & 0xff) : .signal(status & 0x7f),
-                    standardOutput: try directory.read("output"),
-                    standardError: try directory.read("error")
-                )
+        private let directory: TemporaryDirectory
+        private var hasEnded = false
+
+        /// Starts a program as `run` does.
+        ///
+        /// - Parameters:
+        ///   - program: its path.
+        ///   - arguments: what follows argument 0.
+        ///   - environment: variables beside PATH.
+        ///   - input: its descriptor 0.
+        ///   - output: an open descriptor of the test that becomes its descriptor 1, instead of a file.
+        /// - Throws: `Failure`, or the error of a file.
+        package init(
+            _ program: String,
+            _ arguments: [String] = [],
+            environment: [String: String] = [:],
+            input: Input = .bytes([]),
+            output: Int32? = nil
+        ) throws {
+            directory = try TemporaryDirectory()
+            self.program = program
+            if case .bytes(let bytes) = input { try directory.write(bytes, to: "input") }
+            try directory.write([], to: "output")
+            try directory.write([], to: "error")
+            let (inputPath, outputPath, errorPath) =
+                (directory.path("input"), directory.path("output"), directory.path("error"))
+            id = try unsafe ChildProcess.spawn(program, arguments, environment: environment) { actions in
+                if case .descriptor(let number) = input {
+                    unsafe posix_spawn_file_actions_adddup2(&actions, number, 0)
+                } else {
+                    unsafe posix_spawn_file_actions_addopen(&actions, 0, inputPath, O_RDONLY, 0)
+                }
+                if let output {
+                    unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
+                } else {
+                    unsafe posix_spawn_file_actions_addopen(&actions, 1, outputPath, O_WRONLY, 0)
+                }
+                unsafe posix_spawn_file_actions_addopen(&actions, 2, errorPath, O_WRONLY, 0)
             }
-            if ContinuousClock.now > deadline || Task.isCancelled {
-                kill(process, SIGKILL)
-                unsafe waitpid(process, &status, 0)
+        }
+
+        deinit {
+            if !hasEnded { ChildProcess.killAndReap(id) }
+        }
+
+        /// Waits for the end.
+        ///
+        /// - Parameter timeout: after which it is killed.
+        /// - Returns: its outcome.
+        /// - Throws: `Failure.timedOut`, or the error of a file.
+        package func end(within timeout: Duration = .seconds(60)) async throws -> Outcome {
+            let status = await ChildProcess.end(of: id, within: timeout)
+            hasEnded = true
+            guard let status else {
                 throw Failure.timedOut(
                     program: program,
                     standardOutput: String(decoding: try directory.read("output"), as: UTF8.self),
                     standardError: String(decoding: try directory.read("error"), as: UTF8.self)
                 )
             }
+            return Outcome(
+                status: status,
+                standardOutput: try directory.read("output"),
+                standardError: try directory.read("error")
+            )
+        }
+    }
+
+    /// Waits for the end of a process, or kills it.
+    ///
+    /// - Returns: nil if it was killed here.
+    static func end(of process: Int32, within timeout: Duration) async -> Outcome.Status? {
+        let deadline = ContinuousClock.now + timeout
+        while true {
+            var status: Int32 = 0
+            if unsafe waitpid(process, &status, WNOHANG) == process {
+                return status & 0x7f == 0 ? .exited(status >> 8 & 0xff) : .signal(status & 0x7f)
+            }
+            if ContinuousClock.now > deadline || Task.isCancelled {
+                killAndReap(process)
+                return nil
+            }
             try? await Task.sleep(for: .milliseconds(2))
         }
     }
 
-    private static func start(
+    static func killAndReap(_ process: Int32) {
+        kill(process, SIGKILL)
+        waitpid(process, nil, 0)
+    }
+
+    /// Starts a program with the descriptors that the actions give it.
+    static func spawn(
         _ program: String,
         _ arguments: [String],
         environment: [String: String],
-        in directory: borrowing TemporaryDirectory
+        _ prepare: (inout posix_spawn_file_actions_t) -> Void
     ) throws -> pid_t {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
-        unsafe posix_spawn_file_actions_addopen(&actions, 0, directory.path("input"), O_RDONLY, 0)
-        unsafe posix_spawn_file_actions_addopen(&actions, 1, directory.path("output"), O_WRONLY | O_CREAT, 0o600)
-        unsafe posix_spawn_file_actions_addopen(&actions, 2, directory.path("error"), O_WRONLY | O_CREAT, 0o600)
+        unsafe prepare(&actions)
 
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)

@@ -98,6 +98,8 @@ extension Folder {
     package func lock(_ name: String, waiting: () -> Void) throws(StoreError) -> OwnedDescriptor {
         do throws(Errno) {
             let file = try descriptor.open(name, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            // The umask may have taken bits away that the next command needs to open it.
+            if try file.status().permissions != 0o600 { try file.setPermissions(0o600) }
             if try !file.lock(wait: false) {
                 waiting()
                 _ = try file.lock(wait: true)

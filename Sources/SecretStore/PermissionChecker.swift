@@ -60,7 +60,8 @@ package final class PermissionChecker {
                 hint: "chmod \(mode) \(path)"
             )
         }
-        if expectation.kind == .regular && status.linkCount != 1 {
+        // None at all: a writer has put another file in its place since it was opened, which makes this one no less whole.
+        if expectation.kind == .regular && status.linkCount > 1 {
             try report(
                 "\(path) has \(status.linkCount) hard links, expected 1",
                 hint: "find the other names with: find / -xdev -inum \(status.inode)"
@@ -76,6 +77,14 @@ package final class PermissionChecker {
             StoreError(.permissions, "\(path) is a symbolic link", hint: "name the file itself")
         case .notDirectory:
             StoreError(.permissions, "\(path) is not a directory")
+        case .noSuchAddressOrDevice:
+            StoreError(.permissions, "\(path) is not a regular file")
+        case .permissionDenied:
+            StoreError(
+                .permissions,
+                "cannot open \(path): \(errno.message)",
+                hint: "see who may: ls -ld \(path)"
+            )
         default:
             .system("open", path, errno)
         }

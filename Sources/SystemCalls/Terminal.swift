@@ -16,6 +16,9 @@ package struct Terminal: ~Copyable {
         case signal(Int32)
     }
 
+    /// How many bytes of a line the kernel keeps; what is typed beyond them is dropped in silence.
+    package static let longestLine = 4095
+
     private static let signals = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP]
 
     private let device: OwnedDescriptor

@@ -6,6 +6,7 @@
 #define CREDFS_CTESTCALLS_SHIM_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -31,6 +32,33 @@ static inline int credfs_test_limit_locking(rlim_t value) {
 static inline int credfs_test_limit_mappings(rlim_t value) {
     struct rlimit limit = {.rlim_cur = value, .rlim_max = value};
     return setrlimit(RLIMIT_AS, &limit);
+}
+
+/* Declared only under _GNU_SOURCE. */
+extern int pipe2(int ends[2], int flags);
+extern int renameat2(int old_directory, const char *old_name, int new_directory, const char *new_name, unsigned flags);
+
+static inline int credfs_test_exchange(const char *first, const char *second) {
+    return renameat2(AT_FDCWD, first, AT_FDCWD, second, 2 /* RENAME_EXCHANGE */);
+}
+
+/* ioctl(2) is variadic. */
+extern int ioctl(int descriptor, unsigned long request, ...);
+
+static inline int credfs_test_unread_byte_count(int descriptor) {
+    int count = -1;
+    return ioctl(descriptor, 0x541b /* FIONREAD */, &count) == 0 ? count : -1;
+}
+
+/* Declared only under _XOPEN_SOURCE. */
+extern int posix_openpt(int flags);
+extern int grantpt(int controller);
+extern int unlockpt(int controller);
+extern char *ptsname(int controller);
+
+/* fcntl(2) is variadic. */
+static inline int credfs_test_set_nonblocking(int descriptor) {
+    return fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK);
 }
 
 /* Replaces the environment block; the variable is not safe to touch from Swift. */

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Testing
+
+@Suite struct TerminalTests {
+    private let password = "four random words \(UUID().uuidString)"
+
+    /// Starts credfs on a terminal.
+    private func start(_ sandbox: Sandbox, _ arguments: String...) throws -> PseudoTerminal {
+        let terminal = try PseudoTerminal()
+        try terminal.start(credfs, arguments, environment: sandbox.environment)
+        return terminal
+    }
+
+    @Test func aNewPasswordIsAskedForTwiceWithoutEcho() async throws {
+        let sandbox = try Sandbox()
+        let terminal = try start(sandbox, "init", "--empty", "--password")
+        #expect(terminal.isEchoing)
+        try await terminal.expect("new password for \(sandbox.store): ")
+        #expect(!terminal.isEchoing)
+        terminal.type(password + "\n")
+        try await terminal.expect("the same password again: ")
+        #expect(!terminal.isEchoing)
+        terminal.type(password + "\n")
+        #expect(try await terminal.end() == .exited(0))
+        #expect(terminal.isEchoing)
+        #expect(!terminal.transcript.contains(password))
+        #expect(!Files.exists(sandbox.path("secrets.key")))
+
+        try await sandbox.succeed("set", "ONE", input: [65, 66], adding: ["CREDFS_PASSWORD": password])
+        let show = try start(sandbox, "show", "ONE")
+        try await show.expect("password for \(sandbox.store): ")
+        show.type(password + "\n")
+        try await show.expect("AB\r\n")
+        #expect(try await show.end() == .exited(0))
+
+        let wrong = try start(sandbox, "show", "ONE")
+        try await wrong.expect("password for")
+        wrong.type(password + "x\n")
+        try await wrong.expect("credfs: error: incorrect password")
+        #expect(try await wrong.end() == .exited(12))
+    }
+
+    @Test(arguments: ["short", "abcabcabcabcabc", "password123456"])
+    func aWeakPasswordIsRefused(weak: String) async throws {
+        let sandbox = try Sandbox()
+        let terminal = try start(sandbox, "init", "--password")
+        try await terminal.expect("new password")
+        terminal.type(weak + "\n")
+        try await terminal.expect("again: ")
+        terminal.type(weak + "\n")
+        try await terminal.expect("credfs: hint: a few random words")
+        #expect(try await terminal.end() == .exited(64))
+        #expect(!Files.exists(sandbox.path("secrets.yaml")))
+        #expect(!terminal.transcript.contains(weak))
+    }
+
+    @Test func answersThatDifferChangeNothing() async throws {
+        let new = try Sandbox()
+        let initialization = try start(new, "init", "--password")
+        try await initialization.expect("new password")
+        initialization.type(password + "\n")
+        try await initialization.expect("again: ")
+        initialization.type(password + "x\n")
+        try await initialization.expect("credfs: error: the two answers differ")
+        #expect(try await initialization.end() == .exited(1))
+        #expect(!Files.exists(new.path("secrets.yaml")))
+
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let before = try sandbox.snapshot()
+        let setting = try start(sandbox, "set", "ONE")
+        try await setting.expect("value of ONE: ")
+        setting.type("first\n")
+        try await setting.expect("the same value again: ")
+        setting.type("second\n")
+        try await setting.expect("credfs: error: the two answers differ")
+        #expect(try await setting.end() == .exited(1))
+        #expect(try sandbox.snapshot() == before)
+    }
+
+    @Test func aValueIsAskedForTwiceHidden() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let secret = UUID().uuidString
+        let terminal = try start(sandbox, "set", "ONE")
+        for question in ["value of ONE: ", "the same value again: "] {
+            try await terminal.expect(question)
+            #expect(!terminal.isEchoing)
+            terminal.type(secret + "\n")
+        }
+        #expect(try await terminal.end() == .exited(0))
+        #expect(!terminal.transcript.contains(secret))
+        #expect(try await sandbox.value("ONE") == Array(secret.utf8))
+    }
+
+    @Test func aLineLongerThanATerminalHoldsIsRefusedInsteadOfCut() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let before = try sandbox.snapshot()
+        let terminal = try start(sandbox, "set", "ONE")
+        try await terminal.expect("value of ONE: ")
+        for _ in 0..<5 { terminal.type(String(repeating: "x", count: 1000)) }
+        terminal.type("\n")
+        try await terminal.expect("credfs: hint: ")
+        #expect(try await terminal.end() == .exited(1))
+        #expect(try sandbox.snapshot() == before)
+    }
+
+    @Test func showAppendsANewlineAndListIsATable() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let show = try start(sandbox, "show", "ONE")
+        #expect(try await show.end() == .exited(0))
+        #expect(show.transcript == "value\r\n")
+        let exact = try start(sandbox, "show", "ONE", "--newline=no")
+        #expect(try await exact.end() == .exited(0))
+        #expect(exact.transcript == "value")
+        let list = try start(sandbox, "list")
+        #expect(try await list.end() == .exited(0))
+        #expect(list.transcript == "NAME  VALUE   REQUIRED  EXPIRES\r\nONE   sealed  no        never\r\n")
+    }
+
+    @Test(arguments: ["\n", "n\n", "\u{4}", "y\n", "YES\n"])
+    func deletingAsksAndTakesOnlyYes(answer: String) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let before = try sandbox.snapshot()
+        let terminal = try start(sandbox, "delete", "ONE")
+        try await terminal.expect("delete 'ONE'? [y/N] ")
+        terminal.type(answer)
+        if answer.lowercased().hasPrefix("y") {
+            #expect(try await terminal.end() == .exited(0))
+            #expect(try await sandbox.run("list").outputText == "")
+        } else {
+            #expect(try await terminal.end() == .exited(1))
+            #expect(terminal.transcript.contains("was not deleted"))
+            #expect(try sandbox.snapshot() == before)
+        }
+    }
+
+    @Test(arguments: [SIGINT, SIGQUIT, SIGTERM, SIGHUP])
+    func aSignalDuringAQuestionEndsByItAndRestoresTheEcho(signal: Int32) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let before = try sandbox.snapshot()
+        let terminal = try start(sandbox, "set", "ONE")
+        try await terminal.expect("value of ONE: ")
+        #expect(!terminal.isEchoing)
+        switch signal {
+        case SIGINT: terminal.type("half\u{3}")
+        case SIGQUIT: terminal.type("half\u{1c}")
+        default: terminal.send(signal)
+        }
+        #expect(try await terminal.end() == .signal(signal))
+        #expect(terminal.isEchoing)
+        #expect(!terminal.transcript.contains("half"))
+        #expect(try sandbox.snapshot() == before)
+    }
+
+    @Test func aStopGivesTheEchoBackAndContinuingAsksAgain() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let terminal = try PseudoTerminal()
+        // A shell with job control, since a process without one cannot be stopped from its terminal.
+        try terminal.start(
+            "/bin/bash",
+            ["-mc", "\"$0\" set ONE; echo stopped; read -r answer; fg >/dev/null; echo \"ended $?\"", credfs],
+            environment: sandbox.environment
+        )
+        try await terminal.expect("value of ONE: ")
+        terminal.type("half\u{1a}")
+        try await terminal.expect("stopped")
+        #expect(terminal.isEchoing)
+        terminal.type("\n")
+        try await terminal.expect("value of ONE: ")
+        #expect(!terminal.isEchoing)
+        terminal.type("whole\n")
+        try await terminal.expect("the same value again: ")
+        terminal.type("whole\n")
+        try await terminal.expect("ended 0")
+        #expect(try await terminal.end() == .exited(0))
+        #expect(!terminal.transcript.contains("half") && !terminal.transcript.contains("whole"))
+        #expect(try await sandbox.value("ONE") == Array("whole".utf8))
+    }
+
+    @Test(arguments: [false, true])
+    func aTerminalThatDisappearsEndsTheCommandAndNothingIsChanged(ignoringTheSignal: Bool) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let before = try sandbox.snapshot()
+        let terminal = try PseudoTerminal()
+        let trap = ignoringTheSignal ? "trap '' HUP; " : ""
+        try terminal.start("/bin/sh", ["-c", trap + "exec \"$0\" set ONE", credfs], environment: sandbox.environment)
+        try await terminal.expect("value of ONE: ")
+        terminal.type("half")
+        terminal.hangUp()
+        #expect(try await terminal.end() == (ignoringTheSignal ? .exited(1) : .signal(SIGHUP)))
+        #expect(try sandbox.snapshot() == before)
+    }
+}
