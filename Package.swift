@@ -21,7 +21,8 @@ let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package
 let package = Package(
     name: "credfs",
     products: [
-        .executable(name: "credfs", targets: ["credfs"])
+        .executable(name: "credfs", targets: ["credfs"]),
+        .library(name: "Credentials", targets: ["Credentials"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -57,6 +58,29 @@ let package = Package(
             swiftSettings: strict
         ),
         .executableTarget(name: "credfs", dependencies: ["CredfsCommands"], swiftSettings: strict),
+
+        // For programs that use secrets: the only public API of the package.
+        .target(
+            name: "Credentials",
+            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CredentialsTests",
+            dependencies: ["Credentials", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "ConsumerProbe",
+            dependencies: ["Credentials"],
+            path: "Tests/ConsumerProbe",
+            swiftSettings: strict
+        ),
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Documentation only: a consumer never resolves the plugin.
+if Context.environment["CREDFS_DOCS"] != nil {
+    package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", exact: "1.5.0"))
+}

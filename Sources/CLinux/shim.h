@@ -14,11 +14,15 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #ifndef SYS_memfd_secret
 #define SYS_memfd_secret 447 /* the same number on every architecture since Linux 5.14 */
 #endif
+
+/* Declared only under _GNU_SOURCE. */
+extern char *secure_getenv(const char *name);
 
 /* syscall(2) is variadic. */
 static inline int credfs_memfd_secret(unsigned int flags) {
