@@ -95,11 +95,18 @@ public struct CredentialSource: Sendable, Hashable {
         }
     }
 
+    /// The path of a source that is one file.
+    var path: String? {
+        guard case .file(let path, let directory) = kind else { return nil }
+        guard let directory, path.utf8.first != UInt8(ascii: "/") else { return path }
+        return "\(directory)/\(path)"
+    }
+
     /// What an error calls the credential where nothing was found.
     var label: String {
         switch kind {
-        case .file(let path, _): path
-        case .variable(let variable, _): "$\(variable)"
+        case .file: path ?? ""
+        case .variable(let variable, let path): "$\(variable)" + (path.map { ", \($0)" } ?? "")
         case .systemd(let name): name
         case .first(let sources): sources.map(\.label).joined(separator: ", ")
         }

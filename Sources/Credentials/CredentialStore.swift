@@ -208,6 +208,7 @@ public final class CredentialStore: Sendable {
         do throws(CredentialsError) {
             let loaded = try Secret.load(
                 entry.candidates,
+                of: credential.source,
                 named: credential.name,
                 credential.format.newline,
                 credential.policy

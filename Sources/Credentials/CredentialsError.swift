@@ -128,7 +128,8 @@ extension CredentialsError: CustomStringConvertible {
         case .inputOutput: return "cannot read \(place): \(because)"
         case .invalidFormat where place.isEmpty: return "invalid format: \(because)"
         case .invalidFormat: return "invalid format: \(place) (\(because))"
-        case .credentialNotFound: return "credential not found: \(printable(name ?? path ?? ""))"
+        case .credentialNotFound:
+            return "credential not found: \(printable(name ?? ""))" + (reason.map { " (\(printable($0)))" } ?? "")
         case .invalidDeclaration: return "invalid declaration: \(place) (\(because))"
         case .keyDerivation: return "key derivation failed (\(because))"
         case .memoryUnavailable: return "no locked memory (\(because))"

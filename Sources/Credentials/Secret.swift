@@ -99,12 +99,13 @@ public struct Secret: ~Copyable, Sendable {
         _ policy: FilePolicy,
         _ environment: CredentialSource.Environment
     ) throws(CredentialsError) -> Loaded {
-        try load(source.candidates(environment), named: source.label, newline, policy)
+        try load(source.candidates(environment), of: source, named: nil, newline, policy)
     }
 
     static func load(
         _ candidates: [CredentialSource.Candidate],
-        named name: String,
+        of source: CredentialSource,
+        named name: String?,
         _ newline: NewlinePolicy,
         _ policy: FilePolicy
     ) throws(CredentialsError) -> Loaded {
@@ -121,10 +122,9 @@ public struct Secret: ~Copyable, Sendable {
                 continue
             }
         }
-        guard candidates.count == 1, let only = candidates.first, only.name == nil else {
-            throw CredentialsError(.credentialNotFound, name: name)
-        }
-        throw CredentialsError(.fileNotFound, path: only.path)
+        if let path = source.path { throw CredentialsError(.fileNotFound, path: path, name: name) }
+        guard let name else { throw CredentialsError(.credentialNotFound, name: source.label) }
+        throw CredentialsError(.credentialNotFound, name: name, reason: "looked for \(source.label)")
     }
 
     private init(_ content: consuming CheckedFile.Content, _ newline: NewlinePolicy) throws(CredentialsError) {

@@ -46,9 +46,10 @@ import Testing
 
     /// An access control list as the kernel has it: tag, rights, id.
     private func setList(_ path: String, _ entries: [(UInt16, UInt16, UInt32)]) throws -> Bool {
-        typealias SetAttribute = @convention(c) (
-            UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeRawPointer, Int, Int32
-        ) -> Int32
+        typealias SetAttribute =
+            @convention(c) (
+                UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeRawPointer, Int, Int32
+            ) -> Int32
         var bytes: [UInt8] = [2, 0, 0, 0]
         for (tag, rights, id) in entries {
             for shift in [0, 8] { bytes.append(UInt8(truncatingIfNeeded: tag >> shift)) }
@@ -274,7 +275,9 @@ import Testing
         }
         var good = 0
         var refused = 0
-        for _ in 0..<20_000 {
+        // Until both have been seen often, however the threads are scheduled.
+        while good < 1000 || refused < 1000 {
+            await Task.yield()
             do throws(CredentialsError) {
                 let secret = try Secret(from: .file("token", within: directory("secrets")))
                 #expect(secret.text == "good")
@@ -286,8 +289,6 @@ import Testing
         }
         swapper.cancel()
         _ = await swapper.result
-        #expect(good > 0)
-        #expect(refused > 0)
     }
 
     @Test func anotherNameOfTheSameFileIsAFile() throws {

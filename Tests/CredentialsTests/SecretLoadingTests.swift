@@ -99,7 +99,7 @@ import Testing
     @Test func aVariableThatIsSetIsNeverPassedOver() throws {
         let other = try directory.write("default", "x")
         let variables = ["A_FILE": directory("absent")]
-        #expect(loadFailure(.variable("A", default: other), variables)?.code == .credentialNotFound)
+        #expect(loadFailure(.variable("A", default: other), variables)?.code == .fileNotFound)
         #expect(loadFailure(.firstExisting([.variable("A"), .file(other)]), variables)?.code == .fileNotFound)
     }
 
