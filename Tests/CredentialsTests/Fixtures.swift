@@ -2,6 +2,7 @@
 
 import Credentials
 import Glibc
+import Synchronization
 import SystemCalls
 import SystemPackage
 import Testing
@@ -71,6 +72,36 @@ final class TemporaryDirectory: Sendable {
 func call(_ body: () -> Int32) throws {
     let result = body()
     try #require(result == 0, "\(Errno(rawValue: errno))")
+}
+
+/// Repeats something in a thread of its own (the tests' own threads are few) while something else goes on.
+func whileRepeating(_ body: @escaping @Sendable () throws -> Void, _ foreground: () throws -> Void) throws {
+    let loop = BackgroundLoop(body)
+    var thread = pthread_t()
+    let start: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { argument in
+        guard let argument = unsafe argument else { return nil }
+        unsafe Unmanaged<BackgroundLoop>.fromOpaque(argument).takeRetainedValue().run()
+        return nil
+    }
+    try call { unsafe pthread_create(&thread, nil, start, Unmanaged.passRetained(loop).toOpaque()) }
+    defer {
+        loop.isStopped.store(true, ordering: .relaxed)
+        pthread_join(thread, nil)
+    }
+    try foreground()
+}
+
+private final class BackgroundLoop: Sendable {
+    let isStopped = Atomic(false)
+    private let body: @Sendable () throws -> Void
+
+    init(_ body: @escaping @Sendable () throws -> Void) {
+        self.body = body
+    }
+
+    func run() {
+        while !isStopped.load(ordering: .relaxed) { try? body() }
+    }
 }
 
 /// A process environment of one's own.

@@ -6,7 +6,9 @@ import SystemCalls
 import SystemPackage
 import Testing
 
-/// What is left of secrets in memory. Every test runs in a process of its own, which it searches.
+/// What is left of secrets in memory.
+///
+/// Every test runs in a process of its own, which it searches.
 @Suite(.serialized, .enabled(if: !isSanitized, "the sanitizer's shadow memory cannot be searched"))
 struct MemoryTests {
     @Test func aSecretIsInMemoryOnceAndThenNot() async {
