@@ -17,6 +17,7 @@ do {
         print(signature.joined(), line)
     }
 } catch {
-    fputs("signing-worker: error: \(error)\n", stderr)
+    let message = "signing-worker: error: \(error)\n"
+    write(2, message, message.utf8.count)
     exit(1)
 }

@@ -25,10 +25,17 @@ struct Connection: ~Copyable {
     /// - Parameter body: gets the method and path, and the token of an `Authorization: Bearer` header.
     func withRequest(_ body: (_ line: String, _ token: Span<UInt8>?) -> Void) {
         var head = [UInt8](repeating: 0, count: Self.maximumHeadByteCount)
-        defer { head.withUnsafeMutableBytes { explicit_bzero($0.baseAddress, $0.count) } }
+        defer {
+            head.withUnsafeMutableBytes { bytes in
+                guard let start = bytes.baseAddress else { return }
+                explicit_bzero(start, bytes.count)
+            }
+        }
         var count = 0
         while count < head.count, Self.end(of: head.span.extracting(0..<count)) == nil {
-            let received = head.withUnsafeMutableBytes { recv(number, $0.baseAddress! + count, $0.count - count, 0) }
+            let received = head.withUnsafeMutableBytes { bytes in
+                recv(number, bytes.baseAddress?.advanced(by: count), bytes.count - count, 0)
+            }
             guard received > 0 else { return }
             count += received
         }
@@ -48,7 +55,11 @@ struct Connection: ~Copyable {
             }
             start = stop + 2
         }
-        body(line, token.map { text.extracting($0) })
+        if let token {
+            body(line, text.extracting(token))
+        } else {
+            body(line, nil)
+        }
     }
 
     func answer(_ status: String, _ body: String) {
@@ -60,7 +71,7 @@ struct Connection: ~Copyable {
             \r
             \(body)
             """
-        _ = Array(response.utf8).withUnsafeBytes { send(number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL.rawValue)) }
+        _ = Array(response.utf8).withUnsafeBytes { send(number, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
     }
 
     /// Where the line before the empty one ends, or nil where there is no empty line yet.

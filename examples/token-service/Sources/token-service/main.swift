@@ -23,7 +23,7 @@ func listen(port: UInt16) -> Int32? {
     }
     guard ready else { return nil }
     print("listening on 127.0.0.1:\(UInt16(bigEndian: address.sin_port))")
-    fflush(stdout)
+    fflush(nil)
     return number
 }
 
@@ -36,7 +36,7 @@ do {
         exit(1)
     }
     while true {
-        let accepted = accept4(server, nil, nil, Int32(SOCK_CLOEXEC.rawValue))
+        let accepted = accept(server, nil, nil)
         guard accepted >= 0 else { continue }
         let connection = Connection(owning: accepted)
         do {
@@ -45,7 +45,7 @@ do {
             // The token of before stays valid: a half-done rotation locks nobody out.
             print("cannot reload: \(error)")
         }
-        fflush(stdout)
+        fflush(nil)
         let token = try store.secret("api_token")
         connection.withRequest { line, presented in
             switch line {
@@ -64,6 +64,7 @@ do {
         }
     }
 } catch {
-    fputs("token-service: error: \(error)\n", stderr)
+    let message = "token-service: error: \(error)\n"
+    write(2, message, message.utf8.count)
     exit(1)
 }
