@@ -39,6 +39,24 @@ let package = Package(
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: strict),
         .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        // For programs that use secrets: the only public API of the package.
+        .target(
+            name: "Credentials",
+            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CredentialsTests",
+            dependencies: ["Credentials", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "ConsumerProbe",
+            dependencies: ["Credentials"],
+            path: "Tests/ConsumerProbe",
+            swiftSettings: strict
+        ),
+
         .target(
             name: "SecretStore",
             dependencies: ["CYAML", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
@@ -58,24 +76,6 @@ let package = Package(
             swiftSettings: strict
         ),
         .executableTarget(name: "credfs", dependencies: ["CredfsCommands"], swiftSettings: strict),
-
-        // For programs that use secrets: the only public API of the package.
-        .target(
-            name: "Credentials",
-            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
-            swiftSettings: strict
-        ),
-        .testTarget(
-            name: "CredentialsTests",
-            dependencies: ["Credentials", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
-            swiftSettings: strict
-        ),
-        .target(
-            name: "ConsumerProbe",
-            dependencies: ["Credentials"],
-            path: "Tests/ConsumerProbe",
-            swiftSettings: strict
-        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -22,4 +22,15 @@ static inline int credfs_crypto_init(void) {
         NULL);
 }
 
+/* A parameter keeps the pointer to its name, which Swift would pass as a temporary. A null key would mean "the key of
+ * before": an empty key needs an address. */
+static inline int credfs_hmac_sha256_init(EVP_MAC_CTX *context, const unsigned char *key, size_t count) {
+    char digest[] = "SHA256";
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_MAC_init(context, key ? key : (const unsigned char *)"", count, parameters);
+}
+
 #endif

@@ -21,9 +21,6 @@
 #define SYS_memfd_secret 447 /* the same number on every architecture since Linux 5.14 */
 #endif
 
-/* Declared only under _GNU_SOURCE. */
-extern char *secure_getenv(const char *name);
-
 /* syscall(2) is variadic. */
 static inline int credfs_memfd_secret(unsigned int flags) {
     return (int)syscall(SYS_memfd_secret, flags);
@@ -41,6 +38,9 @@ static inline int credfs_pipe(int *read_end, int *write_end, int flags) {
     }
     return result;
 }
+
+/* Declared only under _GNU_SOURCE, too. */
+extern char *secure_getenv(const char *name);
 
 /* prctl(2) is variadic. */
 static inline int credfs_prctl(int option, unsigned long argument) {

@@ -31,7 +31,7 @@ public struct SecretKey: ~Copyable, Sendable {
         do throws(CredentialsError) {
             try self.init(hexDigits: digits)
         } catch {
-            throw error.located(path: source.label)
+            throw error.located(path: source.path, name: source.path == nil ? source.label : nil)
         }
     }
 
@@ -46,7 +46,7 @@ public struct SecretKey: ~Copyable, Sendable {
         do throws(CredentialsError) {
             try self.init(bytes: bytes)
         } catch {
-            throw error.located(path: source.label)
+            throw error.located(path: source.path, name: source.path == nil ? source.label : nil)
         }
     }
 

@@ -50,33 +50,12 @@ package struct HMACSHA256: ~Copyable {
         let context = unsafe try LibCrypto.require(EVP_MAC_CTX_new(algorithm))
         do throws(SealingError) {
             unsafe try LibCrypto.withPointer(key) { (pointer, count) throws(SealingError) in
-                try LibCrypto.check(unsafe initialize(context, key: pointer, count: Int(count)))
+                try LibCrypto.check(unsafe credfs_hmac_sha256_init(context, pointer, Int(count)))
             }
         } catch {
             unsafe EVP_MAC_CTX_free(context)
             throw error
         }
         return unsafe context
-    }
-
-    private static func initialize(_ context: OpaquePointer, key: UnsafePointer<UInt8>?, count: Int) -> Int32 {
-        var digest: [CChar] = [0x53, 0x48, 0x41, 0x32, 0x35, 0x36, 0]  // SHA256
-        // The parameter keeps the pointer to its name: a string passed in the call would be gone after it.
-        return unsafe OSSL_MAC_PARAM_DIGEST.withCString { name in
-            unsafe digest.withUnsafeMutableBufferPointer { digest in
-                var parameters = unsafe (
-                    OSSL_PARAM_construct_utf8_string(name, digest.baseAddress, 0),
-                    OSSL_PARAM_construct_end()
-                )
-                return unsafe withUnsafeBytes(of: &parameters) { list in
-                    let first = unsafe list.baseAddress?.assumingMemoryBound(to: OSSL_PARAM.self)
-                    // A null key would mean "the key of before": an empty key needs an address.
-                    var nothing: UInt8 = 0
-                    return unsafe withUnsafePointer(to: &nothing) { empty in
-                        unsafe EVP_MAC_init(context, key ?? empty, count, first)
-                    }
-                }
-            }
-        }
     }
 }
