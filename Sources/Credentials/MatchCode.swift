@@ -59,6 +59,8 @@ enum MatchCode {
     /// False where libcrypto fails.
     static func matches(_ candidate: Span<UInt8>, _ bytes: Span<UInt8>) -> Bool {
         let start = bytes.count - byteCount
+        // No secret is as long, and libcrypto's wrapper counts in 32 bits.
+        guard candidate.count <= Int(Int32.max) else { return false }
         do throws(SealingError) {
             var mac = try HMACSHA256(key: bytes.extracting(start..<(start + keyByteCount)))
             try mac.update(candidate)

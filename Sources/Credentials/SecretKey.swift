@@ -152,9 +152,12 @@ public struct SecretKey: ~Copyable, Sendable {
     ///
     /// - Parameter message: the message.
     /// - Returns: 32 bytes.
-    /// - Throws: ``CredentialsError/Code/keyDerivation`` should libcrypto fail.
+    /// - Throws: ``CredentialsError/Code/keyDerivation`` for a message of more than 2 GiB, and should libcrypto fail.
     public func hmacSHA256(of message: Span<UInt8>) throws(CredentialsError) -> [UInt8] {
-        try Self.sealing { () throws(SealingError) in
+        guard message.count <= Int(Int32.max) else {
+            throw CredentialsError(.keyDerivation, reason: "a message of more than 2 GiB")
+        }
+        return try Self.sealing { () throws(SealingError) in
             var mac = try key.withBytes { (bytes) throws(SealingError) in try HMACSHA256(key: bytes) }
             try mac.update(message)
             return try mac.finalize()

@@ -217,9 +217,14 @@ import Testing
             usleep(2000)
         } _: {
             while read < 100 {
-                guard let secret = try? Secret(contentsOfFile: path) else { continue }
-                #expect(Set(secret.content).count == 1)
-                read += 1
+                do throws(CredentialsError) {
+                    let secret = try Secret(contentsOfFile: path)
+                    #expect(Set(secret.content).count == 1)
+                    read += 1
+                } catch {
+                    // Never at rest while it was read, or empty just then.
+                    try #require([.inputOutput, .invalidFormat].contains(error.code))
+                }
             }
         }
     }
