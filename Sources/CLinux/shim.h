@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/signalfd.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -20,6 +21,12 @@
 #ifndef SYS_memfd_secret
 #define SYS_memfd_secret 447 /* the same number on every architecture since Linux 5.14 */
 #endif
+
+/* A global variable that others may change: Swift takes it for unsafe to read at any time. */
+static inline char **credfs_environment(void) {
+    extern char **environ;
+    return environ;
+}
 
 /* syscall(2) is variadic. */
 static inline int credfs_memfd_secret(unsigned int flags) {

@@ -9,7 +9,9 @@ package enum ProcessHardening {
     /// The signals after which a crash handler could print memory.
     package static let crashSignals = [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV]
 
-    /// Applies everything that holds for the whole life of a credfs process. The first call of `main`.
+    /// Applies everything that holds for the whole life of a credfs process.
+    ///
+    /// The first call of `main`.
     ///
     /// - Throws: the error of the call that failed: such a process must not go on.
     package static func begin() throws(Errno) {
@@ -45,8 +47,7 @@ package enum ProcessHardening {
     ///
     /// What is put there refuses the use that the number stands for, so that a closed stream stays an error.
     package static func occupyStandardDescriptors() throws(Errno) {
-        for number in Int32(0)...2 {
-            guard fcntl(number, F_GETFD) == -1 else { continue }
+        for number in Int32(0)...2 where fcntl(number, F_GETFD) == -1 {
             let file = try OwnedDescriptor.open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY)
             // open(2) gives the lowest free number, and those below are taken by now.
             precondition(file.number == number, "descriptors are opened lowest first")

@@ -17,6 +17,7 @@ extension AES256GCM {
     ///   - nonce: the 12 bytes of the whole.
     ///   - key: the key of the whole.
     ///   - plaintext: as many bytes as the part; filled.
+    /// - Throws: `SealingError`, never for the ciphertext's sake.
     package static func decrypt(
         _ part: Span<UInt8>,
         at offset: Int,
@@ -27,7 +28,7 @@ extension AES256GCM {
         precondition(nonce.count == nonceByteCount, "nonces have 96 bits")
         let block = 2 + offset / 16
         // SP 800-38D allows 2^32 - 2 blocks; beyond them GCM's counter wraps in 32 bits and CTR's would not.
-        precondition(offset >= 0 && block + (part.count + 31) / 16 <= Int(UInt32.max), "within one GCM message")
+        precondition(offset >= 0 && (offset + part.count + 15) / 16 <= Int(UInt32.max) - 1, "within one GCM message")
         let context = unsafe try CipherContext.make(EVP_aes_256_ctr(), key: key)
         defer { unsafe EVP_CIPHER_CTX_free(context) }
         var counter: [UInt8] = []

@@ -33,6 +33,7 @@ package struct AES256GCM: ~Copyable {
     ///   - associatedData: authenticated with it, not encrypted.
     ///   - ciphertext: as many bytes as the plaintext; filled.
     ///   - tag: 16 bytes; filled.
+    /// - Throws: `SealingError`, never for the plaintext's sake.
     package mutating func seal(
         _ plaintext: Span<UInt8>,
         nonce: Span<UInt8>,
@@ -40,7 +41,8 @@ package struct AES256GCM: ~Copyable {
         into ciphertext: inout MutableSpan<UInt8>,
         tag: inout MutableSpan<UInt8>
     ) throws(SealingError) {
-        precondition(ciphertext.count == plaintext.count && tag.count == Self.tagByteCount, "the sizes are the caller's")
+        precondition(ciphertext.count == plaintext.count, "the sizes are the caller's")
+        precondition(tag.count == Self.tagByteCount, "tags have 128 bits")
         try begin(encrypting: true, nonce: nonce, associatedData: associatedData)
         unsafe try CipherContext.update(context, plaintext, into: &ciphertext)
         unsafe try CipherContext.finish(context)
@@ -78,8 +80,13 @@ package struct AES256GCM: ~Copyable {
 
     /// Checks that a ciphertext is authentic and keeps nothing of its plaintext.
     ///
-    /// - Parameter scratch: at least one byte of secure memory that the plaintext passes through; zeros afterwards.
-    ///   The larger, the fewer calls; 16 KiB is plenty.
+    /// - Parameters:
+    ///   - ciphertext: what was sealed.
+    ///   - nonce: its 12 bytes.
+    ///   - tag: its 16 bytes.
+    ///   - associatedData: the same as at sealing.
+    ///   - scratch: at least one byte of secure memory that the plaintext passes through; zeros afterwards. The larger,
+    ///     the fewer calls; 16 KiB is plenty.
     /// - Throws: `SealingError.authenticationFailure`.
     package mutating func authenticate(
         _ ciphertext: Span<UInt8>,
@@ -88,6 +95,7 @@ package struct AES256GCM: ~Copyable {
         associatedData: Span<UInt8>,
         scratch: inout SecureBuffer
     ) throws(SealingError) {
+        precondition(scratch.capacity > 0, "something must take the plaintext")
         defer { scratch.wipe() }
         try begin(encrypting: false, nonce: nonce, associatedData: associatedData)
         var offset = 0

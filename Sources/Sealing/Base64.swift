@@ -36,7 +36,10 @@ package enum Base64 {
 
     /// Writes the text of some bytes.
     ///
-    /// - Parameter text: filled; must have `encodedCount` characters.
+    /// - Parameters:
+    ///   - bytes: what to write.
+    ///   - alphabet: the characters to use.
+    ///   - text: filled; must have `encodedCount` characters.
     package static func encode(_ bytes: Span<UInt8>, _ alphabet: Alphabet, into text: inout MutableSpan<UInt8>) {
         precondition(text.count == encodedCount(bytes.count, alphabet), "the size is the caller's")
         var position = 0
@@ -62,7 +65,10 @@ package enum Base64 {
 
     /// Reads a canonical text.
     ///
-    /// - Parameter bytes: filled; must have `decodedCount` bytes.
+    /// - Parameters:
+    ///   - text: what to read.
+    ///   - alphabet: the characters it may have.
+    ///   - bytes: filled; must have `decodedCount` bytes.
     /// - Returns: whether the text is canonical; if not, `bytes` holds nothing of use.
     package static func decode(
         _ text: Span<UInt8>,

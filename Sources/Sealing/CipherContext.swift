@@ -48,7 +48,9 @@ enum CipherContext {
         try LibCrypto.check(unsafe EVP_CipherFinal_ex(context, &nothing, &written), orThrow: error)
     }
 
-    /// Wipes bytes. Wraps `OPENSSL_cleanse`.
+    /// Wipes bytes.
+    ///
+    /// Wraps `OPENSSL_cleanse`.
     static func cleanse(_ bytes: inout MutableSpan<UInt8>) {
         unsafe bytes.withUnsafeMutableBufferPointer { buffer in
             unsafe OPENSSL_cleanse(buffer.baseAddress, buffer.count)

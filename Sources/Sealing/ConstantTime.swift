@@ -4,7 +4,9 @@ internal import CLibCrypto
 
 /// Comparison whose time depends on the lengths alone.
 package enum ConstantTime {
-    /// Whether two byte sequences are the same. Wraps `CRYPTO_memcmp`; lengths are not secret.
+    /// Whether two byte sequences are the same.
+    ///
+    /// Wraps `CRYPTO_memcmp`; lengths are not secret.
     package static func equal(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {
         guard left.count == right.count else { return false }
         return unsafe left.withUnsafeBufferPointer { left in

@@ -14,6 +14,7 @@ package enum HKDFSHA256 {
     ///   - salt: may be empty, which means as many zeros as the hash has bytes.
     ///   - info: what the result is for; different texts give unrelated results.
     ///   - output: filled; at most `maximumByteCount`.
+    /// - Throws: `SealingError`.
     package static func derive(
         from key: Span<UInt8>,
         salt: Span<UInt8>,

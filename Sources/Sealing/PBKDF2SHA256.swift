@@ -10,6 +10,8 @@ package enum PBKDF2SHA256 {
     ///   - password: any bytes.
     ///   - salt: at least 16 random bytes in anything new; older test vectors have fewer.
     ///   - iterations: at least 1; callers bound it before they come here, since it is the cost.
+    /// - Returns: the key.
+    /// - Throws: `SealingError`.
     package static func key(
         password: Span<UInt8>,
         salt: Span<UInt8>,

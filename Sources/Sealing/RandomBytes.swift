@@ -5,7 +5,9 @@ internal import SecureMemory
 
 /// Random bytes from libcrypto's generators.
 package enum RandomBytes {
-    /// Fills bytes that may be published: nonces, salts, identifiers. Wraps `RAND_bytes`.
+    /// Fills bytes that may be published: nonces, salts, identifiers.
+    ///
+    /// Wraps `RAND_bytes`.
     package static func fill(_ bytes: inout MutableSpan<UInt8>) throws(SealingError) {
         try LibCrypto.prepare()
         unsafe try LibCrypto.withPointer(&bytes) { (pointer, count) throws(SealingError) in
@@ -13,7 +15,9 @@ package enum RandomBytes {
         }
     }
 
-    /// Fills bytes that stay secret, from the generator whose output is never published. Wraps `RAND_priv_bytes`.
+    /// Fills bytes that stay secret, from the generator whose output is never published.
+    ///
+    /// Wraps `RAND_priv_bytes`.
     package static func fillPrivate(_ bytes: inout MutableSpan<UInt8>) throws(SealingError) {
         try LibCrypto.prepare()
         unsafe try LibCrypto.withPointer(&bytes) { (pointer, count) throws(SealingError) in

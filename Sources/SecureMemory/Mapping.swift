@@ -3,7 +3,9 @@
 internal import SystemCalls
 internal import SystemPackage
 
-/// Whole pages between two that nothing may touch, prepared for secrets. Not an owner: `SecureBuffer` is.
+/// Whole pages between two that nothing may touch, prepared for secrets.
+///
+/// Not an owner: `SecureBuffer` is.
 @unsafe
 struct Mapping {
     let pages: UnsafeMutableRawPointer

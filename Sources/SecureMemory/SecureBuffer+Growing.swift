@@ -4,7 +4,11 @@
 extension SecureBuffer {
     /// A copy of the bytes in a buffer of another capacity.
     ///
-    /// - Parameter capacity: the size of the new buffer; bytes beyond it are left out.
+    /// - Parameters:
+    ///   - capacity: the size of the new buffer; bytes beyond it are left out.
+    ///   - backing: the kind of memory wanted.
+    /// - Returns: the copy.
+    /// - Throws: `SecureMemoryError`.
     package func copy(capacity: Int, backing: Backing = .locked) throws(SecureMemoryError) -> SecureBuffer {
         var copy = try SecureBuffer(count: capacity, backing: backing)
         let count = min(count, capacity)
@@ -24,6 +28,8 @@ extension SecureBuffer {
     ///     `limit` says that there was more.
     ///   - convert: turns a failure to get memory into the caller's error.
     ///   - read: reads some bytes into a span from an offset on and returns their number, 0 at the end.
+    /// - Returns: the bytes.
+    /// - Throws: what `convert` makes of a `SecureMemoryError`, or the error of `read`.
     package static func collecting<E: Error>(
         limit: Int,
         orThrow convert: (SecureMemoryError) -> E,

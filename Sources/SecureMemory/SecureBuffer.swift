@@ -59,7 +59,10 @@ package struct SecureBuffer: ~Copyable, @unchecked Sendable {
     /// - Parameters:
     ///   - capacity: its size in bytes.
     ///   - backing: the kind of memory wanted.
+    ///   - convert: turns a failure to get memory into the caller's error.
     ///   - fill: writes the bytes and returns how many of them count.
+    /// - Returns: the buffer.
+    /// - Throws: what `convert` makes of a `SecureMemoryError`, or the error of `fill`.
     package static func filled<E: Error>(
         capacity: Int,
         backing: Backing = .locked,

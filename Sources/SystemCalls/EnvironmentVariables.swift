@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CLinux
 internal import Glibc
 
 /// The environment block of this process.
@@ -9,8 +10,9 @@ package enum EnvironmentVariables {
         unsafe getenv(name).flatMap { unsafe String(validatingCString: $0) }
     }
 
-    /// Lends the value of a variable and then overwrites it where the kernel shows it (`/proc/PID/environ`) and removes
-    /// the variable. Only at start, while there is one thread.
+    /// Lends the value of a variable, then overwrites it and removes the variable.
+    ///
+    /// It is overwritten where the kernel shows it (`/proc/PID/environ`). Only at start, while there is one thread.
     ///
     /// - Returns: what `body` made of it, or nil where the variable is not set.
     package static func take<R: ~Copyable, E: Error>(
@@ -18,12 +20,25 @@ package enum EnvironmentVariables {
         _ body: (Span<UInt8>) throws(E) -> R
     ) throws(E) -> R? {
         guard let text = unsafe getenv(name) else { return nil }
-        let count = unsafe strlen(text)
         defer {
-            unsafe explicit_bzero(text, count)
+            overwriteEveryValue(of: name)
             unsafe unsetenv(name)
         }
-        let raw = unsafe UnsafeRawBufferPointer(start: text, count: count)
+        let raw = unsafe UnsafeRawBufferPointer(start: text, count: strlen(text))
         return try body(unsafe raw.bindMemory(to: UInt8.self).span)
+    }
+
+    /// A parent can put a name into the block more than once; getenv(3) shows the first only.
+    private static func overwriteEveryValue(of name: String) {
+        let prefix = name + "="
+        let prefixCount = prefix.utf8.count
+        var entry = unsafe credfs_environment()
+        while let text = unsafe entry?.pointee {
+            if unsafe strncmp(text, prefix, prefixCount) == 0 {
+                let value = unsafe text.advanced(by: prefixCount)
+                unsafe explicit_bzero(value, strlen(value))
+            }
+            unsafe entry = entry?.advanced(by: 1)
+        }
     }
 }

@@ -46,9 +46,17 @@ extension OwnedDescriptor {
         try checkErrno { lseek(number, off_t(offset), SEEK_SET) }
     }
 
-    /// Wraps mkdirat(2).
+    /// Makes a directory with exactly these permission bits; wraps mkdirat(2) and fchmodat(2).
     package func makeDirectory(_ name: String, mode: UInt16) throws(Errno) {
         try checkErrno { unsafe mkdirat(number, name, mode_t(mode)) }
+        // The umask may have taken bits away that are needed to open it.
+        try checkErrno { unsafe fchmodat(number, name, mode_t(mode), 0) }
+    }
+
+    /// Whether a path is a symbolic link, for messages only: a path can change.
+    package static func isSymbolicLink(_ path: String) -> Bool {
+        var status = stat()
+        return unsafe lstat(path, &status) == 0 && FileStatus(status).kind == .symbolicLink
     }
 
     /// Wraps renameat(2) within this directory.
@@ -98,4 +106,11 @@ extension OwnedDescriptor {
 
     /// Whether the descriptor is a terminal; wraps isatty(3).
     package var isTerminal: Bool { isatty(number) == 1 }
+}
+
+extension OwnedDescriptor {
+    /// Whether this process may make names in this directory; wraps faccessat(2) with the effective ids.
+    package var isWritableDirectory: Bool {
+        unsafe faccessat(number, ".", W_OK | X_OK, AT_EACCESS) == 0
+    }
 }

@@ -64,3 +64,18 @@ package enum ProcessAttributes {
     /// The id of the process that started this one.
     package static var parentProcessID: Int32 { getppid() }
 }
+
+extension ProcessAttributes {
+    /// The program that a process runs, as the kernel names it; nil where it may not be asked.
+    ///
+    /// Wraps readlink(2).
+    package static func executable(of process: Int32) -> String? {
+        var target = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = unsafe target.withUnsafeMutableBytes { buffer in
+            guard let start = buffer.baseAddress else { return 0 }
+            return unsafe readlink("/proc/\(process)/exe", start.assumingMemoryBound(to: CChar.self), buffer.count)
+        }
+        guard count > 0, let text = try? UTF8Span(validating: target.span.extracting(0..<count)) else { return nil }
+        return String(copying: text)
+    }
+}

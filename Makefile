@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every target is a script; make is a convenience.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: demo test check build docs install coverage clean
+
+build:
+	scripts/build
+
+docs: build
+	scripts/generate-docs
+
+demo:
+	scripts/demo
+
+test:
+	scripts/test
+
+check:
+	scripts/check
+
+coverage:
+	scripts/coverage
+
+install: docs
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install
+
+clean:
+	scripts/clean

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SecretStore
+internal import SecureMemory
+internal import SystemCalls
+
+/// Everything a command gets from outside itself.
+final class CommandContext {
+    /// Secret variables, taken out of the environment block at start.
+    let secrets: SecretVariables
+    /// The value of a variable.
+    let environment: (String) -> String?
+    /// The present time.
+    let now: () -> Timestamp
+    /// The effective user.
+    let user: UInt32
+    /// Where messages go.
+    var console = Console()
+    /// The store at hand, once it is known; for the audit log.
+    var store: StoreID?
+    /// Takes the events of operations.
+    private(set) lazy var recorder: any OperationRecorder = EventLine(self)
+
+    init(
+        secrets: SecretVariables,
+        environment: @escaping (String) -> String? = EnvironmentVariables.value,
+        now: @escaping () -> Timestamp = Timestamp.now,
+        user: UInt32 = ProcessAttributes.effectiveUser
+    ) {
+        self.secrets = secrets
+        self.environment = environment
+        self.now = now
+        self.user = user
+    }
+
+    /// The value of a `CREDFS_` variable, or of its older `CLAMP_` name.
+    func variable(_ name: String) -> String? {
+        environment("CREDFS_" + name) ?? environment("CLAMP_" + name)
+    }
+
+    /// The name of the variable that switches secrets off, if one does.
+    var ignoringVariable: String? {
+        for name in ["CREDFS_IGNORE_SECRETS", "CLAMP_IGNORE_SECRETS"] {
+            guard let value = environment(name) else { continue }
+            return ["1", "true", "yes"].contains(value.lowercased()) ? name : nil
+        }
+        return nil
+    }
+}
+
+/// Keys and passwords that came in variables: copied to secure memory and overwritten where the kernel shows them.
+final class SecretVariables {
+    private var key: SecureBuffer?
+    private var password: SecureBuffer?
+
+    /// Takes the variables; the first thing a credfs process does with its environment.
+    init() throws(SecureMemoryError) {
+        key = try Self.take("CREDFS_KEY")
+        password = try Self.take("CREDFS_PASSWORD")
+    }
+
+    /// Whether a key was given.
+    var hasKey: Bool { key != nil }
+    /// Whether a password was given.
+    var hasPassword: Bool { password != nil }
+
+    /// Hands out the key.
+    func takeKey() -> SecureBuffer? { key.take() }
+    /// Hands out the password.
+    func takePassword() -> SecureBuffer? { password.take() }
+
+    private static func take(_ name: String) throws(SecureMemoryError) -> SecureBuffer? {
+        try EnvironmentVariables.take(name) { (value) throws(SecureMemoryError) in
+            var copy = try SecureBuffer(count: value.count)
+            copy.withMutableBytes { target in
+                for index in value.indices { target[index] = value[index] }
+            }
+            return copy
+        }
+    }
+}

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Glibc
+internal import SecretStore
+internal import SystemCalls
+
+/// The command `credfs delete`.
+struct DeleteCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "delete",
+        abstract: "Remove a secret from the store.",
+        discussion: "The manifest of before stays sealed in secrets.yaml.bak."
+    )
+    static let operation = OperationEvent.Operation.delete
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+
+    @Argument(help: "The name, or SERVICE/KEY.")
+    var name: String
+
+    @Flag(name: .shortAndLong, help: "Do not ask.")
+    var yes = false
+
+    var subject: String? { name }
+
+    func run(_ context: CommandContext) throws {
+        let reference = try reference(name)
+        let store = try options.open(context)
+        let before = try LoadedManifest(store)
+        context.store = before.manifest.store
+        let entry = try before.manifest.entry(reference)
+        guard try yes || confirms(entry.name) else {
+            throw CommandError(.failed, "'\(entry.name.text)' was not deleted")
+        }
+        let keys = try keyOptions.unlock(store, before.manifest, context)
+        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
+        defer { _ = lock.number }
+        let loaded = try LoadedManifest(store)
+        try loaded.checkSignature(keys)
+        _ = try loaded.manifest.entry(reference)
+        var manifest = loaded.manifest
+        manifest.secrets.removeAll { $0.name == entry.name }
+        try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
+        context.console.detail("deleted \(entry.name.text)")
+    }
+
+    private func confirms(_ name: SecretName) throws -> Bool {
+        guard isatty(0) == 1 else {
+            throw CommandError(.usage, "cannot ask whether to delete '\(name.text)'", hint: "pass --yes")
+        }
+        try? writeAll(Console.standardError, "delete '\(name.text)'? [y/N] ".utf8.span)
+        return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+    }
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import PlaintextDocuments
+internal import SecretStore
+internal import SystemCalls
+
+/// The command `credfs encrypt`.
+struct EncryptCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "encrypt",
+        abstract: "Seal the plaintext values of the manifest, or of a template elsewhere.",
+        discussion: """
+            Without FILE, every value of the manifest that is not sealed is sealed where it stands, and the manifest \
+            is signed again after what changed since the last signature was printed. With FILE, its secrets are sealed \
+            into the store; then FILE is overwritten and removed. Secrets that FILE does not name stay as they are.
+            """
+    )
+    static let operation = OperationEvent.Operation.encrypt
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+
+    @Argument(help: ArgumentHelp("A plaintext template: 'secrets:' as in a manifest.", valueName: "file"))
+    var file: String?
+
+    func run(_ context: CommandContext) throws {
+        let store = try options.open(context)
+        if let file {
+            try sealTemplate(try PlaintextFile(file), into: store, context)
+        } else {
+            try sealInPlace(store, context)
+        }
+    }
+
+    private func sealInPlace(_ store: Store, _ context: CommandContext) throws {
+        guard try store.hasManifest() else {
+            _ = try store.readManifest()
+            return
+        }
+        try store.checkPermissions()
+        let document = try PlaintextFile(store.manifestPath)
+        let sealing = try DocumentSealing.begin(document.descriptor, .manifest)
+        let header = try sealing.header.manifest()
+        context.store = header.store
+        let keys = try keyOptions.unlock(store, header, context)
+        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
+        defer { _ = lock.number }
+        guard try document.isCurrent() else {
+            throw CommandError(
+                .failed,
+                "the manifest was replaced meanwhile",
+                hint: "nothing was changed; run it again"
+            )
+        }
+        let result = try sealing.finish(keys)
+        var manifest = try result.reading.manifest()
+        let isSigned = try result.reading.signature.map { try keys.isSignature($0, of: manifest) } ?? false
+        guard !isSigned || !result.sealedNames.isEmpty else {
+            warnOfLeftovers(document, context)
+            return context.console.note("every value is sealed and the signature holds: nothing to do")
+        }
+        let last = store.lastSigned(keys)
+        printChanges(to: manifest, since: last, context)
+        manifest.generation = max(manifest.generation, last?.generation ?? 0)
+        try store.commit(
+            manifest,
+            signedWith: keys,
+            previous: nil,
+            permissions: try store.manifestPermissions(document.descriptor),
+            now: context.now()
+        )
+        if !result.sealedNames.isEmpty {
+            try document.overwrite()
+            context.console.note("sealed \(result.sealedNames.joined(separator: ", "))")
+            sayWhatOverwritingProves(context)
+        }
+        warnOfLeftovers(document, context)
+    }
+
+    private func sealTemplate(
+        _ document: consuming PlaintextFile,
+        into store: Store,
+        _ context: CommandContext
+    ) throws {
+        let before = try LoadedManifest(store)
+        context.store = before.manifest.store
+        let sealing = try DocumentSealing.begin(document.descriptor, .template)
+        let keys = try keyOptions.unlock(store, before.manifest, context)
+        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
+        defer { _ = lock.number }
+        let loaded = try LoadedManifest(store)
+        try loaded.checkSignature(keys)
+        let result = try sealing.finish(keys)
+        let manifest = try loaded.manifest.merging(result.reading)
+        printChanges(to: manifest, since: loaded.manifest, context)
+        try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
+        try document.overwrite()
+        try document.remove()
+        context.console.note("sealed \(result.sealedNames.count) values; \(document.path) was overwritten and removed")
+        sayWhatOverwritingProves(context)
+        warnOfLeftovers(document, context)
+    }
+
+    private func printChanges(to manifest: Manifest, since old: Manifest?, _ context: CommandContext) {
+        guard let old else {
+            context.console.warning("no earlier signed state is known here: every entry counts as new")
+            for secret in manifest.secrets { context.console.note("changed: \(secret.name.text): added") }
+            return
+        }
+        for line in manifest.changes(since: old) { context.console.note("changed: \(line)") }
+    }
+
+    private func sayWhatOverwritingProves(_ context: CommandContext) {
+        context.console.note(
+            "overwriting proves nothing on copy-on-write or flash storage; 'credfs set' writes no plaintext at all"
+        )
+    }
+
+    private func warnOfLeftovers(_ document: borrowing PlaintextFile, _ context: CommandContext) {
+        for path in (try? document.editorLeftovers()) ?? [] {
+            context.console.warning("\(path) may hold the same plaintext: remove it")
+        }
+    }
+}
+
+extension Manifest {
+    /// This manifest with what a template says; nothing that the template does not name is touched.
+    fileprivate func merging(_ template: ManifestReader.Reading) throws(StoreError) -> Manifest {
+        var manifest = self
+        var positions = Dictionary(secrets.enumerated().map { ($1.name, $0) }) { first, _ in first }
+        for entry in template.secrets ?? [] {
+            if let index = positions[entry.name] {
+                manifest.secrets[index] = manifest.secrets[index].updated(by: entry)
+            } else {
+                positions[entry.name] = manifest.secrets.count
+                manifest.secrets.append(entry)
+            }
+        }
+        if let expires = template.expires { manifest.expires = expires }
+        return manifest
+    }
+}

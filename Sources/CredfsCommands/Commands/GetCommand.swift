@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import SecretStore
+
+/// The command `credfs get`.
+struct GetCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "get",
+        abstract: "Print what is known about a secret, its value masked."
+    )
+    static let operation = OperationEvent.Operation.get
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup var newlineOption: NewlineOption
+
+    @Argument(help: "The name, or SERVICE/KEY.")
+    var name: String
+
+    @Flag(help: "Print the value itself, as 'credfs show' does.")
+    var show = false
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    var subject: String? { name }
+
+    func validate() throws {
+        if show && json { throw ValidationError("--show and --json exclude each other.") }
+    }
+
+    func run(_ context: CommandContext) throws {
+        let reference = try reference(name)
+        if show {
+            return try ValueOutput(keyOptions: keyOptions, newline: newlineOption.newline)
+                .show(reference, options, context)
+        }
+        let manifest = try ReadableManifest.load(options, keyOptions, context)
+        let entry = try manifest.entry(reference)
+        if json {
+            try context.console.output(JSONOutput.text(JSONOutput.Secrets(secrets: [.init(entry)])))
+        } else {
+            try context.console.output(Self.text(entry))
+        }
+    }
+
+    private static func text(_ entry: SecretEntry) -> String {
+        let lines: [(String, String?)] = [
+            ("name", entry.name.text),
+            ("value", entry.value == .empty ? "(none)" : "********"),
+            ("description", entry.description),
+            ("service", entry.service),
+            ("required", entry.required ? "yes" : "no"),
+            ("format", entry.format?.rawValue),
+            ("newline", entry.newline.rawValue),
+            ("mode", entry.mode.rawValue),
+            ("expires", entry.expires?.text),
+            ("updated", entry.rotated?.text),
+        ]
+        return lines.compactMap { key, value in value.map { "\(key): \($0)\n" } }.joined()
+    }
+}
+
+/// A manifest for commands that show no value: authenticated wherever that needs no question.
+enum ReadableManifest {
+    static func load(_ options: StoreOptions, _ keyOptions: KeyOptions, _ context: CommandContext) throws -> Manifest {
+        let store = try options.open(context)
+        let loaded = try LoadedManifest(store)
+        context.store = loaded.manifest.store
+        if let keys = try keyOptions.unlockSilently(store, loaded.manifest, context) {
+            try loaded.checkSignature(keys)
+        } else {
+            context.console.detail("the signature was not checked, since that needs the password")
+        }
+        return loaded.manifest
+    }
+}
+
+extension JSONOutput.Secrets.Secret {
+    init(_ entry: SecretEntry) {
+        self.init(
+            name: entry.name.text,
+            service: Nullable(entry.service),
+            required: entry.required,
+            filled: entry.value != .empty,
+            format: Nullable(entry.format?.rawValue),
+            expires: Nullable(entry.expires?.text),
+            updated: Nullable(entry.rotated?.text),
+            description: Nullable(entry.description)
+        )
+    }
+}

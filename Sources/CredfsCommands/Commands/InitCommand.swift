@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import SecretStore
+internal import SecureMemory
+
+/// The command `credfs init`.
+struct InitCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "init",
+        abstract: "Make a store, or put the permissions of one right.",
+        discussion: """
+            Makes the store directory (0700), a key file, a .gitignore and a signed manifest whose usual entries are \
+            required placeholders. On an existing store it repairs modes and overwrites nothing.
+            """
+    )
+    static let operation = OperationEvent.Operation.initialize
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var passwordOptions: PasswordOptions
+
+    @Flag(help: "Open the store with a password instead of a key file.")
+    var password = false
+
+    @Option(help: ArgumentHelp("Open the store with the key in this file; none is written.", valueName: "file"))
+    var keyFile: String?
+
+    @Flag(help: "Leave the usual placeholders out.")
+    var empty = false
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Require these secrets instead of the usual ones.", valueName: "name")
+    )
+    var require: [String] = []
+
+    private static let usualNames = ["GHCR_USER", "GHCR_TOKEN", "COSIGN_KEY"]
+
+    func validate() throws {
+        if empty && !require.isEmpty { throw ValidationError("--empty and --require exclude each other.") }
+        if keyFile != nil && (password || passwordOptions.isGiven) {
+            throw ValidationError("name a key file or a password, not both.")
+        }
+    }
+
+    func run(_ context: CommandContext) throws {
+        let location = try options.location(context)
+        let checker = options.checker(context)
+        let outcome = try StoreCreation.run(
+            location,
+            checker,
+            secrets: try placeholders(),
+            now: context.now(),
+            way: { try way(location, checker, context) }
+        )
+        context.store = outcome.store
+        for note in outcome.notes {
+            context.console.note(note)
+            context.recorder.record(OperationEvent(.permissions, status: .success, reason: note, store: outcome.store))
+        }
+        context.console.note(
+            outcome.isNew ? "made a store at \(location.directory)" : "there is a store at \(location.directory)"
+        )
+    }
+
+    private func placeholders() throws -> [SecretEntry] {
+        if empty { return [] }
+        var entries: [SecretEntry] = []
+        for argument in require.isEmpty ? Self.usualNames : require {
+            let reference = try reference(argument)
+            var entry = SecretEntry(name: reference.name)
+            entry.service = reference.service
+            entry.required = true
+            guard !entries.contains(where: { $0.name == entry.name }) else {
+                throw CommandError(.usage, "'\(entry.name.text)' is required twice")
+            }
+            entries.append(entry)
+        }
+        return entries
+    }
+
+    private func way(
+        _ location: StoreLocation,
+        _ checker: PermissionChecker,
+        _ context: CommandContext
+    ) throws -> StoreCreation.Way {
+        if let keyFile { return .givenKey(try KeyOptions.key(inFile: keyFile, checker)) }
+        if password || passwordOptions.isGiven { return .password(try newPassword(location, checker, context)) }
+        if let text = context.secrets.takeKey() {
+            return .givenKey(
+                .keyFile(
+                    try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
+                )
+            )
+        }
+        return .keyFile
+    }
+
+    private func newPassword(
+        _ location: StoreLocation,
+        _ checker: PermissionChecker,
+        _ context: CommandContext
+    ) throws -> SecureBuffer {
+        let password =
+            if passwordOptions.isGiven {
+                try passwordOptions.given(context, checker)
+            } else if let password = try passwordOptions.givenByVariable(context, checker) {
+                password
+            } else {
+                try PasswordPrompt.askTwice(
+                    "new password for \(location.directory): ",
+                    again: "the same password again: ",
+                    limit: Store.maximumKeyFileByteCount
+                )
+            }
+        if let objection = password.withBytes({ PasswordRules.objection(to: $0) }) {
+            throw CommandError(.usage, objection, hint: "a few random words make a good password")
+        }
+        return password
+    }
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Glibc
+internal import SecretStore
+
+/// The command `credfs list`.
+struct ListCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Print the names of the secrets, never a value.",
+        discussion: "On a terminal with their state; elsewhere one name a line."
+    )
+    static let operation = OperationEvent.Operation.list
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run(_ context: CommandContext) throws {
+        let manifest = try ReadableManifest.load(options, keyOptions, context)
+        let secrets = manifest.secrets.sorted { $0.name < $1.name }
+        if json {
+            try context.console.output(JSONOutput.text(JSONOutput.Secrets(secrets: secrets.map { .init($0) })))
+        } else if isatty(Console.standardOutput) == 1 {
+            try context.console.output(Self.table(secrets))
+        } else {
+            try context.console.output(secrets.map { $0.name.text + "\n" }.joined())
+        }
+    }
+
+    private static func table(_ secrets: [SecretEntry]) -> String {
+        let rows =
+            [["NAME", "VALUE", "REQUIRED", "EXPIRES"]]
+            + secrets.map { secret in
+                [
+                    secret.name.text, secret.value == .empty ? "none" : "sealed", secret.required ? "yes" : "no",
+                    secret.expires?.text ?? "never",
+                ]
+            }
+        let widths = rows.reduce([0, 0, 0, 0]) { widths, row in zip(widths, row).map { max($0, $1.utf8.count) } }
+        return rows.map { row in
+            let cells = zip(row, widths).map { cell, width in
+                cell + String(repeating: " ", count: width - cell.utf8.count)
+            }
+            var line = cells.joined(separator: "  ")
+            while line.last == " " { line.removeLast() }
+            return line + "\n"
+        }.joined()
+    }
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Glibc
+internal import SecretStore
+internal import SecureMemory
+internal import SystemCalls
+internal import SystemPackage
+
+/// The command `credfs set`.
+struct SetCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "set",
+        abstract: "Give a secret a value.",
+        discussion: """
+            Asks for the value on a terminal, else reads standard input to its end and keeps every byte. A value is \
+            never an argument, since arguments are public.
+            """
+    )
+    static let operation = OperationEvent.Operation.set
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+
+    @Argument(help: "The name, or SERVICE/KEY.")
+    var name: String
+
+    @Argument(help: ArgumentHelp("- reads standard input even on a terminal.", valueName: "-"))
+    var source: String?
+
+    @Option(help: ArgumentHelp("Read the value from a file.", valueName: "file"))
+    var valueFile: String?
+
+    @Flag(help: "Accept a value of no bytes.")
+    var allowEmpty = false
+
+    @Option(help: ArgumentHelp("The largest value in bytes, up to 16777216.", valueName: "bytes"))
+    var maxSize = Manifest.usualSecretByteCount
+
+    @OptionGroup(title: "Attributes") var attributes: EntryOptions
+
+    var subject: String? { name }
+
+    func validate() throws {
+        if let source, source != "-" {
+            throw ValidationError("a value is never an argument: pipe it in, or name a file with --value-file.")
+        }
+        if source != nil && valueFile != nil { throw ValidationError("- and --value-file exclude each other.") }
+        guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
+            throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
+        }
+    }
+
+    func run(_ context: CommandContext) throws {
+        let reference = try reference(name)
+        let store = try options.open(context)
+        let before = try LoadedManifest(store)
+        context.store = before.manifest.store
+        let keys = try keyOptions.unlock(store, before.manifest, context)
+        var value = try self.value(reference)
+        guard value.count > 0 || allowEmpty else {
+            throw CommandError(.usage, "the value is empty", hint: "pass --allow-empty if that is meant")
+        }
+        // Everything that waits for a person or a pipe is over: from here on the lock is held.
+        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
+        defer { _ = lock.number }
+        let loaded = try LoadedManifest(store)
+        try loaded.checkSignature(keys)
+        var manifest = loaded.manifest
+        let index = try manifest.indexForWriting(reference)
+        var entry = manifest.secrets[index]
+        try attributes.apply(to: &entry)
+        var cipher = try keys.valueCipher()
+        let content = value
+        value = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: 0) }
+        if content.count == 0 {
+            entry.value = .empty
+            entry.rotated = context.now()
+        } else {
+            try entry.enter(content, with: &cipher, limit: maxSize, now: context.now())
+        }
+        manifest.secrets[index] = entry
+        try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
+        context.console.detail("set \(entry.name.text)")
+    }
+
+    private func value(_ reference: SecretReference) throws -> SecureBuffer {
+        if let valueFile {
+            let file = try StoreError.wrapping("open", valueFile) { () throws(Errno) in
+                try OwnedDescriptor.open(valueFile, O_RDONLY | O_NOCTTY)
+            }
+            return try collect("read \(valueFile)") { (bytes, start) throws(Errno) in
+                try file.read(into: &bytes, from: start)
+            }
+        }
+        if source == nil && isatty(0) == 1 {
+            return try PasswordPrompt.askTwice(
+                "value of \(reference.name.text): ",
+                again: "the same value again: ",
+                limit: maxSize
+            )
+        }
+        return try collect("read standard input") { (bytes, start) throws(Errno) in
+            try read(0, into: &bytes, from: start)
+        }
+    }
+
+    private func collect(
+        _ action: String,
+        _ read: (inout MutableSpan<UInt8>, Int) throws(Errno) -> Int
+    ) throws -> SecureBuffer {
+        try SecureBuffer.collecting(
+            limit: maxSize,
+            orThrow: { StoreError.memory($0) },
+            { (bytes, start) throws(StoreError) in
+                do throws(Errno) { return try read(&bytes, start) } catch {
+                    throw StoreError(.failed, "cannot \(action): \(error.message)")
+                }
+            }
+        )
+    }
+}
+
+extension Manifest {
+    /// The position of the entry that a person names, made at the end if there is none.
+    ///
+    /// - Throws: class `invalid` if the name belongs to another service.
+    mutating func indexForWriting(_ reference: SecretReference) throws(StoreError) -> Int {
+        if let index = index(of: reference.name) {
+            guard reference.service == nil || reference.service == secrets[index].service else {
+                throw StoreError(
+                    .invalid,
+                    "'\(reference.name.text)' is already the name of another secret",
+                    hint: "delete it first, or choose another service or key"
+                )
+            }
+            return index
+        }
+        var entry = SecretEntry(name: reference.name)
+        entry.service = reference.service
+        secrets.append(entry)
+        return secrets.count - 1
+    }
+
+    /// The entry that a person names.
+    ///
+    /// - Throws: class `noSuchSecret`.
+    func entry(_ reference: SecretReference) throws(StoreError) -> SecretEntry {
+        guard let index = index(of: reference.name),
+            reference.service == nil || reference.service == secrets[index].service
+        else {
+            throw StoreError(
+                .noSuchSecret,
+                "no secret has the name '\(reference.name.text)'",
+                hint: "see the names with: credfs list"
+            )
+        }
+        return secrets[index]
+    }
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Glibc
+internal import SecretStore
+internal import SecureMemory
+
+/// The command `credfs show`.
+struct ShowCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "show",
+        abstract: "Print the value of a secret, byte by byte as it is."
+    )
+    static let operation = OperationEvent.Operation.show
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup var newlineOption: NewlineOption
+
+    @Argument(help: "The name, or SERVICE/KEY.")
+    var name: String
+
+    var subject: String? { name }
+
+    func run(_ context: CommandContext) throws {
+        try ValueOutput(keyOptions: keyOptions, newline: newlineOption.newline)
+            .show(try reference(name), options, context)
+    }
+}
+
+/// The option `--newline`.
+struct NewlineOption: ParsableArguments {
+    enum Choice: String, ExpressibleByArgument, CaseIterable {
+        case auto
+        case yes
+        case no
+    }
+
+    @Option(help: ArgumentHelp("Add a newline: auto (on a terminal), yes or no.", valueName: "when"))
+    var newline = Choice.auto
+}
+
+/// Writes a value from secure memory to standard output, in parts, so that little memory has to be locked.
+struct ValueOutput {
+    let keyOptions: KeyOptions
+    let newline: NewlineOption.Choice
+
+    func show(_ reference: SecretReference, _ options: StoreOptions, _ context: CommandContext) throws {
+        if let variable = context.ignoringVariable {
+            throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
+        }
+        let store = try options.open(context)
+        let loaded = try LoadedManifest(store)
+        context.store = loaded.manifest.store
+        let entry = try loaded.manifest.entry(reference)
+        let keys = try keyOptions.unlock(store, loaded.manifest, context)
+        try loaded.checkSignature(keys)
+        if let expires = entry.expires, expires <= context.now() {
+            context.console.warning("'\(entry.name.text)' expired at \(expires.text)")
+        }
+        guard case .sealed(let text) = entry.value, let value = SealedValue(text) else {
+            if entry.required { throw emptyRequired(entry) }
+            return
+        }
+        try write(value, entry.name, keys, context)
+    }
+
+    private func write(_ value: SealedValue, _ name: SecretName, _ keys: StoreKeys, _ context: CommandContext) throws {
+        var scratch = try SecureBuffer.scratch()
+        var cipher = try keys.valueCipher()
+        try cipher.authenticate(value, as: name, scratch: &scratch)
+        var offset = 0
+        while offset < value.ciphertext.count {
+            scratch.setCount(min(scratch.capacity, value.ciphertext.count - offset))
+            try scratch.withMutableBytes { (part) throws(StoreError) in
+                try keys.decrypt(value, at: offset, into: &part)
+            }
+            try scratch.withBytes { (part) throws in try context.console.output(part) }
+            offset += scratch.count
+        }
+        let addsNewline = newline == .yes || newline == .auto && isatty(Console.standardOutput) == 1
+        if addsNewline { try context.console.output("\n") }
+    }
+
+    private func emptyRequired(_ entry: SecretEntry) -> CommandError {
+        CommandError(
+            .invalid,
+            "'\(entry.name.text)' has no value yet",
+            hint: "give it one with: credfs set \(entry.name.text)"
+        )
+    }
+}

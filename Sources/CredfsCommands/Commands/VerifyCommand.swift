@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import SecretStore
+
+/// The command `credfs verify`.
+struct VerifyCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "verify",
+        abstract: "Check whether a store would be accepted, and say why not.",
+        discussion: """
+            Runs every check and prints a line for each, never a value. Exits 0, or with the code of the first check \
+            that failed. With --no-key it runs what needs no key, such as for pull requests from forks.
+            """
+    )
+    static let operation = OperationEvent.Operation.verify
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+
+    @Flag(help: "Leave out what needs a key.")
+    var noKey = false
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run(_ context: CommandContext) throws {
+        let outcome = AcceptanceGuard.examine(
+            try options.location(context),
+            options.checker(context),
+            now: context.now(),
+            unlock: { (store, manifest) throws(StoreError) in try keys(store, manifest, context) }
+        )
+        context.store = outcome.manifest?.store
+        if json {
+            try context.console.output(JSONOutput.text(JSONOutput.Verification(outcome, hasKey: !noKey)))
+        } else {
+            try context.console.output(outcome.results.map(Self.line).joined())
+            if noKey && outcome.failure == nil {
+                context.console.note("accepted as far as that can be seen without a key")
+            }
+        }
+        guard let failure = outcome.failure, let error = failure.error else { return }
+        throw CommandError(ExitStatus(error.code), "\(failure.check.rawValue): \(error.message)", hint: error.hint)
+    }
+
+    private func keys(
+        _ store: Store,
+        _ manifest: Manifest,
+        _ context: CommandContext
+    ) throws(StoreError) -> StoreKeys? {
+        if noKey { return nil }
+        do {
+            return try keyOptions.unlock(store, manifest, context)
+        } catch {
+            let failure = CommandError(anyError: error)
+            let code = StoreError.Code.allCases.first { ExitStatus($0) == failure.status } ?? .failed
+            throw StoreError(code, failure.message, hint: failure.hint)
+        }
+    }
+
+    private static func line(_ result: AcceptanceGuard.Result) -> String {
+        let status = result.status.rawValue.padded(to: 8)
+        return "\(status) \(result.check.rawValue.padded(to: 12)) \(result.message)\n"
+    }
+}
+
+extension JSONOutput.Verification {
+    init(_ outcome: AcceptanceGuard.Outcome, hasKey: Bool) {
+        let failure = outcome.failure
+        self.init(
+            accepted: failure == nil,
+            authMode: failure == nil && hasKey ? "authenticated" : "unauthenticated",
+            reason: Nullable(failure?.check.reason ?? (hasKey ? nil : "key")),
+            checks: outcome.results.map { result in
+                Check(
+                    check: result.check.rawValue,
+                    status: result.status.rawValue,
+                    code: result.error.map { ExitStatus($0.code).code } ?? 0,
+                    message: result.message
+                )
+            }
+        )
+    }
+}
+
+extension String {
+    /// The text with spaces up to a width.
+    fileprivate func padded(to width: Int) -> String {
+        self + String(repeating: " ", count: Swift.max(0, width - utf8.count))
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SystemCalls
+internal import SystemPackage
+
+/// Where messages go: always standard error, lower case, no full stop; data goes to standard output and nowhere else.
+struct Console: Sendable {
+    /// How much is said.
+    enum Verbosity: Int, Sendable {
+        case quiet
+        case normal
+        case verbose
+    }
+
+    static let standardOutput: Int32 = 1
+    static let standardError: Int32 = 2
+
+    var verbosity = Verbosity.normal
+
+    /// Says why the command failed and what to do next.
+    func error(_ error: CommandError) {
+        say("error", error.message)
+        if let hint = error.hint { say("hint", hint) }
+    }
+
+    /// Says something that is not as it should be.
+    func warning(_ message: String) {
+        say("warning", message)
+    }
+
+    /// Says what was done.
+    func note(_ message: String) {
+        if verbosity != .quiet { write("credfs: \(message)\n") }
+    }
+
+    /// Says what only somebody who asked wants to know.
+    func detail(_ message: String) {
+        if verbosity == .verbose { write("credfs: \(message)\n") }
+    }
+
+    /// Writes data.
+    ///
+    /// - Throws: status 1 if standard output cannot take it.
+    func output(_ text: String) throws {
+        try output(text.utf8.span)
+    }
+
+    /// Writes data.
+    func output(_ bytes: Span<UInt8>) throws {
+        do throws(Errno) {
+            try writeAll(Self.standardOutput, bytes)
+        } catch {
+            throw CommandError(.failed, "cannot write to standard output: \(error.message)")
+        }
+    }
+
+    private func say(_ kind: String, _ message: String) {
+        write("credfs: \(kind): \(message)\n")
+    }
+
+    private func write(_ text: String) {
+        // There is no other place to say that standard error cannot be written.
+        try? writeAll(Self.standardError, text.utf8.span)
+    }
+}

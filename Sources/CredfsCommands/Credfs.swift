@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ArgumentParser
+internal import SecretStore
+
+/// The root command.
+package struct Credfs: ParsableCommand {
+    package static let configuration = CommandConfiguration(
+        commandName: "credfs",
+        abstract: "Keeps secrets sealed at rest and shows them to jobs as files.",
+        discussion: """
+            Make a store with 'credfs init', put secrets into it with 'credfs set NAME', and check it in CI with \
+            'credfs verify'. The store is $CREDFS_STORE, else credfs in $XDG_CONFIG_HOME or ~/.config. Its manifest \
+            has readable names and sealed values and is safe to commit; its key file is not.
+            """,
+        version: "credfs 0.1.0",
+        subcommands: [
+            InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
+            DeleteCommand.self, EncryptCommand.self, VerifyCommand.self,
+        ]
+    )
+
+    package init() {}
+}
+
+/// A command that gets everything from its context.
+protocol CredfsCommand: ParsableCommand {
+    /// The options of the store it works on.
+    var options: StoreOptions { get }
+    /// What it does, for the audit log.
+    static var operation: OperationEvent.Operation { get }
+    /// The secret it is about.
+    var subject: String? { get }
+
+    /// Does it.
+    func run(_ context: CommandContext) throws
+}
+
+extension CredfsCommand {
+    var subject: String? { nil }
+
+    /// Does it and records how it ended.
+    func perform(_ context: CommandContext) throws {
+        if options.quiet { context.console.verbosity = .quiet }
+        if options.verbose { context.console.verbosity = .verbose }
+        do {
+            try run(context)
+            record(.success, nil, context)
+        } catch {
+            let failure = CommandError(anyError: error)
+            let isDenied = [.permissions, .authentication, .incorrectPassword, .refused].contains(failure.status)
+            record(isDenied ? .denied : .failed, failure.message, context)
+            throw failure
+        }
+    }
+
+    /// The secret that an argument names.
+    func reference(_ argument: String) throws -> SecretReference {
+        guard let reference = SecretReference(argument) else {
+            throw CommandError(.usage, "bad name of a secret", hint: SecretReference.rule)
+        }
+        return reference
+    }
+
+    private func record(_ status: OperationEvent.Status, _ reason: String?, _ context: CommandContext) {
+        let reference = subject.flatMap(SecretReference.init)
+        context.recorder.record(
+            OperationEvent(
+                Self.operation,
+                secret: reference?.name,
+                service: reference?.service,
+                status: status,
+                reason: reason,
+                store: context.store
+            )
+        )
+    }
+}
+
+extension CommandError {
+    /// What any error of a command comes to.
+    init(anyError error: any Error) {
+        self =
+            switch error {
+            case let error as CommandError: error
+            case let error as StoreError: CommandError(error)
+            // Other errors could describe what they choked on; their kind is all that may be said.
+            default: CommandError(.failed, "unexpected failure (\(type(of: error)))")
+            }
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Glibc
+internal import PlaintextDocuments
+internal import ProcessHardening
+internal import SecretStore
+internal import SecureMemory
+internal import SystemCalls
+internal import SystemPackage
+
+/// What `main` does.
+package enum EntryPoint {
+    /// Hardens the process, becomes a helper or runs a command.
+    ///
+    /// - Parameter arguments: those of the process, its name first.
+    /// - Returns: the exit status.
+    package static func main(_ arguments: [String]) -> Int32 {
+        var console = Console()
+        do throws(Errno) {
+            try ProcessHardening.begin()
+        } catch {
+            console.error(CommandError(.failed, "cannot protect this process: \(error.message)"))
+            return ExitStatus.failed.code
+        }
+        // Before the argument parser is loaded: the helper pays for nothing that it does not use.
+        if arguments.count > 1, arguments[1] == PlaintextHelper.mode { return PlaintextHelper.main(arguments) }
+        do {
+            let context = CommandContext(secrets: try SecretVariables())
+            defer { console = context.console }
+            return try run(Array(arguments.dropFirst()), context)
+        } catch let error as SecureMemoryError {
+            console.error(CommandError(.memory(error)))
+            return ExitStatus.failed.code
+        } catch {
+            let failure = CommandError(anyError: error)
+            console.error(failure)
+            return failure.status.code
+        }
+    }
+
+    private static func run(_ arguments: [String], _ context: CommandContext) throws -> Int32 {
+        do {
+            let command = try Credfs.parseAsRoot(arguments)
+            guard let command = command as? any CredfsCommand else {
+                // The root itself: help.
+                try context.console.output(Credfs.helpMessage() + "\n")
+                return ExitStatus.done.code
+            }
+            try command.perform(context)
+            return ExitStatus.done.code
+        } catch let error as CommandError {
+            throw error
+        } catch {
+            guard Credfs.exitCode(for: error) != .success else {
+                // Help, version and completion scripts arrive as errors that succeed.
+                try context.console.output(Credfs.fullMessage(for: error) + "\n")
+                return ExitStatus.done.code
+            }
+            throw CommandError(
+                .usage,
+                UsageMessage.text(Credfs.message(for: error)),
+                hint: UsageMessage.hint(for: arguments)
+            )
+        }
+    }
+}
+
+/// The messages of the argument parser in our style.
+enum UsageMessage {
+    /// Lower case, no full stop, on one line.
+    static func text(_ message: String) -> String {
+        var line = message.split(separator: "\n").map { $0.trimmingSpaces() }.joined(separator: " ")
+        if line.hasSuffix(".") { line.removeLast() }
+        guard let first = line.first else { return "bad arguments" }
+        return first.lowercased() + line.dropFirst()
+    }
+
+    /// Where the arguments are explained.
+    static func hint(for arguments: [String]) -> String {
+        let names = Credfs.configuration.subcommands.compactMap { $0.configuration.commandName }
+        guard let name = arguments.first, names.contains(name) else { return "see credfs --help" }
+        return "see credfs \(name) --help"
+    }
+}
+
+extension Substring {
+    fileprivate func trimmingSpaces() -> Substring {
+        var text = self
+        while text.first == " " { text.removeFirst() }
+        while text.last == " " { text.removeLast() }
+        return text
+    }
+}

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import FoundationEssentials
+internal import SecretStore
+internal import SystemCalls
+
+/// Shows the events of operations as JSON lines on standard error, for those who pass `--verbose`.
+final class EventLine: OperationRecorder {
+    private struct Entry: Encodable {
+        let timestamp: String
+        let operation: String
+        let secret: String?
+        let service: String?
+        let status: String
+        let reason: String?
+        let uid: UInt32
+        let pid: Int32
+        let executable: String?
+        let parent: String?
+        let store: String?
+    }
+
+    private unowned let context: CommandContext
+
+    init(_ context: CommandContext) {
+        self.context = context
+    }
+
+    func record(_ event: OperationEvent) {
+        guard context.console.verbosity == .verbose else { return }
+        let entry = Entry(
+            timestamp: context.now().text,
+            operation: event.operation.rawValue,
+            secret: event.secret?.text,
+            service: event.service,
+            status: event.status.rawValue,
+            reason: event.reason,
+            uid: context.user,
+            pid: ProcessAttributes.processID,
+            executable: ProcessAttributes.executable(of: ProcessAttributes.processID),
+            parent: ProcessAttributes.executable(of: ProcessAttributes.parentProcessID),
+            store: event.store?.text
+        )
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let line = try? encoder.encode(entry), let text = String(bytes: line, encoding: .utf8) else { return }
+        context.console.detail("event: \(text)")
+    }
+}

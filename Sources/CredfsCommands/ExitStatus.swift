@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SecretStore
+
+/// The exit statuses of credfs: a promise to scripts, never renumbered (docs/cli-abi.md).
+struct ExitStatus: Sendable, Equatable {
+    let code: Int32
+
+    static let done = ExitStatus(code: 0)
+    static let failed = ExitStatus(code: 1)
+    static let noSuchSecret = ExitStatus(code: 11)
+    static let incorrectPassword = ExitStatus(code: 12)
+    static let permissions = ExitStatus(code: 14)
+    static let authentication = ExitStatus(code: 15)
+    static let expired = ExitStatus(code: 16)
+    static let invalid = ExitStatus(code: 17)
+    static let noStore = ExitStatus(code: 18)
+    static let refused = ExitStatus(code: 21)
+    static let unsealed = ExitStatus(code: 22)
+    static let usage = ExitStatus(code: 64)
+}
+
+extension ExitStatus {
+    /// The status of a class of failure.
+    init(_ code: StoreError.Code) {
+        self =
+            switch code {
+            case .failed: .failed
+            case .noSuchSecret: .noSuchSecret
+            case .incorrectPassword: .incorrectPassword
+            case .permissions: .permissions
+            case .authentication: .authentication
+            case .expired: .expired
+            case .invalid: .invalid
+            case .noStore: .noStore
+            case .unsealed: .unsealed
+            case .usage: .usage
+            }
+    }
+}
+
+/// A failure that ends a command: what to say and with which status.
+struct CommandError: Error {
+    let status: ExitStatus
+    let message: String
+    var hint: String?
+
+    init(_ status: ExitStatus, _ message: String, hint: String? = nil) {
+        self.status = status
+        self.message = message
+        self.hint = hint
+    }
+
+    init(_ error: StoreError) {
+        self.init(ExitStatus(error.code), error.message, hint: error.hint)
+    }
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Glibc
+internal import SecretStore
+internal import SecureMemory
+internal import SystemCalls
+
+/// The options that say where a key or password comes from.
+///
+/// Never its value: arguments are public.
+struct KeyOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Read the key from a file (CREDFS_KEY_FILE).", valueName: "file"))
+    var keyFile: String?
+
+    @Option(help: ArgumentHelp("Read the key from an open descriptor.", valueName: "number"))
+    var keyFd: Int32?
+
+    @OptionGroup var password: PasswordOptions
+
+    @Option(help: ArgumentHelp("Open this key slot and no other.", valueName: "id"))
+    var slot: String?
+
+    func validate() throws {
+        if [keyFile != nil, keyFd != nil, password.isGiven].count(where: { $0 }) > 1 {
+            throw ValidationError("name one key or password, not several.")
+        }
+    }
+
+    /// Recovers the keys of a store.
+    ///
+    /// What a flag names is used, then what a variable names, then the key file of the store, then a password that is
+    /// asked for. What fails is an error: the next way is never tried.
+    func unlock(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> StoreKeys {
+        try manifest.unlock(with: try material(store, manifest, context, mayAsk: true), slot: slot)
+    }
+
+    /// Recovers the keys if that needs no question.
+    ///
+    /// - Returns: nil where only a person could open the store.
+    func unlockSilently(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> StoreKeys? {
+        guard try isAnswered(store, manifest, context) else { return nil }
+        return try unlock(store, manifest, context)
+    }
+
+    private func isAnswered(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> Bool {
+        if keyFile != nil || keyFd != nil || password.isGiven || context.secrets.hasKey { return true }
+        if context.secrets.hasPassword || context.environment("CREDFS_KEY_FILE") != nil { return true }
+        if password.isGivenByVariable(context) { return true }
+        return try store.hasKeyFile()
+    }
+
+    private func material(
+        _ store: Store,
+        _ manifest: Manifest,
+        _ context: CommandContext,
+        mayAsk: Bool
+    ) throws -> KeyMaterial {
+        if let keyFile { return try Self.key(inFile: keyFile, store.checker) }
+        if let keyFd { return try Self.key(fromDescriptor: keyFd) }
+        if password.isGiven { return .password(try password.given(context, store.checker)) }
+        if let slot, let kind = manifest.slots[slot]?.kind, kind != .keyFile {
+            return .password(try password.givenByVariableOrAsked(context, store.checker, store: store.location))
+        }
+        if let text = context.secrets.takeKey() {
+            return .keyFile(
+                try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
+            )
+        }
+        if let path = context.environment("CREDFS_KEY_FILE"), !path.isEmpty {
+            return try Self.key(inFile: path, store.checker)
+        }
+        if try store.hasKeyFile(), let key = try store.readKeyFile() { return .keyFile(key) }
+        guard manifest.slots.values.contains(where: { $0.kind != .keyFile }) else {
+            throw CommandError(
+                .authentication,
+                "there is no key: \(store.keyPath) does not exist",
+                hint: "put the key file there, or name it with --key-file or CREDFS_KEY_FILE"
+            )
+        }
+        return .password(try password.givenByVariableOrAsked(context, store.checker, store: store.location))
+    }
+
+    static func key(inFile path: String, _ checker: PermissionChecker) throws(StoreError) -> KeyMaterial {
+        let text = try Store.readSecretFile(path, checker)
+        return .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: path) })
+    }
+
+    static func key(fromDescriptor number: Int32) throws(StoreError) -> KeyMaterial {
+        let origin = "descriptor \(number)"
+        let text = try InheritedDescriptor.read(number, limit: Store.maximumKeyFileByteCount)
+        return .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: origin) })
+    }
+}
+
+/// Descriptors that the caller opened for us.
+enum InheritedDescriptor {
+    /// Reads one to its end and closes it.
+    static func read(_ number: Int32, limit: Int) throws(StoreError) -> SecureBuffer {
+        guard number >= 0 else { throw StoreError(.usage, "a descriptor is a number from 0 on") }
+        return try Folder.readSecret(OwnedDescriptor(owning: number), "descriptor \(number)", limit: limit)
+    }
+}

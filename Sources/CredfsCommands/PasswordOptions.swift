@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import SecretStore
+internal import SecureMemory
+internal import SystemCalls
+internal import SystemPackage
+
+/// Where a password comes from.
+struct PasswordOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Read the password from a file (CREDFS_PASSWORD_FILE).", valueName: "file"))
+    var passwordFile: String?
+
+    @Option(help: ArgumentHelp("Read the password from an open descriptor.", valueName: "number"))
+    var passwordFd: Int32?
+
+    /// Whether a flag names a password.
+    var isGiven: Bool { passwordFile != nil || passwordFd != nil }
+
+    /// Whether a variable names one.
+    func isGivenByVariable(_ context: CommandContext) -> Bool {
+        context.secrets.hasPassword || fileVariable(context) != nil || commandVariable(context) != nil
+    }
+
+    /// The password that a flag names.
+    func given(_ context: CommandContext, _ checker: PermissionChecker) throws -> SecureBuffer {
+        if let passwordFile { return try Self.password(inFile: passwordFile, checker) }
+        guard let passwordFd else { throw CommandError(.usage, "no password was named") }
+        return try Self.withoutNewline(
+            InheritedDescriptor.read(passwordFd, limit: Store.maximumKeyFileByteCount),
+            "descriptor \(passwordFd)"
+        )
+    }
+
+    /// The password that a variable names, or the answer to a question.
+    func givenByVariableOrAsked(
+        _ context: CommandContext,
+        _ checker: PermissionChecker,
+        store: StoreLocation
+    ) throws -> SecureBuffer {
+        if let password = try givenByVariable(context, checker) { return password }
+        return try PasswordPrompt.ask("password for \(store.manifest ?? store.directory): ")
+    }
+
+    /// The password that a variable names.
+    func givenByVariable(_ context: CommandContext, _ checker: PermissionChecker) throws -> SecureBuffer? {
+        if let password = context.secrets.takePassword() { return password }
+        if let path = fileVariable(context) { return try Self.password(inFile: path, checker) }
+        if let command = commandVariable(context) { return try Self.password(ofCommand: command, context) }
+        return nil
+    }
+
+    private func fileVariable(_ context: CommandContext) -> String? {
+        context.environment("CREDFS_PASSWORD_FILE").flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    private func commandVariable(_ context: CommandContext) -> String? {
+        context.environment("CREDFS_PASSWORD_CMD").flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    private static func password(inFile path: String, _ checker: PermissionChecker) throws -> SecureBuffer {
+        try withoutNewline(Store.readSecretFile(path, checker), path)
+    }
+
+    /// Runs a command in the shell, with the caller's environment less what credfs was given, and takes its output.
+    private static func password(ofCommand command: String, _ context: CommandContext) throws -> SecureBuffer {
+        let origin = "CREDFS_PASSWORD_CMD"
+        let output = try StoreError.wrapping("start", origin) { () throws(Errno) in try OwnedDescriptor.pipe() }
+        let child = try StoreError.wrapping("start", origin) { () throws(Errno) in
+            try ChildProcess(
+                "/bin/sh",
+                arguments: ["sh", "-c", command],
+                environment: ["PATH", "HOME", "USER", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "GPG_TTY"]
+                    .compactMap { name in context.environment(name).map { "\(name)=\($0)" } },
+                descriptors: [(0, 0), (1, output.write.number), (2, 2)]
+            )
+        }
+        let read = output.ends { (read, _) in read }
+        let password = try Folder.readSecret(read, origin, limit: Store.maximumKeyFileByteCount)
+        let exit = try StoreError.wrapping("wait for", origin) { () throws(Errno) in try child.wait() }
+        guard exit == .status(0) else {
+            throw CommandError(.failed, "the command in \(origin) failed", hint: "run it by hand to see why")
+        }
+        return try withoutNewline(password, origin)
+    }
+
+    /// Takes one newline from the end, which editors and `echo` put there.
+    private static func withoutNewline(_ text: consuming SecureBuffer, _ origin: String) throws -> SecureBuffer {
+        let count = text.count
+        if count > 0, text.withBytes({ $0[count - 1] == UInt8(ascii: "\n") }) { text.setCount(count - 1) }
+        guard text.count > 0 else { throw CommandError(.incorrectPassword, "\(origin) holds an empty password") }
+        return text
+    }
+}

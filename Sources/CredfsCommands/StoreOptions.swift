@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import SecretStore
+
+/// The options that every command about a store has.
+struct StoreOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The store directory (CREDFS_STORE).", valueName: "dir"))
+    var store: String?
+
+    @Option(
+        help: ArgumentHelp("A manifest elsewhere, such as in a git work tree (CREDFS_MANIFEST).", valueName: "file")
+    )
+    var manifest: String?
+
+    @Option(help: ArgumentHelp("The directory of lock and state (CREDFS_STATE).", valueName: "dir"))
+    var state: String?
+
+    @Flag(name: .shortAndLong, help: "Say only what is wrong.")
+    var quiet = false
+
+    @Flag(name: .shortAndLong, help: "Say what is done, operation by operation.")
+    var verbose = false
+
+    func validate() throws {
+        if quiet && verbose { throw ValidationError("--quiet and --verbose exclude each other.") }
+    }
+
+    /// Where the store is.
+    func location(_ context: CommandContext) throws(StoreError) -> StoreLocation {
+        try StoreLocation(
+            StoreLocation.Choices(store: store, manifest: manifest, state: state),
+            user: context.user,
+            environment: context.environment
+        )
+    }
+
+    /// Who judges the files of the store.
+    func checker(_ context: CommandContext) -> PermissionChecker {
+        PermissionChecker(isStrict: context.variable("PERMISSIONS_STRICT") != "0", user: context.user)
+    }
+
+    /// Opens the store.
+    func open(_ context: CommandContext) throws(StoreError) -> Store {
+        try Store(try location(context), checker: checker(context))
+    }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Foundation
+
+/// Where the package and what was built from it lie.
+package enum PackageDirectory {
+    /// The directory that holds Package.swift.
+    package static let root = URL(filePath: #filePath, directoryHint: .notDirectory)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path(percentEncoded: false)
+
+    /// The directory that holds the running test program, and with it every program of the package.
+    package static let products = URL(filePath: "/proc/self/exe", directoryHint: .notDirectory)
+        .resolvingSymlinksInPath().deletingLastPathComponent().path(percentEncoded: false)
+
+    /// The name that SwiftPM gives the compiler for `package` access: the directory's, as an identifier.
+    package static let moduleSafeName: String = {
+        let name = URL(filePath: root, directoryHint: .isDirectory).lastPathComponent.lowercased()
+        let identifier = String(name.map { $0.isLetter || $0.isNumber ? $0 : "_" })
+        return identifier.first?.isNumber == true ? "_" + identifier : identifier
+    }()
+
+    /// The path of a program of this package.
+    package static func program(_ name: String) -> String { products + name }
+}

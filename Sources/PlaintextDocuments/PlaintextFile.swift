@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+package import SecretStore
+package import SystemCalls
+internal import SystemPackage
+
+/// A file with plaintext that is to be gone afterwards.
+///
+/// Held open, so that what is overwritten is what was read.
+package struct PlaintextFile: ~Copyable {
+    /// Its path, for messages.
+    package let path: String
+    /// Open for reading and writing.
+    package let descriptor: OwnedDescriptor
+    private let folder: Folder
+    private let name: String
+
+    /// Opens a file.
+    ///
+    /// - Throws: class `permissions` for anything but a regular file.
+    package init(_ path: String) throws(StoreError) {
+        let parts = Store.split(path)
+        guard let folder = try Folder.open(parts.directory, followingLink: true) else {
+            throw .system("open", path, .noSuchFileOrDirectory)
+        }
+        let descriptor = try folder.writableFile(parts.name)
+        let status = try StoreError.wrapping("examine", path) { () throws(Errno) in try descriptor.status() }
+        guard status.kind == .regular else { throw StoreError(.permissions, "\(path) is not a regular file") }
+        self.path = path
+        self.folder = folder
+        self.descriptor = descriptor
+        name = parts.name
+    }
+
+    /// Overwrites what was read, whatever name it has by now.
+    package func overwrite() throws(StoreError) {
+        try StoreError.wrapping("overwrite", path) { () throws(Errno) in try descriptor.overwrite() }
+    }
+
+    /// Removes the name, if it still stands for this file.
+    package func remove() throws(StoreError) {
+        guard try isCurrent() else { throw StoreError(.failed, "\(path) was replaced meanwhile and is left alone") }
+        try folder.remove(name)
+    }
+
+    /// Whether the name still stands for this file.
+    package func isCurrent() throws(StoreError) -> Bool {
+        guard let now = try folder.file(name) else { return false }
+        let (mine, current) = try StoreError.wrapping("examine", path) { () throws(Errno) in
+            (try descriptor.status(), try now.status())
+        }
+        return mine.device == current.device && mine.inode == current.inode
+    }
+
+    /// Files beside it that editors leave and that may hold the same plaintext.
+    package func editorLeftovers() throws(StoreError) -> [String] {
+        try folder.names().filter { entry in
+            entry == "\(name)~" || entry == "#\(name)#" || entry == ".#\(name)"
+                || entry.hasPrefix(".\(name).sw") || entry == "\(name).orig" || entry == ".\(name).un~"
+        }.map { folder.path(of: $0) }
+    }
+}

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Sealing
+package import SecureMemory
+
+/// Decides whether a store may be used, in the order of the contract, and says why not.
+package enum AcceptanceGuard {
+    /// The checks in their order.
+    package enum Check: String, Sendable, CaseIterable {
+        case store
+        case permissions
+        case schema
+        case sealed
+        case key
+        case signature
+        case required
+        case expiry
+        case format
+
+        /// The reason of an unauthenticated job (`CREDFS_AUTH_REASON`) if this check fails.
+        package var reason: String {
+            switch self {
+            case .store: "no-store"
+            case .sealed: "unsealed"
+            case .expiry: "expired"
+            default: rawValue
+            }
+        }
+    }
+
+    /// How a check ended.
+    package enum Status: String, Sendable {
+        case ok
+        case failed
+        case warning
+        case skipped
+    }
+
+    /// One line of a report.
+    package struct Result: Sendable, Equatable {
+        package let check: Check
+        package let status: Status
+        /// Why it failed or warns, with what to do.
+        package let error: StoreError?
+        /// What was found; never a value.
+        package let message: String
+    }
+
+    /// What came out.
+    package struct Outcome: Sendable {
+        /// Every check, in order.
+        package fileprivate(set) var results: [Result] = []
+        /// The manifest, if it could be read.
+        package fileprivate(set) var manifest: Manifest?
+        /// The keys, if they were asked for and found.
+        package fileprivate(set) var keys: StoreKeys?
+
+        /// The first check that failed.
+        package var failure: Result? { results.first { $0.status == .failed } }
+
+        fileprivate mutating func ok(_ check: Check, _ message: String) {
+            results.append(Result(check: check, status: .ok, error: nil, message: message))
+        }
+
+        fileprivate mutating func failed(_ check: Check, _ error: StoreError) {
+            results.append(Result(check: check, status: .failed, error: error, message: error.message))
+        }
+
+        fileprivate mutating func warning(_ check: Check, _ message: String) {
+            results.append(Result(check: check, status: .warning, error: nil, message: message))
+        }
+
+        fileprivate mutating func skipped(_ checks: [Check], _ message: String) {
+            for check in checks {
+                results.append(Result(check: check, status: .skipped, error: nil, message: message))
+            }
+        }
+
+        /// Runs a check that either passes with a message or throws.
+        fileprivate mutating func run(
+            _ check: Check,
+            _ body: () throws(StoreError) -> String
+        ) -> Bool {
+            do throws(StoreError) {
+                ok(check, try body())
+                return true
+            } catch {
+                failed(check, error)
+                return false
+            }
+        }
+    }
+
+    /// Gives the keys of a manifest, or nil where nothing that needs a key is to be checked.
+    package typealias Unlock = (Store, Manifest) throws(StoreError) -> StoreKeys?
+
+    /// Runs every check that can be run.
+    ///
+    /// - Parameters:
+    ///   - location: the store.
+    ///   - checker: who judges its files; its warnings become those of the report.
+    ///   - now: the time that expiry is compared with.
+    ///   - unlock: how keys are found.
+    /// - Returns: the report, and manifest and keys as far as they were reached. `failure == nil` means accepted.
+    package static func examine(
+        _ location: StoreLocation,
+        _ checker: PermissionChecker,
+        now: Timestamp,
+        unlock: Unlock
+    ) -> Outcome {
+        var outcome = Outcome()
+        do throws(StoreError) {
+            let store = try Store(location, checker: checker)
+            guard try store.hasManifest() else { throw Store.noStore(location) }
+            outcome.ok(.store, store.manifestPath)
+            examine(store, now, unlock, &outcome)
+        } catch {
+            outcome.failed(error.code == .permissions ? .permissions : .store, error)
+            if error.code == .permissions { outcome.results.insert(present(location), at: 0) }
+            outcome.skipped(Array(Check.allCases.dropFirst(outcome.results.count)), "the store cannot be read")
+        }
+        return outcome
+    }
+
+    private static func present(_ location: StoreLocation) -> Result {
+        Result(check: .store, status: .ok, error: nil, message: location.manifest ?? location.directory)
+    }
+
+    private static func examine(
+        _ store: Store,
+        _ now: Timestamp,
+        _ unlock: Unlock,
+        _ outcome: inout Outcome
+    ) {
+        var loaded: LoadedManifest?
+        guard checkPermissions(store, &outcome) else {
+            return outcome.skipped(Array(Check.allCases.dropFirst(2)), "permissions failed")
+        }
+        let hasSchema = outcome.run(.schema) { () throws(StoreError) in
+            let manifest = try LoadedManifest(file: store.readManifest())
+            loaded = manifest
+            return "\(manifest.manifest.secrets.count) secrets, generation \(manifest.manifest.generation)"
+        }
+        guard hasSchema, let loaded else {
+            return outcome.skipped(Array(Check.allCases.dropFirst(3)), "the schema check failed")
+        }
+        let manifest = loaded.manifest
+        outcome.manifest = manifest
+        let isSealed = outcome.run(.sealed) { () throws(StoreError) in
+            try loaded.checkSealed()
+            return "\(manifest.secrets.count { $0.value != .empty }) sealed values"
+        }
+        if isSealed {
+            unlockAndAuthenticate(store, loaded, unlock, &outcome)
+        } else {
+            outcome.skipped([.key, .signature], "values are not sealed")
+        }
+        guard outcome.results.last?.status != .failed || outcome.results.last?.check != .signature else {
+            return outcome.skipped([.required, .expiry, .format], "the signature failed")
+        }
+        checkRequired(manifest, &outcome)
+        checkExpiry(manifest, now, &outcome)
+        checkFormats(manifest, &outcome)
+    }
+
+    private static func checkPermissions(_ store: Store, _ outcome: inout Outcome) -> Bool {
+        do throws(StoreError) {
+            try store.checkPermissions()
+            if store.checker.warnings.isEmpty {
+                outcome.ok(.permissions, "owner and modes are right")
+            } else {
+                outcome.warning(.permissions, store.checker.warnings.joined(separator: "; "))
+            }
+            return true
+        } catch {
+            outcome.failed(.permissions, error)
+            return false
+        }
+    }
+
+    private static func unlockAndAuthenticate(
+        _ store: Store,
+        _ loaded: LoadedManifest,
+        _ unlock: Unlock,
+        _ outcome: inout Outcome
+    ) {
+        do throws(StoreError) {
+            outcome.keys = try unlock(store, loaded.manifest)
+        } catch {
+            outcome.failed(.key, error)
+            return outcome.skipped([.signature], "there is no key")
+        }
+        guard let keys = outcome.keys else {
+            return outcome.skipped([.key, .signature], "needs a key (--no-key)")
+        }
+        outcome.ok(.key, "a key slot opens")
+        _ = outcome.run(.signature) { () throws(StoreError) in
+            try loaded.checkSignature(keys)
+            try authenticateValues(loaded.manifest, keys)
+            return "the manifest and every value are authentic"
+        }
+    }
+
+    private static func authenticateValues(_ manifest: Manifest, _ keys: StoreKeys) throws(StoreError) {
+        var cipher = try keys.valueCipher()
+        var scratch = try SecureBuffer.scratch()
+        for secret in manifest.secrets {
+            guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { continue }
+            try cipher.authenticate(value, as: secret.name, scratch: &scratch)
+        }
+    }
+
+    private static func checkRequired(_ manifest: Manifest, _ outcome: inout Outcome) {
+        let missing = manifest.secrets.filter { $0.required && $0.value == .empty }.map(\.name.text)
+        guard let first = missing.first else {
+            return outcome.ok(.required, "every required secret has a value")
+        }
+        outcome.failed(
+            .required,
+            StoreError(
+                .invalid,
+                "required secrets without a value: \(LoadedManifest.enumerate(missing))",
+                hint: "fill them with: credfs set \(first)"
+            )
+        )
+    }
+
+    private static func checkExpiry(_ manifest: Manifest, _ now: Timestamp, _ outcome: inout Outcome) {
+        if let expires = manifest.expires, expires <= now {
+            return outcome.failed(.expiry, StoreError(.expired, "the manifest expired at \(expires.text)"))
+        }
+        let expired = manifest.secrets.filter { secret in secret.expires.map { $0 <= now } ?? false }
+        if let secret = expired.first(where: \.required), let expires = secret.expires {
+            return outcome.failed(
+                .expiry,
+                StoreError(
+                    .expired,
+                    "required secret '\(secret.name.text)' expired at \(expires.text)",
+                    hint: "set a new value with: credfs set \(secret.name.text) --expires TIME"
+                )
+            )
+        }
+        guard expired.isEmpty else {
+            let names = LoadedManifest.enumerate(expired.map(\.name.text))
+            return outcome.warning(.expiry, "expired and left out: \(names)")
+        }
+        outcome.ok(.expiry, "nothing has expired")
+    }
+
+    private static func checkFormats(_ manifest: Manifest, _ outcome: inout Outcome) {
+        guard let keys = outcome.keys else {
+            return outcome.skipped([.format], "needs sealed values and a key")
+        }
+        _ = outcome.run(.format) { () throws(StoreError) in
+            var checked = 0
+            var cipher = try keys.valueCipher()
+            for secret in manifest.secrets {
+                guard let format = secret.format, case .sealed(let text) = secret.value,
+                    let value = SealedValue(text)
+                else { continue }
+                try format.check(try cipher.open(value, as: secret.name), of: secret.name)
+                checked += 1
+            }
+            return "\(checked) values have their format"
+        }
+    }
+}
+
+extension SecretEntry.Format {
+    /// Makes sure that content has this format.
+    ///
+    /// - Throws: class `invalid`, naming secret and format only.
+    package func check(_ content: borrowing SecureBuffer, of name: SecretName) throws(StoreError) {
+        guard content.withBytes({ accepts($0) }) else {
+            throw StoreError(.invalid, "the value of '\(name.text)' is not \(rawValue)")
+        }
+    }
+}
+
+extension SecureBuffer {
+    /// Secure memory that values pass through while they are checked.
+    package static func scratch() throws(StoreError) -> SecureBuffer {
+        do throws(SecureMemoryError) {
+            return try SecureBuffer(count: 16_384)
+        } catch { throw .memory(error) }
+    }
+}

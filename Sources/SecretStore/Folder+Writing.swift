@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import Sealing
+package import SystemCalls
+internal import SystemPackage
+
+/// Writing: a reader, or a crash at any moment, sees the old file or the new one.
+extension Folder {
+    private static let temporaryMark = ".credfs-"
+    private static let temporarySuffix = ".tmp"
+
+    /// Replaces or makes a file.
+    ///
+    /// The bytes go to a temporary file beside it, 0600 from its first byte, which is synchronized and renamed; then the
+    /// directory is synchronized.
+    ///
+    /// - Parameters:
+    ///   - name: the file.
+    ///   - bytes: its new content.
+    ///   - mode: its permission bits.
+    /// - Throws: class `failed`; the old file is untouched.
+    package func replace(_ name: String, with bytes: Span<UInt8>, mode: UInt16 = 0o600) throws(StoreError) {
+        let temporary = try temporaryName(for: name)
+        do throws(Errno) {
+            let file = try descriptor.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+            try file.setPermissions(0o600)
+            try file.writeAll(bytes)
+            if mode != 0o600 { try file.setPermissions(mode) }
+            try file.synchronize()
+            try descriptor.rename(temporary, to: name)
+            try descriptor.synchronize()
+        } catch {
+            try? descriptor.unlink(temporary)
+            throw .system("write", path(of: name), error)
+        }
+    }
+
+    /// Makes a file that must not exist yet, in the same way.
+    ///
+    /// - Throws: class `failed`, also if it exists.
+    package func create(_ name: String, with bytes: Span<UInt8>, mode: UInt16 = 0o600) throws(StoreError) {
+        guard try file(name) == nil else { throw .system("create", path(of: name), .fileExists) }
+        try replace(name, with: bytes, mode: mode)
+    }
+
+    /// Removes what killed commands left beside a file.
+    ///
+    /// Only under the lock.
+    package func removeLeftovers(of name: String) throws(StoreError) {
+        do throws(Errno) {
+            for entry in try descriptor.entryNames() where Self.isTemporary(entry, of: name) {
+                try descriptor.unlink(entry)
+            }
+        } catch { throw .system("clean", path, error) }
+    }
+
+    /// Opens a file that is there for reading and writing.
+    package func writableFile(_ name: String) throws(StoreError) -> OwnedDescriptor {
+        do throws(Errno) {
+            return try descriptor.open(name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+        } catch { throw PermissionChecker.openFailure(path(of: name), error) }
+    }
+
+    /// The names in this directory.
+    package func names() throws(StoreError) -> [String] {
+        do throws(Errno) { return try descriptor.entryNames() } catch { throw .system("list", path, error) }
+    }
+
+    /// Removes a file if it is there.
+    package func remove(_ name: String) throws(StoreError) {
+        do throws(Errno) {
+            try descriptor.unlink(name)
+        } catch {
+            guard error == .noSuchFileOrDirectory else { throw .system("remove", path(of: name), error) }
+        }
+    }
+
+    /// Makes a directory in this one unless it is there, 0700 whatever the umask.
+    package func makeFolder(_ name: String) throws(StoreError) -> Folder {
+        do throws(Errno) {
+            try descriptor.makeDirectory(name, mode: 0o700)
+        } catch {
+            guard error == .fileExists else { throw .system("create", path(of: name), error) }
+        }
+        guard let folder = try folder(name) else {
+            throw .system("open", path(of: name), .noSuchFileOrDirectory)
+        }
+        return folder
+    }
+
+    /// Opens a lock file, making it if need be, and takes its lock; the lock ends with the descriptor.
+    ///
+    /// - Parameters:
+    ///   - name: the file.
+    ///   - waiting: called once if somebody else holds the lock.
+    /// - Returns: the descriptor.
+    /// - Throws: `StoreError`.
+    package func lock(_ name: String, waiting: () -> Void) throws(StoreError) -> OwnedDescriptor {
+        do throws(Errno) {
+            let file = try descriptor.open(name, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            if try !file.lock(wait: false) {
+                waiting()
+                _ = try file.lock(wait: true)
+            }
+            return file
+        } catch { throw PermissionChecker.openFailure(path(of: name), error) }
+    }
+
+    /// Sets the mode of this directory if it is another.
+    ///
+    /// - Returns: whether it was.
+    package func ensureMode(_ mode: UInt16) throws(StoreError) -> Bool {
+        try Self.ensureMode(mode, of: descriptor, path)
+    }
+
+    /// Sets the mode of a file in this directory if it is another.
+    ///
+    /// - Returns: whether it was; nil if there is no such file.
+    package func ensureMode(_ mode: UInt16, of name: String) throws(StoreError) -> Bool? {
+        guard let file = try file(name) else { return nil }
+        return try Self.ensureMode(mode, of: file, path(of: name))
+    }
+
+    private static func ensureMode(
+        _ mode: UInt16,
+        of file: borrowing OwnedDescriptor,
+        _ path: String
+    ) throws(StoreError) -> Bool {
+        guard try PermissionChecker.status(of: file, path).permissions != mode else { return false }
+        do throws(Errno) { try file.setPermissions(mode) } catch { throw .system("change the mode of", path, error) }
+        return true
+    }
+
+    private func temporaryName(for name: String) throws(StoreError) -> String {
+        do throws(SealingError) {
+            let random = Hexadecimal.text(try RandomBytes.array(count: 8))
+            return ".\(name)\(Self.temporaryMark)\(random)\(Self.temporarySuffix)"
+        } catch { throw .sealing(error) }
+    }
+
+    private static func isTemporary(_ entry: String, of name: String) -> Bool {
+        let prefix = ".\(name)\(temporaryMark)"
+        return entry.hasPrefix(prefix) && entry.hasSuffix(temporarySuffix)
+            && entry.utf8.count == prefix.utf8.count + 16 + temporarySuffix.utf8.count
+    }
+}

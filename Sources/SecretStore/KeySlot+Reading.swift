@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension KeySlot {
+    /// Reads the mapping of all slots.
+    static func readAll(_ events: inout YAMLEventReader) throws(StoreError) -> [String: KeySlot] {
+        var slots: [String: KeySlot] = [:]
+        try events.mapping { (identifier, events) throws(StoreError) in
+            guard isIdentifier(identifier) else {
+                throw events.invalid("bad identifier of a slot", hint: "1 to 64 of a-z, 0-9 and '-'")
+            }
+            guard slots.count < maximumCount else { throw events.invalid("more than \(maximumCount) slots") }
+            slots[identifier] = try read(&events)
+        }
+        guard !slots.isEmpty else { throw events.invalid("a manifest has at least one slot") }
+        return slots
+    }
+
+    private static func read(_ events: inout YAMLEventReader) throws(StoreError) -> KeySlot {
+        var type: String?
+        var sealed: String?
+        var derivation: String?
+        var iterations: Int?
+        var salt: [UInt8]?
+        try events.mapping { (key, events) throws(StoreError) in
+            switch key {
+            case "type": type = try events.text()
+            case "sealed":
+                let text = try events.text()
+                guard SealedValue(text)?.ciphertext.count == keyByteCount else {
+                    throw events.invalid("the sealed key of a slot is not well-formed")
+                }
+                sealed = text
+            case "kdf": derivation = try events.text()
+            case "iterations":
+                let number = try events.number()
+                guard let count = Int(exactly: number), iterationBounds.contains(count) else {
+                    throw events.invalid(
+                        "iterations must be \(iterationBounds.lowerBound) to \(iterationBounds.upperBound)"
+                    )
+                }
+                iterations = count
+            case "salt":
+                guard let bytes = Hexadecimal.bytes(try events.text()), bytes.count == saltByteCount else {
+                    throw events.invalid("a salt has \(saltByteCount * 2) lower-case hexadecimal digits")
+                }
+                salt = bytes
+            default:
+                throw events.unknownKey("type, kdf, iterations, salt and sealed")
+            }
+        }
+        guard let sealed else { throw events.invalid("slot without 'sealed'") }
+        switch (type, derivation, iterations, salt) {
+        case ("keyfile", nil, nil, nil):
+            return KeySlot(kind: .keyFile, sealedKey: sealed)
+        case ("password", passwordDerivation, let iterations?, let salt?):
+            return KeySlot(kind: .password(iterations: iterations, salt: salt), sealedKey: sealed)
+        default:
+            throw events.invalid(
+                "slot of an unknown kind",
+                hint: "keyfile has sealed; password has kdf \(passwordDerivation), iterations, salt and sealed"
+            )
+        }
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A manifest that was read but not yet authenticated.
+package struct LoadedManifest: Sendable {
+    /// What it says.
+    package let manifest: Manifest
+    /// Its signature.
+    package let signature: String
+    /// The file it was read from.
+    package let file: FileContents
+
+    /// Reads the manifest of a store: the checks of the acceptance guard up to and including "every value is sealed".
+    package init(_ store: Store) throws(StoreError) {
+        guard try store.hasManifest() else { throw Store.noStore(store.location) }
+        try store.checkPermissions()
+        try self.init(file: store.readManifest())
+        try checkSealed()
+    }
+
+    init(file: FileContents) throws(StoreError) {
+        let reading = try ManifestReader.read(file.bytes.span)
+        manifest = try reading.manifest()
+        guard let signature = reading.signature else { throw StoreError(.invalid, "the manifest has no 'signature'") }
+        self.signature = signature
+        self.file = file
+    }
+
+    /// Makes sure that every value that is not empty is sealed.
+    ///
+    /// - Throws: class `unsealed` with the names.
+    package func checkSealed() throws(StoreError) {
+        var names: [String] = []
+        for secret in manifest.secrets {
+            guard case .unsealed(let position) = secret.value else { continue }
+            names.append("\(secret.name.text) (line \(position.line))")
+        }
+        guard names.isEmpty else {
+            throw StoreError(
+                .unsealed,
+                "values that are not sealed: \(Self.enumerate(names))",
+                hint: "seal them with: credfs encrypt"
+            )
+        }
+    }
+
+    /// Makes sure that the signature is that of the manifest.
+    ///
+    /// - Throws: class `authentication`.
+    package func checkSignature(_ keys: StoreKeys) throws(StoreError) {
+        guard try keys.isSignature(signature, of: manifest) else {
+            throw StoreError(
+                .authentication,
+                "the signature does not match the manifest",
+                hint: "if you edited it yourself: credfs encrypt shows what changed and signs it"
+            )
+        }
+    }
+
+    /// The first names of a list and how many follow.
+    static func enumerate(_ names: [String]) -> String {
+        let shown = names.prefix(10).joined(separator: ", ")
+        return names.count > 10 ? "\(shown) and \(names.count - 10) more" : shown
+    }
+}

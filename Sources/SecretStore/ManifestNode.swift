@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The meaning of a manifest as a tree, which both the text and the canonical encoding are made from.
+///
+/// What has its default value is left out, so that a manifest that spells a default out means the same.
+enum ManifestNode: Equatable {
+    case text(String)
+    case number(UInt64)
+    case flag(Bool)
+    case list([ManifestNode])
+    case mapping([(key: String, node: ManifestNode)])
+
+    static func == (left: ManifestNode, right: ManifestNode) -> Bool {
+        CanonicalEncoding.bytes(of: left) == CanonicalEncoding.bytes(of: right)
+    }
+
+    /// A mapping without the entries that are nil.
+    static func mapping(present entries: [(String, ManifestNode?)]) -> ManifestNode {
+        .mapping(entries.compactMap { key, node in node.map { (key, $0) } })
+    }
+}
+
+extension Manifest {
+    /// The entries before the secrets, in the order of the file.
+    var header: [(key: String, node: ManifestNode)] {
+        let times: [(String, ManifestNode?)] = [
+            ("created", .text(created.text)), ("updated", .text(updated.text)),
+            ("expires", expires.map { .text($0.text) }),
+        ]
+        let identity: [(String, ManifestNode?)] = [
+            ("version", .number(Self.formatVersion)), ("store", .text(store.text)),
+            ("generation", .number(generation)),
+        ]
+        let slots = slots.sorted { $0.key < $1.key }.map { ($0.key, $0.value.node) }
+        return (identity + times + [("slots", .mapping(slots))]).compactMap { key, node in node.map { (key, $0) } }
+    }
+}
+
+extension KeySlot {
+    var node: ManifestNode {
+        switch kind {
+        case .keyFile:
+            .mapping([("type", .text(kind.word)), ("sealed", .text(sealedKey))])
+        case .password(let iterations, let salt):
+            .mapping([
+                ("type", .text(kind.word)), ("kdf", .text(Self.passwordDerivation)),
+                ("iterations", .number(UInt64(iterations))), ("salt", .text(Hexadecimal.text(salt))),
+                ("sealed", .text(sealedKey)),
+            ])
+        }
+    }
+
+    /// The one derivation of password slots in this version.
+    static let passwordDerivation = "pbkdf2-hmac-sha256"
+}
+
+extension SecretEntry {
+    var node: ManifestNode {
+        let valueText =
+            switch value {
+            case .sealed(let text): text
+            case .empty, .unsealed: ""
+            }
+        return .mapping(present: [
+            ("value", .text(valueText)),
+            ("description", description.map { .text($0) }),
+            ("required", required ? .flag(true) : nil),
+            ("format", format.map { .text($0.rawValue) }),
+            ("expires", expires.map { .text($0.text) }),
+            ("rotated", rotated.map { .text($0.text) }),
+            ("newline", newline == .exact ? nil : .text(newline.rawValue)),
+            ("service", service.map { .text($0) }),
+            ("mode", mode == .ownerOnly ? nil : .text(mode.rawValue)),
+            ("policy", policy.map(\.node)),
+            ("rotate", rotation.map(\.node)),
+        ])
+    }
+}
+
+extension ReadPolicy {
+    var node: ManifestNode {
+        let programs = executables.map { program in
+            ManifestNode.mapping(present: [
+                ("path", .text(program.path)), ("sha256", program.sha256.map { .text($0) }),
+            ])
+        }
+        return .mapping(present: [
+            ("executables", programs.isEmpty ? nil : .list(programs)),
+            ("uids", uids.isEmpty ? nil : .list(uids.map { .number(UInt64($0)) })),
+            ("callers", callers.map { .text($0.rawValue) }),
+            ("max_reads", maxReads.map { .number($0) }),
+            ("not_before", notBefore.map { .text($0.text) }),
+            ("not_after", notAfter.map { .text($0.text) }),
+            ("hidden", hidden ? .flag(true) : nil),
+            ("decoy", decoy ? .flag(true) : nil),
+        ])
+    }
+}
+
+extension RotationRule {
+    var node: ManifestNode {
+        .mapping([("every", .text(every)), ("command", .list(command.map { .text($0) }))])
+    }
+}

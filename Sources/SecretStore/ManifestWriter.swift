@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// The text of a manifest: one value per line, so that a change is one line of a diff.
+package enum ManifestWriter {
+    /// The first lines of every manifest that credfs writes.
+    static let preamble = """
+        # Sealed by credfs and safe to commit. Names are readable, values are not.
+        # Change it with: credfs set NAME. After editing by hand: credfs encrypt.
+
+        """
+
+    /// Writes a manifest.
+    ///
+    /// - Parameters:
+    ///   - manifest: what it says.
+    ///   - signature: 64 hexadecimal digits.
+    /// - Returns: UTF-8.
+    package static func text(_ manifest: Manifest, signature: String) -> [UInt8] {
+        text(header: manifest.header, secrets: manifest.secrets, signature: signature)
+    }
+
+    /// Writes a document with the signature it came with, if any: what the helper process hands back.
+    package static func unsignedText(_ reading: ManifestReader.Reading) -> [UInt8] {
+        let header = (try? reading.manifest())?.header ?? reading.expires.map { [("expires", .text($0.text))] } ?? []
+        return text(header: header, secrets: reading.secrets ?? [], signature: reading.signature)
+    }
+
+    private static func text(
+        header: [(key: String, node: ManifestNode)],
+        secrets: [SecretEntry],
+        signature: String?
+    ) -> [UInt8] {
+        var writer = Output()
+        writer.line(0, preamble)
+        for (key, node) in header { writer.entry(0, key, node) }
+        if secrets.isEmpty {
+            writer.line(0, "secrets: {}\n")
+        } else {
+            writer.line(0, "secrets:\n")
+            for secret in secrets { writer.entry(1, secret.name.text, secret.node) }
+        }
+        if let signature { writer.entry(0, "signature", .text(signature)) }
+        return writer.bytes
+    }
+
+    private struct Output {
+        var bytes: [UInt8] = []
+
+        mutating func line(_ depth: Int, _ text: String) {
+            for _ in 0..<depth { bytes.append(contentsOf: "  ".utf8) }
+            bytes.append(contentsOf: text.utf8)
+        }
+
+        mutating func entry(_ depth: Int, _ key: String, _ node: ManifestNode) {
+            line(depth, scalar(key))
+            value(depth, node)
+        }
+
+        /// What follows a key, its colon included.
+        private mutating func value(_ depth: Int, _ node: ManifestNode) {
+            switch node {
+            case .text(let text): line(0, ": \(scalar(text))\n")
+            case .number(let number): line(0, ": \(number)\n")
+            case .flag(let flag): line(0, ": \(flag)\n")
+            case .list(let items):
+                line(0, ":\n")
+                for item in items { listItem(depth + 1, item) }
+            case .mapping(let pairs):
+                line(0, pairs.isEmpty ? ": {}\n" : ":\n")
+                for pair in pairs { entry(depth + 1, pair.key, pair.node) }
+            }
+        }
+
+        private mutating func listItem(_ depth: Int, _ node: ManifestNode) {
+            switch node {
+            case .text(let text): line(depth, "- \(scalar(text))\n")
+            case .number(let number): line(depth, "- \(number)\n")
+            case .flag(let flag): line(depth, "- \(flag)\n")
+            case .list, .mapping:
+                // Lists of this format hold scalars and flat mappings.
+                guard case .mapping(let pairs) = node else { return }
+                for (index, pair) in pairs.enumerated() {
+                    line(depth, index == 0 ? "- " : "  ")
+                    entry(0, pair.key, pair.node)
+                }
+            }
+        }
+
+        /// Plain where every YAML reader sees the same text, else in single quotes, which have no escapes.
+        private func scalar(_ text: String) -> String {
+            if isPlain(text) { return text }
+            if text.isEmpty { return "\"\"" }
+            return "'" + text.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "''") + "'"
+        }
+
+        private func isPlain(_ text: String) -> Bool {
+            guard let first = text.utf8.first, (0x41...0x5a).contains(first & 0xdf) else { return false }
+            var previous = first
+            for character in text.utf8 {
+                switch character {
+                case 0x30...0x39, 0x41...0x5a, 0x61...0x7a:
+                    break
+                case UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: "+"),
+                    UInt8(ascii: "="), UInt8(ascii: "["), UInt8(ascii: "]"), UInt8(ascii: ","):
+                    break
+                case UInt8(ascii: ":"):
+                    break
+                default:
+                    return false
+                }
+                previous = character
+            }
+            return previous != UInt8(ascii: ":") && !words.contains(text.lowercased())
+        }
+
+        // What YAML 1.1 readers take for booleans and null.
+        private let words: Set<String> = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"]
+    }
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a command did, for the audit log: who and where are added by whoever records it.
+///
+/// Never a value or a length.
+package struct OperationEvent: Sendable, Equatable {
+    /// The operations of all commands.
+    package enum Operation: String, Sendable {
+        case initialize = "init"
+        case permissions
+        case encrypt
+        case verify
+        case set
+        case get
+        case show
+        case list
+        case delete
+    }
+
+    /// How it ended.
+    package enum Status: String, Sendable {
+        case success
+        case failed
+        case denied
+    }
+
+    package let operation: Operation
+    package let secret: SecretName?
+    package let service: String?
+    package let status: Status
+    /// Why it failed, or what it did.
+    package let reason: String?
+    package let store: StoreID?
+
+    /// Makes an event.
+    package init(
+        _ operation: Operation,
+        secret: SecretName? = nil,
+        service: String? = nil,
+        status: Status,
+        reason: String? = nil,
+        store: StoreID? = nil
+    ) {
+        self.operation = operation
+        self.secret = secret
+        self.service = service
+        self.status = status
+        self.reason = reason
+        self.store = store
+    }
+}
+
+/// Takes the events of operations, in their order.
+package protocol OperationRecorder: AnyObject {
+    /// Records one event.
+    func record(_ event: OperationEvent)
+}

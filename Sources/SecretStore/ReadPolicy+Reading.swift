@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension ReadPolicy {
+    /// Reads the policy of a secret.
+    static func read(_ events: inout YAMLEventReader) throws(StoreError) -> ReadPolicy {
+        var policy = ReadPolicy()
+        try events.mapping { (key, events) throws(StoreError) in
+            switch key {
+            case "executables":
+                try events.list { (event, events) throws(StoreError) in
+                    policy.executables.append(try readExecutable(event, &events))
+                }
+            case "uids":
+                try events.list { (event, events) throws(StoreError) in
+                    guard event == .scalar, let uid = UInt32(exactly: try events.currentNumber()) else {
+                        throw events.invalid("a user id is expected")
+                    }
+                    policy.uids.append(uid)
+                }
+            case "callers": policy.callers = try events.word(Callers.self)
+            case "max_reads":
+                policy.maxReads = try events.number()
+                guard policy.maxReads != 0 else { throw events.invalid("max_reads must be at least 1") }
+            case "not_before": policy.notBefore = try events.timestamp()
+            case "not_after": policy.notAfter = try events.timestamp()
+            case "hidden": policy.hidden = try events.flag()
+            case "decoy": policy.decoy = try events.flag()
+            default:
+                throw events.unknownKey(
+                    "executables, uids, callers, max_reads, not_before, not_after, hidden and decoy"
+                )
+            }
+        }
+        return policy
+    }
+
+    private static func readExecutable(
+        _ event: YAMLEventReader.Event,
+        _ events: inout YAMLEventReader
+    ) throws(StoreError) -> Executable {
+        guard event == .mappingStart else { throw events.invalid("a mapping with 'path' is expected") }
+        var path: String?
+        var digest: String?
+        try events.mappingEntries { (key, events) throws(StoreError) in
+            switch key {
+            case "path":
+                let text = try events.text()
+                guard text.hasPrefix("/") else { throw events.invalid("an absolute path is expected") }
+                path = text
+            case "sha256":
+                let text = try events.text()
+                guard Hexadecimal.bytes(text)?.count == 32 else {
+                    throw events.invalid("a SHA-256 has 64 lower-case hexadecimal digits")
+                }
+                digest = text
+            default:
+                throw events.unknownKey("path and sha256")
+            }
+        }
+        guard let path else { throw events.invalid("executable without 'path'") }
+        return Executable(path: path, sha256: digest)
+    }
+}
+
+extension RotationRule {
+    /// Reads how new values of a secret are made.
+    static func read(_ events: inout YAMLEventReader) throws(StoreError) -> RotationRule {
+        var every: String?
+        var command: [String] = []
+        try events.mapping { (key, events) throws(StoreError) in
+            switch key {
+            case "every":
+                let text = try events.text()
+                guard isPeriod(text) else {
+                    throw events.invalid(
+                        "a period is expected",
+                        hint: "an integer and ms, s, m, h, d or w, such as 30d"
+                    )
+                }
+                every = text
+            case "command":
+                try events.list { (event, events) throws(StoreError) in
+                    guard event == .scalar else { throw events.invalid("text is expected") }
+                    command.append(try events.currentText())
+                }
+            default:
+                throw events.unknownKey("every and command")
+            }
+        }
+        guard let every, !command.isEmpty else { throw events.invalid("rotate needs 'every' and 'command'") }
+        return RotationRule(every: every, command: command)
+    }
+
+    private static func isPeriod(_ text: String) -> Bool {
+        let digits = text.prefix { $0.isASCII && $0.isNumber }
+        guard let number = UInt32(digits), number > 0, String(number) == digits else { return false }
+        return ["ms", "s", "m", "h", "d", "w"].contains(text.dropFirst(digits.count))
+    }
+}

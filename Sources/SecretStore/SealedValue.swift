@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Sealing
+
+/// A sealed value: `ENC[AES256_GCM,data:...,iv:...,tag:...]`, each part in canonical Base64.
+package struct SealedValue: Sendable, Equatable {
+    /// The ciphertext, as long as the plaintext.
+    package let ciphertext: [UInt8]
+    /// The nonce, 12 bytes.
+    package let nonce: [UInt8]
+    /// The tag, 16 bytes.
+    package let tag: [UInt8]
+
+    /// What every text that is meant as a sealed value begins with; nothing else may.
+    package static let opening = "ENC["
+
+    private static let prefix = "ENC[AES256_GCM,data:"
+    private static let nonceMark = ",iv:"
+    private static let tagMark = ",tag:"
+    // Base64 of 12 bytes needs no padding, of 16 bytes two characters.
+    private static let nonceCharacters = 16
+    private static let tagCharacters = 24
+    private static let tailCount = 4 + nonceCharacters + 5 + tagCharacters + 1
+
+    package init(ciphertext: [UInt8], nonce: [UInt8], tag: [UInt8]) {
+        self.ciphertext = ciphertext
+        self.nonce = nonce
+        self.tag = tag
+    }
+
+    /// The number of bytes that a text of this form stands for, without decoding it; nil if it is not of this form.
+    package static func contentCount(_ text: Span<UInt8>) -> Int? {
+        guard let parts = Parts(text) else { return nil }
+        return Base64.decodedCount(text.extracting(parts.data), .standard)
+    }
+
+    /// Reads the text.
+    ///
+    /// - Returns: nil if it is not of the form, or not canonical.
+    package init?(_ text: String) {
+        let characters = text.utf8.span
+        guard let parts = Parts(characters),
+            let ciphertext = Self.decode(characters.extracting(parts.data)),
+            let nonce = Self.decode(characters.extracting(parts.nonce)), nonce.count == AES256GCM.nonceByteCount,
+            let tag = Self.decode(characters.extracting(parts.tag)), tag.count == AES256GCM.tagByteCount
+        else { return nil }
+        self.init(ciphertext: ciphertext, nonce: nonce, tag: tag)
+    }
+
+    /// The text.
+    package var text: String {
+        Self.prefix + Self.encode(ciphertext) + Self.nonceMark + Self.encode(nonce) + Self.tagMark + Self.encode(tag)
+            + "]"
+    }
+
+    private struct Parts {
+        let data: Range<Int>
+        let nonce: Range<Int>
+        let tag: Range<Int>
+
+        /// Finds the parts from the lengths of the fixed ones.
+        init?(_ text: Span<UInt8>) {
+            let start = prefix.utf8.count
+            let end = text.count - tailCount
+            guard end >= start else { return nil }
+            let nonceStart = end + nonceMark.utf8.count
+            let tagStart = nonceStart + nonceCharacters + tagMark.utf8.count
+            guard Self.matches(prefix, text, at: 0), Self.matches(nonceMark, text, at: end),
+                Self.matches(tagMark, text, at: nonceStart + nonceCharacters),
+                text[text.count - 1] == UInt8(ascii: "]")
+            else { return nil }
+            data = start..<end
+            nonce = nonceStart..<nonceStart + nonceCharacters
+            tag = tagStart..<tagStart + tagCharacters
+        }
+
+        private static func matches(_ mark: String, _ text: Span<UInt8>, at start: Int) -> Bool {
+            var index = start
+            for character in mark.utf8 {
+                guard text[index] == character else { return false }
+                index += 1
+            }
+            return true
+        }
+    }
+
+    private static func decode(_ text: Span<UInt8>) -> [UInt8]? {
+        guard let count = Base64.decodedCount(text, .standard) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: count)
+        var span = bytes.mutableSpan
+        return Base64.decode(text, .standard, into: &span) ? bytes : nil
+    }
+
+    private static func encode(_ bytes: [UInt8]) -> String {
+        let count = Base64.encodedCount(bytes.count, .standard)
+        return unsafe String(unsafeUninitializedCapacity: count) { buffer in
+            var text = unsafe buffer.mutableSpan
+            Base64.encode(bytes.span, .standard, into: &text)
+            return count
+        }
+    }
+}

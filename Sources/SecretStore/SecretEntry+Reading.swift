@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Sealing
+internal import SecureMemory
+
+extension SecretEntry {
+    /// Reads the entry of a secret.
+    static func read(
+        _ name: SecretName,
+        _ events: inout YAMLEventReader,
+        _ sealer: ManifestReader.Sealer?
+    ) throws(StoreError) -> SecretEntry {
+        var entry = SecretEntry(name: name)
+        var plaintext: SecureBuffer?
+        var hasValue = false
+        try events.mapping { (key, events) throws(StoreError) in
+            switch key {
+            case "value":
+                hasValue = true
+                try events.expectScalar()
+                if sealer != nil, events.holdsPlaintext {
+                    plaintext = try events.copyScalar(name)
+                } else {
+                    entry.value = try events.sealedValue(name, refusing: sealer != nil)
+                }
+            case "description": entry.description = try events.text()
+            case "required": entry.required = try events.flag()
+            case "format": entry.format = try events.word(Format.self)
+            case "expires": entry.expires = try events.timestamp()
+            case "rotated": entry.rotated = try events.timestamp()
+            case "newline": entry.newline = try events.word(Newline.self)
+            case "service":
+                let service = try events.text()
+                guard name.text.hasPrefix(service + "."), name.text.utf8.count > service.utf8.count + 1 else {
+                    throw events.invalid("the name must be the service, a dot and a key")
+                }
+                entry.service = service
+            case "mode": entry.mode = try events.word(Mode.self)
+            case "policy": entry.policy = try ReadPolicy.read(&events)
+            case "rotate": entry.rotation = try RotationRule.read(&events)
+            default:
+                throw events.unknownKey(
+                    "value, description, required, format, expires, rotated, newline, service, mode, policy and rotate"
+                )
+            }
+        }
+        guard hasValue else { throw events.invalid("secret '\(name.text)' has no 'value'") }
+        if let plaintext = consume plaintext, let sealer { try sealer(&entry, plaintext) }
+        return entry
+    }
+}
+
+extension YAMLEventReader {
+    /// Whether the current scalar is a value that was never sealed.
+    fileprivate var holdsPlaintext: Bool {
+        withScalar { bytes in !bytes.isEmpty && !bytes.starts(with: SealedValue.opening) }
+    }
+
+    /// Copies the current scalar into secure memory.
+    fileprivate func copyScalar(_ name: SecretName) throws(StoreError) -> SecureBuffer {
+        try withScalar { (bytes) throws(StoreError) in
+            guard bytes.count <= Manifest.maximumSecretByteCount else { throw tooLarge(name) }
+            do throws(SecureMemoryError) {
+                var copy = try SecureBuffer(count: bytes.count)
+                copy.withMutableBytes { target in
+                    for index in bytes.indices { target[index] = bytes[index] }
+                }
+                return copy
+            } catch {
+                throw .memory(error)
+            }
+        }
+    }
+
+    /// The current scalar as a sealed value.
+    ///
+    /// - Parameters:
+    ///   - name: its secret, for messages.
+    ///   - refusing: whether a value that only begins like a sealed one is an error here, and not left to the acceptance
+    ///     guard.
+    /// - Returns: the value; its bytes only if it is sealed.
+    /// - Throws: class `invalid` if it is too large, `unsealed` as above.
+    fileprivate func sealedValue(_ name: SecretName, refusing: Bool) throws(StoreError) -> SecretEntry.Value {
+        try withScalar { (bytes) throws(StoreError) in
+            if bytes.isEmpty { return .empty }
+            guard let count = SealedValue.contentCount(bytes), let validated = try? UTF8Span(validating: bytes) else {
+                return try unsealed(name, refusing: refusing)
+            }
+            guard count <= Manifest.maximumSecretByteCount else { throw tooLarge(name) }
+            let text = String(copying: validated)
+            return SealedValue(text) == nil ? try unsealed(name, refusing: refusing) : .sealed(text)
+        }
+    }
+
+    private func unsealed(_ name: SecretName, refusing: Bool) throws(StoreError) -> SecretEntry.Value {
+        guard refusing else { return .unsealed(position) }
+        throw StoreError(
+            .unsealed,
+            "the value of '\(name.text)' begins with ENC[ but is not a sealed value, "
+                + "at line \(position.line), column \(position.column)"
+        )
+    }
+
+    private func tooLarge(_ name: SecretName) -> StoreError {
+        invalid("the value of '\(name.text)' is larger than \(Manifest.maximumSecretByteCount >> 20) MiB")
+    }
+}
+
+extension Span<UInt8> {
+    /// Whether the bytes begin with those of a text.
+    func starts(with text: String) -> Bool {
+        guard count >= text.utf8.count else { return false }
+        var index = 0
+        for byte in text.utf8 {
+            guard self[index] == byte else { return false }
+            index += 1
+        }
+        return true
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// One secret of a manifest.
+package struct SecretEntry: Sendable, Equatable {
+    /// What stands under `value`.
+    package enum Value: Sendable, Equatable {
+        /// Nothing yet: `value: ""`.
+        case empty
+        /// The text of a sealed value; its form was checked.
+        case sealed(String)
+        /// Plaintext or a broken sealed value, at a line and column. The bytes are not kept.
+        case unsealed(TextPosition)
+    }
+
+    /// The forms that content can be required to have.
+    package enum Format: String, Sendable, CaseIterable {
+        case text
+        case json
+        case hex32
+        case pem
+        case base64
+    }
+
+    /// What becomes of a trailing newline when a value enters.
+    package enum Newline: String, Sendable, CaseIterable {
+        /// Every byte stays.
+        case exact
+        /// One newline at the end is removed.
+        case strip
+        /// There is a newline at the end.
+        case ensure
+    }
+
+    /// The permission bits of the rendered file.
+    package enum Mode: String, Sendable, CaseIterable {
+        case ownerOnly = "0400"
+        case ownerAndGroup = "0440"
+    }
+
+    /// The name.
+    package var name: SecretName
+    /// The value.
+    package var value: Value = .empty
+    /// For people; one line.
+    package var description: String?
+    /// Whether a store without a value here is rejected.
+    package var required = false
+    /// The form of the content; nil means any bytes.
+    package var format: Format?
+    /// When the secret stops being accepted.
+    package var expires: Timestamp?
+    /// When the value last changed.
+    package var rotated: Timestamp?
+    /// What becomes of a trailing newline.
+    package var newline = Newline.exact
+    /// The service, for a name that was given as SERVICE/KEY.
+    package var service: String?
+    /// The permission bits of the rendered file.
+    package var mode = Mode.ownerOnly
+    /// Who may read it.
+    package var policy: ReadPolicy?
+    /// How new values are made.
+    package var rotation: RotationRule?
+
+    /// Makes an entry without a value.
+    package init(name: SecretName) {
+        self.name = name
+    }
+}
+
+/// A place in a text, counted from 1.
+package struct TextPosition: Sendable, Equatable {
+    package let line: Int
+    package let column: Int
+}
+
+/// Who may read a secret while it is mounted; an absent rule allows.
+package struct ReadPolicy: Sendable, Equatable {
+    /// A program that may read.
+    package struct Executable: Sendable, Equatable {
+        /// Its absolute path.
+        package var path: String
+        /// The SHA-256 of its content, 64 lower-case hexadecimal digits.
+        package var sha256: String?
+    }
+
+    /// Which processes may read at all.
+    package enum Callers: String, Sendable, CaseIterable {
+        /// Members of the job's process tree.
+        case job
+        /// Processes of the user who mounted.
+        case owner
+        /// Any process.
+        case any
+    }
+
+    package var executables: [Executable] = []
+    package var uids: [UInt32] = []
+    package var callers: Callers?
+    /// How many opens are granted.
+    package var maxReads: UInt64?
+    package var notBefore: Timestamp?
+    package var notAfter: Timestamp?
+    /// Whether a refused caller is told that there is no such file.
+    package var hidden = false
+    /// Whether any open raises an alarm.
+    package var decoy = false
+}
+
+/// How new values of a secret are made.
+package struct RotationRule: Sendable, Equatable {
+    /// The period, an integer and ms, s, m, h, d or w.
+    package var every: String
+    /// The command and its arguments; it writes the new value to its standard output.
+    package var command: [String]
+}

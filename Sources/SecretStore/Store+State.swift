@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemCalls
+internal import SystemPackage
+
+/// The directory of what a store remembers about itself: the lock and the last signed manifest.
+extension Store {
+    private static let lockName = "lock"
+    private static let signedName = "signed.yaml"
+
+    /// The state directory if there is one: the one that was named, else `state` in the store.
+    package func existingState() throws(StoreError) -> Folder? {
+        if let path = location.state { return try Folder.open(path) }
+        guard let folder else { return nil }
+        return try folder.folder(StoreLocation.stateName)
+    }
+
+    /// The state directory, made if need be.
+    ///
+    /// - Parameter store: names the directory under the user's state directory where the store cannot be written.
+    /// - Returns: the directory, checked.
+    /// - Throws: `StoreError`.
+    package func state(for store: StoreID) throws(StoreError) -> Folder {
+        let state: Folder
+        if let path = location.state {
+            state = try Folder.make(path)
+        } else if let folder, folder.isWritable {
+            state = try folder.makeFolder(StoreLocation.stateName)
+        } else if let home = location.stateHome {
+            state = try Folder.make("\(home)/\(store.text)")
+        } else {
+            throw StoreError(.failed, "no place for state", hint: "pass --state DIR or set CREDFS_STATE")
+        }
+        _ = try checker.check(state.descriptor, state.path, .privateDirectory)
+        return state
+    }
+
+    /// Takes the lock that every writing command holds from reading the manifest to writing it.
+    ///
+    /// - Parameters:
+    ///   - store: as for `state`.
+    ///   - waiting: called once if another command holds it.
+    /// - Returns: the lock; it ends with its descriptor.
+    /// - Throws: `StoreError`.
+    package func lock(_ store: StoreID, waiting: () -> Void) throws(StoreError) -> OwnedDescriptor {
+        try state(for: store).lock(Self.lockName, waiting: waiting)
+    }
+
+    /// Keeps the manifest just signed, for `encrypt` to compare an edited one with.
+    ///
+    /// A copy that cannot be written is no failure: it is only missing then.
+    func rememberSigned(_ text: Span<UInt8>, _ store: StoreID) {
+        guard let state = try? state(for: store) else { return }
+        try? state.removeLeftovers(of: Self.signedName)
+        try? state.replace(Self.signedName, with: text)
+    }
+
+    /// The manifest that was signed last here, if it is still there and authentic.
+    package func lastSigned(_ keys: StoreKeys) -> Manifest? {
+        guard let state = try? existingState() ?? state(for: keys.store),
+            let contents = try? state.contents(
+                of: Self.signedName,
+                limit: Manifest.maximumByteCount,
+                .privateFile,
+                checker
+            ),
+            let reading = try? ManifestReader.read(contents.bytes.span),
+            let manifest = try? reading.manifest(), let signature = reading.signature,
+            (try? keys.isSignature(signature, of: manifest)) == true
+        else { return nil }
+        return manifest
+    }
+}
+
+extension Folder {
+    /// Opens a directory, making it and those above it, 0700, where they are missing.
+    package static func make(_ path: String) throws(StoreError) -> Folder {
+        if let folder = try open(path) { return folder }
+        let (directory, name) = Store.split(path.hasSuffix("/") ? String(path.dropLast()) : path)
+        // A link above the directory itself is the user's own arrangement of their home.
+        if let parent = try open(directory, followingLink: true) { return try parent.makeFolder(name) }
+        return try make(directory).makeFolder(name)
+    }
+
+    /// Whether names can be made in this directory.
+    var isWritable: Bool { descriptor.isWritableDirectory }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemCalls
+
+/// Writing a manifest.
+extension Store {
+    private static let backupSuffix = ".bak"
+
+    /// Signs a manifest and puts it into the place of the old one, under the lock.
+    ///
+    /// - Parameters:
+    ///   - manifest: the new one; its generation and time are advanced here.
+    ///   - keys: the keys of the store.
+    ///   - previous: the content of the file that is replaced, kept as `.bak`; nil where it held plaintext or there was
+    ///     none.
+    ///   - permissions: the mode of the new file where `previous` does not tell it.
+    ///   - now: the time.
+    /// - Returns: the manifest as written.
+    /// - Throws: `StoreError`; then the old manifest is still there.
+    @discardableResult
+    package func commit(
+        _ manifest: Manifest,
+        signedWith keys: StoreKeys,
+        previous: FileContents?,
+        permissions: UInt16? = nil,
+        now: Timestamp
+    ) throws(StoreError) -> Manifest {
+        var manifest = manifest
+        manifest.generation += 1
+        manifest.updated = now
+        let text = ManifestWriter.text(manifest, signature: try keys.signature(of: manifest))
+        guard text.count <= Manifest.maximumByteCount else {
+            throw StoreError(
+                .invalid,
+                "the manifest would be larger than \(Manifest.maximumByteCount >> 20) MiB",
+                hint: "keep large or many secrets in a second store"
+            )
+        }
+        try withManifestFolder { (folder, name) throws(StoreError) in
+            let backup = name + Self.backupSuffix
+            try folder.removeLeftovers(of: name)
+            try folder.removeLeftovers(of: backup)
+            if let previous { try folder.replace(backup, with: previous.bytes.span) }
+            try folder.replace(name, with: text.span, mode: mode(permissions ?? previous?.status.permissions))
+        }
+        rememberSigned(text.span, manifest.store)
+        return manifest
+    }
+
+    /// The permissions of an open manifest file.
+    package func manifestPermissions(_ file: borrowing OwnedDescriptor) throws(StoreError) -> UInt16 {
+        try PermissionChecker.status(of: file, manifestPath).permissions
+    }
+
+    /// 0600, or what a manifest elsewhere had, less what nobody else may do.
+    private func mode(_ previous: UInt16?) -> UInt16 {
+        guard location.manifest != nil, let previous else { return 0o600 }
+        return previous & 0o644 | 0o600
+    }
+}

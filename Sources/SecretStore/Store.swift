@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Sealing
+package import SecureMemory
+package import SystemCalls
+internal import SystemPackage
+
+/// An open store: its directory and the place of its manifest, held by descriptors from the first check to the last write.
+package struct Store {
+    /// The largest key or password file in bytes.
+    package static let maximumKeyFileByteCount = 4096
+
+    /// Where it is.
+    package let location: StoreLocation
+    /// Who judges its files.
+    package let checker: PermissionChecker
+    /// The store directory; nil only beside a manifest elsewhere.
+    let folder: Folder?
+    private let manifestFolder: Folder?
+    private let manifestName: String
+
+    /// Opens a store.
+    ///
+    /// - Parameters:
+    ///   - location: where it is.
+    ///   - checker: who judges its files.
+    /// - Throws: class `noStore` if neither a directory nor a manifest elsewhere is there, `permissions` for a link.
+    package init(_ location: StoreLocation, checker: PermissionChecker) throws(StoreError) {
+        let folder = try Folder.open(location.directory)
+        var manifestFolder: Folder?
+        var manifestName = StoreLocation.manifestName
+        if let path = location.manifest {
+            let (directory, name) = Self.split(path)
+            // The directory of a manifest elsewhere guards nothing: the file is sealed, signed and checked itself.
+            manifestFolder = try Folder.open(directory, followingLink: true)
+            manifestName = name
+            if manifestFolder == nil { throw Self.noStore(location) }
+        } else if folder == nil {
+            throw Self.noStore(location)
+        }
+        self.location = location
+        self.checker = checker
+        self.folder = folder
+        self.manifestFolder = manifestFolder
+        self.manifestName = manifestName
+    }
+
+    /// The path of the manifest, for messages.
+    package var manifestPath: String {
+        location.manifest ?? "\(location.directory)/\(StoreLocation.manifestName)"
+    }
+
+    /// The path of the key file, for messages.
+    package var keyPath: String { "\(location.directory)/\(StoreLocation.keyName)" }
+
+    /// What the manifest file must be.
+    package var manifestExpectation: PermissionChecker.Expectation {
+        location.manifest == nil ? .privateFile : .sharedManifest
+    }
+
+    /// Whether there is a manifest.
+    package func hasManifest() throws(StoreError) -> Bool {
+        try withManifestFolder { (folder, name) throws(StoreError) in try folder.file(name) != nil }
+    }
+
+    /// Whether there is a key file in the store directory.
+    package func hasKeyFile() throws(StoreError) -> Bool {
+        guard let folder else { return false }
+        return try folder.file(StoreLocation.keyName) != nil
+    }
+
+    /// Checks everything that P3 of the contract names: directory, key, manifest and state.
+    ///
+    /// What is read later is checked again, on the descriptor that is read.
+    package func checkPermissions() throws(StoreError) {
+        if let folder {
+            _ = try checker.check(folder.descriptor, folder.path, .privateDirectory)
+            if let key = try folder.file(StoreLocation.keyName) {
+                _ = try checker.check(key, keyPath, .privateFile)
+            }
+        }
+        try withManifestFolder { (folder, name) throws(StoreError) in
+            guard let manifest = try folder.file(name) else { throw Self.noStore(location) }
+            _ = try checker.check(manifest, manifestPath, manifestExpectation)
+        }
+        if let state = try existingState() {
+            _ = try checker.check(state.descriptor, state.path, .privateDirectory)
+        }
+    }
+
+    /// Reads the manifest file.
+    ///
+    /// - Throws: class `noStore` if there is none, `permissions`, or `invalid` if it is too large.
+    package func readManifest() throws(StoreError) -> FileContents {
+        let contents = try withManifestFolder { (folder, name) throws(StoreError) in
+            try folder.contents(of: name, limit: Manifest.maximumByteCount, manifestExpectation, checker)
+        }
+        guard let contents else { throw Self.noStore(location) }
+        return contents
+    }
+
+    /// Opens the manifest file for a process that will read it, and checks it.
+    package func openManifest() throws(StoreError) -> OwnedDescriptor {
+        let file = try withManifestFolder { (folder, name) throws(StoreError) in try folder.file(name) }
+        guard let file else { throw Self.noStore(location) }
+        _ = try checker.check(file, manifestPath, manifestExpectation)
+        return file
+    }
+
+    /// Reads the key file in the store directory.
+    ///
+    /// - Returns: the key, or nil if there is no key file.
+    /// - Throws: class `permissions`, or `authentication` if it does not hold a key.
+    package func readKeyFile() throws(StoreError) -> Key256? {
+        guard let folder,
+            let text = try folder.secret(StoreLocation.keyName, limit: Self.maximumKeyFileByteCount, checker)
+        else { return nil }
+        return try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: keyPath) }
+    }
+
+    /// Reads a key file or a password file anywhere.
+    ///
+    /// - Returns: its content.
+    /// - Throws: class `permissions`, or `failed` if it is not there.
+    package static func readSecretFile(_ path: String, _ checker: PermissionChecker) throws(StoreError) -> SecureBuffer
+    {
+        let (directory, name) = split(path)
+        guard let folder = try Folder.open(directory, followingLink: true),
+            let content = try folder.secret(name, limit: maximumKeyFileByteCount, checker)
+        else { throw .system("open", path, .noSuchFileOrDirectory) }
+        return content
+    }
+
+    func withManifestFolder<R: ~Copyable>(
+        _ body: (Folder, String) throws(StoreError) -> R
+    ) throws(StoreError) -> R {
+        if let manifestFolder { return try body(manifestFolder, manifestName) }
+        guard let folder else { throw Self.noStore(location) }
+        return try body(folder, manifestName)
+    }
+
+    static func noStore(_ location: StoreLocation) -> StoreError {
+        let path = location.manifest ?? location.directory
+        return StoreError(.noStore, "no store at \(path)", hint: "make one with: credfs init")
+    }
+
+    /// The directory and the name of a path.
+    package static func split(_ path: String) -> (directory: String, name: String) {
+        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
+        let directory = slash == path.startIndex ? "/" : String(path[..<slash])
+        return (directory, String(path[path.index(after: slash)...]))
+    }
+}

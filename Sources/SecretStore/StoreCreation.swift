@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Sealing
+package import SecureMemory
+internal import SystemCalls
+internal import SystemPackage
+
+/// Makes a store, or puts the modes of one right.
+///
+/// Nothing that is there is overwritten.
+package enum StoreCreation {
+    /// What opens the new store.
+    package enum Way: ~Copyable {
+        /// A key file in the store directory, made unless it is there.
+        case keyFile
+        /// A key that is kept elsewhere.
+        case givenKey(KeyMaterial)
+        /// A password.
+        case password(SecureBuffer)
+    }
+
+    /// What was done.
+    package struct Outcome: Sendable {
+        /// Whether there was no store before.
+        package let isNew: Bool
+        /// The modes that hold now, in words.
+        package let notes: [String]
+        /// The store, if it was made now.
+        package let store: StoreID?
+    }
+
+    private static let ignoreName = ".gitignore"
+    private static let ignoredFiles = """
+        # The key, what the store remembers, and what editors leave must never be committed.
+        /secrets.key
+        /state/
+        /secrets.yaml.bak
+        .*.tmp
+        .*.sw?
+        *~
+
+        """
+
+    /// Makes or repairs a store.
+    ///
+    /// - Parameters:
+    ///   - location: where.
+    ///   - checker: who judges the files.
+    ///   - secrets: the entries of a new manifest.
+    ///   - now: the time.
+    ///   - way: asked for only if there is no store yet.
+    /// - Returns: what was done.
+    /// - Throws: `StoreError`, or what `way` throws.
+    package static func run(
+        _ location: StoreLocation,
+        _ checker: PermissionChecker,
+        secrets: [SecretEntry],
+        now: Timestamp,
+        way: () throws -> Way
+    ) throws -> Outcome {
+        let directory = try Folder.make(location.directory)
+        _ = try directory.ensureMode(0o700)
+        let identity = try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
+        let store = try Store(location, checker: checker)
+        if directory.isWritable, let state = try directory.folder(StoreLocation.stateName) {
+            _ = try state.ensureMode(0o700)
+        }
+        _ = try directory.ensureMode(0o600, of: StoreLocation.keyName)
+        let lock = try store.lock(identity) {}
+        defer { _ = lock.number }
+
+        let isNew = try !store.hasManifest()
+        if isNew {
+            try make(store, directory, identity, secrets: secrets, now: now, way: try way())
+        } else if location.manifest == nil {
+            _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName)
+        }
+        try store.checkPermissions()
+        return Outcome(isNew: isNew, notes: try notes(store, directory), store: isNew ? identity : nil)
+    }
+
+    private static func make(
+        _ store: Store,
+        _ directory: Folder,
+        _ identity: StoreID,
+        secrets: [SecretEntry],
+        now: Timestamp,
+        way: consuming Way
+    ) throws {
+        let dataKey = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }
+        let material: KeyMaterial
+        var kind = KeySlot.Kind.keyFile
+        switch consume way {
+        case .keyFile:
+            material = .keyFile(try keyFile(store, directory))
+        case .givenKey(let given):
+            material = given
+        case .password(let password):
+            kind = try KeySlot.newPasswordKind()
+            material = .password(password)
+        }
+        let identifier = kind.word
+        let slot = try KeySlot.make(
+            kind,
+            sealing: dataKey,
+            identifier: identifier,
+            store: identity,
+            material: material
+        )
+        if try directory.file(ignoreName) == nil {
+            try directory.create(ignoreName, with: ignoredFiles.utf8.span)
+        }
+        let manifest = Manifest(
+            store: identity,
+            generation: 0,
+            created: now,
+            updated: now,
+            expires: nil,
+            slots: [identifier: slot],
+            secrets: secrets
+        )
+        let keys = try StoreKeys(dataKey: dataKey, store: identity)
+        try store.commit(manifest, signedWith: keys, previous: nil, now: now)
+    }
+
+    /// The key in the store directory: one that an interrupted `init` left, or a new one.
+    private static func keyFile(_ store: Store, _ directory: Folder) throws -> Key256 {
+        if let key = try store.readKeyFile() { return key }
+        let key = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }
+        try directory.removeLeftovers(of: StoreLocation.keyName)
+        try KeyFile.text(key).withBytes { (line) throws(StoreError) in
+            try directory.create(StoreLocation.keyName, with: line)
+        }
+        return key
+    }
+
+    private static func notes(_ store: Store, _ directory: Folder) throws -> [String] {
+        var notes = ["ensured 0700 on \(directory.path)"]
+        if let state = try store.existingState() { notes.append("ensured 0700 on \(state.path)") }
+        for name in [StoreLocation.keyName, StoreLocation.manifestName] where try directory.file(name) != nil {
+            notes.append("ensured 0600 on \(name)")
+        }
+        return notes + ["permissions verified"]
+    }
+}

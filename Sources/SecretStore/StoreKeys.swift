@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import Sealing
+package import SecureMemory
+
+/// The data key of a store and the two keys derived from it: one seals values, the other signs the manifest.
+package final class StoreKeys: Sendable {
+    /// The store that the keys belong to.
+    package let store: StoreID
+    private let dataKey: Key256
+    private let sealingKey: Key256
+    private let signingKey: Key256
+
+    /// Derives the keys (docs/file-format.md, "Keys").
+    package init(dataKey: consuming Key256, store: StoreID) throws(StoreError) {
+        let salt = Array(store.text.utf8)
+        func derive(_ purpose: String, _ dataKey: borrowing Key256) throws(StoreError) -> Key256 {
+            do throws(SealingError) {
+                return try HKDFSHA256.key(from: dataKey, salt: salt.span, info: purpose.utf8.span)
+            } catch { throw .sealing(error) }
+        }
+        let sealingKey = try derive("credfs/1/seal", dataKey)
+        let signingKey = try derive("credfs/1/sign", dataKey)
+        self.store = store
+        self.sealingKey = sealingKey
+        self.signingKey = signingKey
+        self.dataKey = dataKey
+    }
+
+    /// Lends the data key, to seal it into a slot or to hand it to the helper process.
+    package func withDataKey<R: ~Copyable, E: Error>(_ body: (borrowing Key256) throws(E) -> R) throws(E) -> R {
+        try body(dataKey)
+    }
+
+    /// Signs a manifest.
+    ///
+    /// - Returns: 64 hexadecimal digits.
+    package func signature(of manifest: Manifest) throws(StoreError) -> String {
+        do throws(SealingError) {
+            var code = try signingKey.withBytes { (key) throws(SealingError) in try HMACSHA256(key: key) }
+            try CanonicalEncoding.encode(manifest) { (piece) throws(SealingError) in try code.update(piece) }
+            return Hexadecimal.text(try code.finalize())
+        } catch { throw .sealing(error) }
+    }
+
+    /// Whether a signature is that of a manifest, in constant time.
+    package func isSignature(_ signature: String, of manifest: Manifest) throws(StoreError) -> Bool {
+        let expected = try self.signature(of: manifest)
+        return manifest.store == store && ConstantTime.equal(expected.utf8.span, signature.utf8.span)
+    }
+
+    /// A cipher for the values of this store; let it end with the task at hand.
+    package func valueCipher() throws(StoreError) -> ValueCipher {
+        do throws(SealingError) {
+            return ValueCipher(cipher: try AES256GCM(key: sealingKey), store: store)
+        } catch { throw .sealing(error) }
+    }
+
+    /// Decrypts a part of a value that `ValueCipher.authenticate` accepted.
+    ///
+    /// - Parameters:
+    ///   - value: the sealed value.
+    ///   - offset: where the part begins, in bytes.
+    ///   - plaintext: filled with the part; must not reach beyond the end of the value.
+    /// - Throws: `StoreError` where libcrypto fails.
+    package func decrypt(
+        _ value: SealedValue,
+        at offset: Int,
+        into plaintext: inout MutableSpan<UInt8>
+    ) throws(StoreError) {
+        do throws(SealingError) {
+            try AES256GCM.decrypt(
+                value.ciphertext.span.extracting(offset..<offset + plaintext.count),
+                at: offset,
+                nonce: value.nonce.span,
+                key: sealingKey,
+                into: &plaintext
+            )
+        } catch { throw .sealing(error) }
+    }
+}
+
+/// Seals and opens values under the names they belong to.
+package struct ValueCipher: ~Copyable {
+    private var cipher: AES256GCM
+    private let store: StoreID
+
+    init(cipher: consuming AES256GCM, store: StoreID) {
+        self.cipher = cipher
+        self.store = store
+    }
+
+    /// Seals a value with a fresh nonce.
+    package mutating func seal(_ plaintext: borrowing SecureBuffer, as name: SecretName) throws(StoreError)
+        -> SealedValue
+    {
+        let binding = binding(name)
+        do throws(SealingError) {
+            return try plaintext.withBytes { (bytes) throws(SealingError) in
+                try Self.seal(bytes, &cipher, binding.span)
+            }
+        } catch { throw .sealing(error) }
+    }
+
+    /// Opens a value.
+    ///
+    /// - Throws: class `authentication`, without detail, if the value is not what was sealed under this name.
+    package mutating func open(_ value: SealedValue, as name: SecretName) throws(StoreError) -> SecureBuffer {
+        let binding = binding(name)
+        do throws(SealingError) {
+            return try SecureBuffer.filled(
+                capacity: value.ciphertext.count,
+                orThrow: { SealingError.memory($0) },
+                { (plaintext) throws(SealingError) in
+                    try cipher.open(
+                        value.ciphertext.span,
+                        nonce: value.nonce.span,
+                        tag: value.tag.span,
+                        associatedData: binding.span,
+                        into: &plaintext
+                    )
+                    return plaintext.count
+                }
+            )
+        } catch { throw Self.failure(error, name) }
+    }
+
+    /// Checks a value without keeping any of it.
+    ///
+    /// - Parameters:
+    ///   - value: the sealed value.
+    ///   - name: the name it belongs to.
+    ///   - scratch: secure memory that the plaintext passes through; zeros afterwards.
+    /// - Throws: as `open`.
+    package mutating func authenticate(
+        _ value: SealedValue,
+        as name: SecretName,
+        scratch: inout SecureBuffer
+    ) throws(StoreError) {
+        let binding = binding(name)
+        do throws(SealingError) {
+            try cipher.authenticate(
+                value.ciphertext.span,
+                nonce: value.nonce.span,
+                tag: value.tag.span,
+                associatedData: binding.span,
+                scratch: &scratch
+            )
+        } catch { throw Self.failure(error, name) }
+    }
+
+    /// Seals bytes under any binding.
+    static func seal(
+        _ plaintext: Span<UInt8>,
+        _ cipher: inout AES256GCM,
+        _ binding: Span<UInt8>
+    ) throws(SealingError) -> SealedValue {
+        let nonce = try RandomBytes.array(count: AES256GCM.nonceByteCount)
+        var ciphertext = [UInt8](repeating: 0, count: plaintext.count)
+        var tag = [UInt8](repeating: 0, count: AES256GCM.tagByteCount)
+        var ciphertextSpan = ciphertext.mutableSpan
+        var tagSpan = tag.mutableSpan
+        try cipher.seal(
+            plaintext,
+            nonce: nonce.span,
+            associatedData: binding,
+            into: &ciphertextSpan,
+            tag: &tagSpan
+        )
+        return SealedValue(ciphertext: ciphertext, nonce: nonce, tag: tag)
+    }
+
+    /// The associated data: format version, store and name.
+    private func binding(_ name: SecretName) -> [UInt8] {
+        CanonicalEncoding.bytes(of: .list([.text("credfs/1/value"), .text(store.text), .text(name.text)]))
+    }
+
+    private static func failure(_ error: SealingError, _ name: SecretName) -> StoreError {
+        guard error == .authenticationFailure else { return .sealing(error) }
+        return StoreError(
+            .authentication,
+            "the value of '\(name.text)' does not authenticate",
+            hint: "it was changed, or sealed for another name or store"
+        )
+    }
+}

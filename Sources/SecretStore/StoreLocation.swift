@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Where the parts of a store are (spec: `--store`, `CREDFS_STORE`, the XDG directories, `/etc/credfs`).
+package struct StoreLocation: Sendable, Equatable {
+    /// The file names in a store directory.
+    package static let manifestName = "secrets.yaml"
+    package static let keyName = "secrets.key"
+    package static let stateName = "state"
+
+    /// The store directory.
+    package let directory: String
+    /// A manifest elsewhere.
+    package let manifest: String?
+    /// A state directory elsewhere.
+    package let state: String?
+    /// Where state goes if the store directory cannot be written: `STATE-HOME/credfs/STORE-ID`.
+    package let stateHome: String?
+
+    /// What flags can say.
+    package struct Choices: Sendable {
+        package var store: String?
+        package var manifest: String?
+        package var state: String?
+
+        package init(store: String? = nil, manifest: String? = nil, state: String? = nil) {
+            self.store = store
+            self.manifest = manifest
+            self.state = state
+        }
+    }
+
+    /// Decides where a store is.
+    ///
+    /// - Parameters:
+    ///   - choices: the flags.
+    ///   - user: the effective user id.
+    ///   - environment: the value of a variable; empty values count as absent.
+    /// - Throws: class `usage` if neither flags nor variables name a place.
+    package init(
+        _ choices: Choices,
+        user: UInt32,
+        environment: (String) -> String?
+    ) throws(StoreError) {
+        func value(_ name: String) -> String? {
+            environment(name).flatMap { $0.isEmpty ? nil : $0 }
+        }
+        // The XDG specification has relative paths ignored.
+        func home(_ name: String, _ fallback: String) -> String? {
+            if let directory = value(name), directory.hasPrefix("/") { return directory }
+            return value("HOME").map { "\($0)/\(fallback)" }
+        }
+        manifest = choices.manifest ?? value("CREDFS_MANIFEST")
+        state = choices.state ?? value("CREDFS_STATE")
+        stateHome = home("XDG_STATE_HOME", ".local/state").map { "\($0)/credfs" }
+        if let store = choices.store ?? value("CREDFS_STORE") {
+            directory = store
+        } else if user == 0 && value("HOME") == nil && value("XDG_CONFIG_HOME") == nil {
+            directory = "/etc/credfs"
+        } else if let configuration = home("XDG_CONFIG_HOME", ".config") {
+            directory = "\(configuration)/credfs"
+        } else {
+            throw StoreError(
+                .usage,
+                "no store directory: HOME is not set",
+                hint: "pass --store DIR or set CREDFS_STORE"
+            )
+        }
+    }
+}

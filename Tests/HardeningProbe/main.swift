@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// A process for ProcessHardeningTests to look at: it hardens itself, or does not, and then crashes or reports.
+
+import Glibc
+import ProcessHardening
+import SystemCalls
+import SystemPackage
+
+/// Crashes in a call whose arguments point to a text.
+@inline(never)
+func crash(_ text: [UInt8], at address: Int) {
+    unsafe text.withUnsafeBytes { bytes in
+        guard let source = bytes.baseAddress, let target = unsafe UnsafeMutableRawPointer(bitPattern: address) else {
+            return
+        }
+        unsafe memcpy(target, source, bytes.count)
+    }
+}
+
+/// Writes what the process is now to a file, since the standard descriptors may be what is looked at.
+func report(to path: String) throws {
+    let core = try ProcessAttributes.coreLimit()
+    let file = try OwnedDescriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o600)
+    try file.writeAll("dumpable \(try ProcessAttributes.isDumpable())\n")
+    try file.writeAll("core \(core.soft) \(core.hard)\n")
+    for number in Int32(0)...2 {
+        let flags = fcntl(number, F_GETFL)
+        let access = flags == -1 ? "closed" : flags & O_ACCMODE == O_RDONLY ? "read" : "write"
+        try file.writeAll("descriptor \(number) \(access)\n")
+    }
+    try file.writeAll("next \(file.number)\n")
+}
+
+let arguments = CommandLine.arguments.dropFirst()
+if arguments.contains("hardened") { try ProcessHardening.begin() }
+switch arguments.last {
+case "fault":
+    crash([UInt8](repeating: UInt8(ascii: "M"), count: 64), at: arguments.count * 8)
+case "trap":
+    let numbers = arguments.map(\.utf8.count)
+    print(numbers[arguments.count])
+case "broken-pipe":
+    let written = try OwnedDescriptor.pipe().ends { (read, write) -> Errno? in
+        _ = consume read
+        do throws(Errno) { try write.writeAll("x") } catch { return error }
+        return nil
+    }
+    exit(written == .brokenPipe ? 0 : 1)
+case let signal? where signal.hasPrefix("signal-"):
+    raise(Int32(signal.dropFirst("signal-".count)) ?? SIGKILL)
+case let path?:
+    try report(to: path)
+case nil:
+    exit(64)
+}
