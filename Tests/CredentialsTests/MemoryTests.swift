@@ -154,7 +154,8 @@ struct MemoryTests {
     @Test(.enabled(if: isRoot, "takes its own rights away"))
     func withoutLockedMemoryThereIsNoSecret() async {
         await #expect(processExitsWith: .success) {
-            let path = try Canary().writeFile(prefix: "", suffix: "")
+            let canary = try Canary()
+            let path = try canary.writeFile(prefix: "", suffix: "")
             try call { unsafe chown(path, 65_534, 65_534) }
             try limitLockedMemory(to: 0)
             let error = failure { () throws(CredentialsError) in _ = try Secret(contentsOfFile: path) }
@@ -162,6 +163,7 @@ struct MemoryTests {
             claim(error?.errorNumber != nil, "the system call is named")
             let ofKey = failure { () throws(CredentialsError) in _ = try SecretKey.random() }
             claim(ofKey?.code == .memoryUnavailable, "\(String(describing: ofKey))")
+            canary.removeFile()
         }
     }
 
