@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #ifndef SYS_memfd_secret
@@ -44,6 +45,9 @@ static inline int credfs_pipe(int *read_end, int *write_end, int flags) {
     }
     return result;
 }
+
+/* Declared only under _GNU_SOURCE, too. */
+extern char *secure_getenv(const char *name);
 
 /* prctl(2) is variadic. */
 static inline int credfs_prctl(int option, unsigned long argument) {
