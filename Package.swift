@@ -33,6 +33,7 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
+        .systemLibrary(name: "CFuse3", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
 
         // The house, from the ground up.
         .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
@@ -60,6 +61,16 @@ let package = Package(
         .target(
             name: "SecretStore",
             dependencies: ["CYAML", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "FuseBridge",
+            dependencies: ["CFuse3", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "SecretFileSystem",
+            dependencies: ["FuseBridge", "SecretStore", "Sealing", "SecureMemory", systemPackage],
             swiftSettings: strict
         ),
         .target(
@@ -106,6 +117,23 @@ let package = Package(
             name: "SecretStoreTests",
             dependencies: [
                 "SecretStore", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "SecretFileSystemTests",
+            dependencies: [
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "CredfsTestSupport",
+                systemPackage,
+            ],
+            swiftSettings: strict
+        ),
+        // Real mounts: as root, with /dev/fuse.
+        .testTarget(
+            name: "MountTests",
+            dependencies: [
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "SystemCalls",
+                "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
         ),

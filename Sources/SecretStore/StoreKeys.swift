@@ -68,11 +68,21 @@ package final class StoreKeys: Sendable {
         at offset: Int,
         into plaintext: inout MutableSpan<UInt8>
     ) throws(StoreError) {
+        try decrypt(value.ciphertext.span, nonce: value.nonce.span, at: offset, into: &plaintext)
+    }
+
+    /// As above, for the parts of a sealed value.
+    package func decrypt(
+        _ ciphertext: Span<UInt8>,
+        nonce: Span<UInt8>,
+        at offset: Int,
+        into plaintext: inout MutableSpan<UInt8>
+    ) throws(StoreError) {
         do throws(SealingError) {
             try AES256GCM.decrypt(
-                value.ciphertext.span.extracting(offset..<offset + plaintext.count),
+                ciphertext.extracting(offset..<offset + plaintext.count),
                 at: offset,
-                nonce: value.nonce.span,
+                nonce: nonce,
                 key: sealingKey,
                 into: &plaintext
             )
@@ -137,12 +147,29 @@ package struct ValueCipher: ~Copyable {
         as name: SecretName,
         scratch: inout SecureBuffer
     ) throws(StoreError) {
+        try authenticate(
+            value.ciphertext.span,
+            nonce: value.nonce.span,
+            tag: value.tag.span,
+            as: name,
+            scratch: &scratch
+        )
+    }
+
+    /// As above, for the parts of a sealed value.
+    package mutating func authenticate(
+        _ ciphertext: Span<UInt8>,
+        nonce: Span<UInt8>,
+        tag: Span<UInt8>,
+        as name: SecretName,
+        scratch: inout SecureBuffer
+    ) throws(StoreError) {
         let binding = binding(name)
         do throws(SealingError) {
             try cipher.authenticate(
-                value.ciphertext.span,
-                nonce: value.nonce.span,
-                tag: value.tag.span,
+                ciphertext,
+                nonce: nonce,
+                tag: tag,
                 associatedData: binding.span,
                 scratch: &scratch
             )

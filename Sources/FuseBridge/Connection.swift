@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CFuse3
+internal import Glibc
+internal import Synchronization
+
+/// What the operations of one session share; the last to let go of it destroys the session of libfuse.
+///
+/// Every unanswered reply holds on to it, so that none can outlive what it answers to.
+@safe
+final class Connection: @unchecked Sendable {
+    // SAFETY: `session` is set once, before any worker starts; libfuse's session may be used from several threads.
+
+    let fileSystem: any FileSystem
+    let maximumReadByteCount: Int
+    let handles = HandleTable()
+    let parked = ParkingLot()
+    private(set) var session: OpaquePointer?
+    private let workerKey: pthread_key_t
+    private let unwantedReplies = Atomic<Int>(0)
+    private let failedReplies = Atomic<Int>(0)
+
+    init?(_ fileSystem: any FileSystem, maximumReadByteCount: Int) {
+        var key = pthread_key_t()
+        guard unsafe pthread_key_create(&key, nil) == 0 else { return nil }
+        workerKey = key
+        self.fileSystem = fileSystem
+        self.maximumReadByteCount = maximumReadByteCount
+        var operations = OperationTable.make()
+        let words = ["credfs", "-omax_read=\(maximumReadByteCount)"]
+        let texts = unsafe words.map { word in unsafe strdup(word) }
+        defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }
+        var pointers = unsafe texts + [nil]
+        unsafe pointers.withUnsafeMutableBufferPointer { pointers in
+            var arguments = unsafe fuse_args(argc: 2, argv: pointers.baseAddress, allocated: 0)
+            unsafe session = fuse_session_new(
+                &arguments,
+                &operations,
+                MemoryLayout<fuse_lowlevel_ops>.size,
+                Unmanaged.passUnretained(self).toOpaque()
+            )
+            // Parsing may have replaced the vector by one of its own.
+            unsafe fuse_opt_free_args(&arguments)
+        }
+        guard unsafe session != nil else { return nil }
+    }
+
+    deinit {
+        if let session = unsafe session { unsafe fuse_session_destroy(session) }
+        pthread_key_delete(workerKey)
+    }
+
+    static func from(_ data: UnsafeMutableRawPointer?) -> Connection? {
+        guard let data = unsafe data else { return nil }
+        return unsafe Unmanaged<Connection>.fromOpaque(data).takeUnretainedValue()
+    }
+
+    /// The worker that runs on the calling thread, if one does. Stored plus one, since 0 is what other threads find.
+    var worker: WorkerNumber? {
+        let value = unsafe Int(bitPattern: pthread_getspecific(workerKey))
+        return value == 0 ? nil : WorkerNumber(value - 1)
+    }
+
+    func becomeWorker(_ number: WorkerNumber) {
+        unsafe pthread_setspecific(workerKey, UnsafeRawPointer(bitPattern: number.value + 1))
+    }
+
+    func context(of request: OpaquePointer) -> RequestContext {
+        guard let context = unsafe fuse_req_ctx(request), let worker else {
+            return RequestContext(caller: Caller(user: .max, group: .max, thread: 0), worker: WorkerNumber(0))
+        }
+        let caller = unsafe Caller(user: context.pointee.uid, group: context.pointee.gid, thread: context.pointee.pid)
+        return RequestContext(caller: caller, worker: worker)
+    }
+
+    /// Looks at what became of an answer: ENOENT says that nobody waits any more, which is no failure.
+    func note(_ result: Int32) {
+        switch result {
+        case 0: break
+        case -ENOENT: unwantedReplies.add(1, ordering: .relaxed)
+        default: failedReplies.add(1, ordering: .relaxed)
+        }
+    }
+
+    var counts: (unwanted: Int, failed: Int) {
+        (unwantedReplies.load(ordering: .relaxed), failedReplies.load(ordering: .relaxed))
+    }
+}
+
+/// What the kernel holds open, under the numbers it knows it by.
+///
+/// A number is the address of an object that the table keeps alive until it is removed, so that reads need no lock.
+final class HandleTable: Sendable {
+    enum Content: Sendable {
+        case file(any OpenFile)
+        case directory(any OpenDirectory)
+    }
+
+    private final class Handle: Sendable {
+        let content: Content
+
+        init(_ content: Content) {
+            self.content = content
+        }
+    }
+
+    private let handles = Mutex<[UInt64: Handle]>([:])
+
+    func insert(_ content: Content) -> UInt64 {
+        let handle = Handle(content)
+        let number = unsafe UInt64(UInt(bitPattern: Unmanaged.passUnretained(handle).toOpaque()))
+        handles.withLock { $0[number] = handle }
+        return number
+    }
+
+    func remove(_ number: UInt64) {
+        // What ends with it ends outside the lock.
+        let handle = handles.withLock { $0.removeValue(forKey: number) }
+        _ = handle
+    }
+
+    func removeAll() {
+        let all = handles.withLock { handles in
+            let all = handles
+            handles = [:]
+            return all
+        }
+        _ = all
+    }
+
+    var count: Int { handles.withLock { $0.count } }
+
+    func file(_ number: UInt64) -> (any OpenFile)? {
+        guard case .file(let file) = content(number) else { return nil }
+        return file
+    }
+
+    func directory(_ number: UInt64) -> (any OpenDirectory)? {
+        guard case .directory(let directory) = content(number) else { return nil }
+        return directory
+    }
+
+    // SAFETY: the kernel sends nothing for a handle once it has sent the release that removes it.
+    private func content(_ number: UInt64) -> Content? {
+        guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(number)) else { return nil }
+        return unsafe Unmanaged<Handle>.fromOpaque(pointer).takeUnretainedValue().content
+    }
+}

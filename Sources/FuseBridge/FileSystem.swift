@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// A read-only file system, as the workers of a session ask it.
+///
+/// A method answers through its reply, at once or after `park()`. It must not wait: every other request of the mount may
+/// be waiting behind it. An inode number may be one that was given out at any time.
+package protocol FileSystem: AnyObject, Sendable {
+    /// Finds a name in a directory. The name lives as long as the call.
+    func lookUp(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>)
+
+    /// Says what is known of a file or directory.
+    func describe(_ inode: InodeNumber, reply: consuming Reply<Attributes>)
+
+    /// Opens a file. The thread that asks cannot end before the answer.
+    func open(_ inode: InodeNumber, _ intent: OpenIntent, _ context: RequestContext, reply: consuming Reply<Opening>)
+
+    /// Opens a directory.
+    func openDirectory(_ inode: InodeNumber, reply: consuming Reply<DirectoryOpening>)
+
+    /// Says what is known of the whole.
+    func describeAll(reply: consuming Reply<Statistics>)
+}
+
+/// A file that was opened; it lives from the answer until the kernel knows no descriptor of it, or the session ends.
+package protocol OpenFile: AnyObject, Sendable {
+    /// Reads a part. An answer with fewer bytes than asked for is the end of the file.
+    func read(_ range: Range<Int>, worker: WorkerNumber, reply: consuming Reply<Bytes>)
+}
+
+/// A directory that was opened.
+package protocol OpenDirectory: AnyObject, Sendable {
+    /// Adds entries to a page from an offset on, until one does not fit or there are no more.
+    func list(from offset: DirectoryOffset, into page: consuming DirectoryPage)
+}

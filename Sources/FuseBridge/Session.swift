@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CFuse3
+internal import Glibc
+internal import Synchronization
+package import SystemCalls
+package import SystemPackage
+
+/// A served FUSE connection: threads of its own answer what the kernel asks, until it is stopped or unmounted.
+///
+/// The order at the end is that of libfuse: workers end, parked requests are answered, handles go, the session is
+/// destroyed, which closes the device. Unmounting is its owner's business and comes before.
+package final class Session: Sendable {
+    /// What the answers of a session came to.
+    package struct Counts: Sendable, Equatable {
+        /// Answers that nobody waited for any more.
+        package let unwantedReplies: Int
+        /// Answers that the kernel did not take.
+        package let failedReplies: Int
+        /// What the kernel holds open.
+        package let handles: Int
+        /// Requests that are parked.
+        package let parkedReplies: Int
+    }
+
+    private let connection: Connection
+    private let loop: ReceiveLoop
+    private let threads: Mutex<[pthread_t]>
+
+    /// Serves an open and mounted FUSE device.
+    ///
+    /// - Parameters:
+    ///   - device: a descriptor of `/dev/fuse` that was mounted.
+    ///   - fileSystem: what answers.
+    ///   - maximumReadByteCount: the `max_read` that it was mounted with.
+    ///   - workerCount: how many threads answer.
+    /// - Throws: the error of the system; EINVAL where libfuse does not take the device.
+    package init(
+        device: consuming OwnedDescriptor,
+        serving fileSystem: any FileSystem,
+        maximumReadByteCount: Int,
+        workerCount: Int = 2
+    ) throws(Errno) {
+        precondition(workerCount > 0, "somebody must work")
+        guard let connection = Connection(fileSystem, maximumReadByteCount: maximumReadByteCount),
+            let session = unsafe connection.session
+        else { throw .noMemory }
+        let number = device.number
+        let flags = fcntl(number, F_GETFL)
+        guard flags >= 0, fcntl(number, F_SETFL, flags | O_NONBLOCK) == 0 else { throw Errno(rawValue: errno) }
+        // From here on libfuse owns the descriptor and closes it with the session.
+        guard unsafe fuse_session_mount(session, "/dev/fd/\(number)") == 0 else { throw .invalidArgument }
+        _ = device.release()
+        self.connection = connection
+        loop = try OwnedDescriptor.pipe().ends { (readEnd, writeEnd) throws(Errno) in
+            ReceiveLoop(connection, device: number, stopRead: readEnd, stopWrite: writeEnd)
+        }
+        threads = Mutex([])
+        for number in 0..<workerCount {
+            let work = Work(loop: loop, number: WorkerNumber(number))
+            var thread = pthread_t()
+            let argument = unsafe Unmanaged.passRetained(work).toOpaque()
+            let result = unsafe pthread_create(&thread, nil, { unsafe Work.run($0) }, argument)
+            guard result == 0 else {
+                unsafe Unmanaged<Work>.fromOpaque(argument).release()
+                stop()
+                throw Errno(rawValue: result)
+            }
+            threads.withLock { $0.append(thread) }
+        }
+    }
+
+    deinit {
+        stop()
+    }
+
+    /// Whether requests are being answered.
+    package var isServing: Bool { !loop.hasEnded }
+
+    /// What the answers came to so far.
+    package var counts: Counts {
+        let replies = connection.counts
+        return Counts(
+            unwantedReplies: replies.unwanted,
+            failedReplies: replies.failed,
+            handles: connection.handles.count,
+            parkedReplies: connection.parked.count
+        )
+    }
+
+    /// The time that the workers have spent on a processor.
+    package var processorTime: Duration {
+        threads.withLock { threads in
+            threads.reduce(.zero) { sum, thread in
+                var clock = clockid_t()
+                var time = timespec()
+                guard unsafe pthread_getcpuclockid(thread, &clock) == 0, unsafe clock_gettime(clock, &time) == 0 else {
+                    return sum
+                }
+                return sum + .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
+            }
+        }
+    }
+
+    /// Waits until no worker is left: somebody unmounted, or `stop` was called.
+    package func wait() {
+        precondition(connection.worker == nil, "a worker cannot wait for itself")
+        // Held while waiting: another caller needs the same, and no request needs the lock.
+        threads.withLock { threads in
+            for thread in threads { pthread_join(thread, nil) }
+            threads = []
+        }
+        connection.parked.abandonAll()
+        connection.handles.removeAll()
+    }
+
+    /// Ends the workers, answers what is parked and waits for it. The connection ends when the session is let go of.
+    package func stop() {
+        loop.stop()
+        wait()
+    }
+
+    /// Makes the kernel forget attributes and content of a file; wraps `fuse_lowlevel_notify_inval_inode`.
+    ///
+    /// Not from a worker, which may be needed for what the kernel does then.
+    ///
+    /// - Throws: the error of the kernel; that it does not know the file is none.
+    package func invalidate(_ inode: InodeNumber) throws(Errno) {
+        unsafe try notify { session in unsafe fuse_lowlevel_notify_inval_inode(session, inode.value, 0, 0) }
+    }
+
+    /// Makes the kernel forget a name in a directory; wraps `fuse_lowlevel_notify_inval_entry`. As above.
+    package func invalidate(_ name: String, in directory: InodeNumber) throws(Errno) {
+        unsafe try notify { session in
+            unsafe fuse_lowlevel_notify_inval_entry(session, directory.value, name, name.utf8.count)
+        }
+    }
+
+    private func notify(_ call: (OpaquePointer) -> Int32) throws(Errno) {
+        precondition(connection.worker == nil, "a worker must not wait for the kernel")
+        guard let session = unsafe connection.session else { return }
+        let result = unsafe call(session)
+        // ENOTCONN: nothing was asked yet, so nothing is remembered.
+        guard result == 0 || result == -ENOENT || result == -ENOTCONN else { throw Errno(rawValue: -result) }
+    }
+}
+
+/// What a worker's thread starts with.
+private final class Work: Sendable {
+    private let loop: ReceiveLoop
+    private let number: WorkerNumber
+
+    init(loop: ReceiveLoop, number: WorkerNumber) {
+        self.loop = loop
+        self.number = number
+    }
+
+    static func run(_ data: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+        guard let data = unsafe data else { return nil }
+        let work = unsafe Unmanaged<Work>.fromOpaque(data).takeRetainedValue()
+        work.loop.run(as: work.number)
+        return nil
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Sealing
+package import SecretStore
+package import SecureMemory
+
+/// A sealed value in the arena of a snapshot: ciphertext, nonce, tag.
+package struct SealedContent: Sendable {
+    /// How many bytes a sealed value has more than its plaintext.
+    static let overhead = AES256GCM.nonceByteCount + AES256GCM.tagByteCount
+
+    /// The arena.
+    package let arena: [UInt8]
+    /// Where the ciphertext is.
+    package let ciphertext: Range<Int>
+    /// Where the nonce is.
+    package let nonce: Range<Int>
+    /// Where the tag is.
+    package let tag: Range<Int>
+
+    init(_ arena: [UInt8], _ range: Range<Int>) {
+        self.arena = arena
+        tag = range.upperBound - AES256GCM.tagByteCount..<range.upperBound
+        nonce = tag.lowerBound - AES256GCM.nonceByteCount..<tag.lowerBound
+        ciphertext = range.lowerBound..<nonce.lowerBound
+    }
+}
+
+/// What can open sealed values; it holds the keys.
+package protocol ContentSource: Sendable {
+    /// Checks a whole value and keeps nothing of it.
+    ///
+    /// - Parameters:
+    ///   - value: the value.
+    ///   - name: the name it was sealed for.
+    ///   - scratch: memory that the plaintext passes through; zeros afterwards.
+    /// - Throws: `damaged`.
+    func authenticate(_ value: SealedContent, as name: SecretName, scratch: inout SecureBuffer) throws(FileSystemError)
+
+    /// Decrypts a part of a value that was authenticated.
+    ///
+    /// - Parameters:
+    ///   - value: the value.
+    ///   - offset: where the part begins.
+    ///   - plaintext: filled with the part.
+    /// - Throws: `damaged`.
+    func decrypt(_ value: SealedContent, at offset: Int, into plaintext: inout MutableSpan<UInt8>) throws(FileSystemError)
+}
+
+/// The keys of a store open its values.
+package struct StoreContent: ContentSource {
+    private let keys: StoreKeys
+
+    /// Makes a source.
+    package init(_ keys: StoreKeys) {
+        self.keys = keys
+    }
+
+    /// Checks a value, with a cipher of its own that ends with the call.
+    package func authenticate(
+        _ value: SealedContent,
+        as name: SecretName,
+        scratch: inout SecureBuffer
+    ) throws(FileSystemError) {
+        let bytes = value.arena.span
+        do throws(StoreError) {
+            var cipher = try keys.valueCipher()
+            try cipher.authenticate(
+                bytes.extracting(value.ciphertext),
+                nonce: bytes.extracting(value.nonce),
+                tag: bytes.extracting(value.tag),
+                as: name,
+                scratch: &scratch
+            )
+        } catch { throw .damaged }
+    }
+
+    /// Decrypts a part.
+    package func decrypt(
+        _ value: SealedContent,
+        at offset: Int,
+        into plaintext: inout MutableSpan<UInt8>
+    ) throws(FileSystemError) {
+        let bytes = value.arena.span
+        do throws(StoreError) {
+            try keys.decrypt(
+                bytes.extracting(value.ciphertext),
+                nonce: bytes.extracting(value.nonce),
+                at: offset,
+                into: &plaintext
+            )
+        } catch { throw .damaged }
+    }
+}

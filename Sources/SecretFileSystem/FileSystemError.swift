@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemPackage
+
+/// Why a request of a reader is refused.
+package enum FileSystemError: Error, Sendable, Equatable, CaseIterable {
+    /// No secret has the name, or the caller is not to know of it.
+    case noSuchName
+    /// Something other than the directory was asked for names.
+    case notDirectory
+    /// The directory was to be opened as a file.
+    case isDirectory
+    /// The number is none of the current generation.
+    case stale
+    /// The mount is being taken down.
+    case closing
+    /// The policy refuses the caller.
+    case refused
+    /// The secret has expired.
+    case expired
+    /// Something would change.
+    case readOnly
+    /// The sealed value does not authenticate, or cannot be decrypted.
+    case damaged
+    /// More bytes at once than was agreed on at mount.
+    case tooLarge
+}
+
+/// The error number that a reader sees: the one place where it is decided.
+///
+/// | Error | errno |
+/// | --- | --- |
+/// | `noSuchName` | ENOENT |
+/// | `notDirectory` | ENOTDIR |
+/// | `isDirectory` | EISDIR |
+/// | `stale` | ESTALE |
+/// | `closing` | ESTALE |
+/// | `refused` | EACCES |
+/// | `expired` | EKEYEXPIRED |
+/// | `readOnly` | EROFS |
+/// | `damaged` | EIO |
+/// | `tooLarge` | EINVAL |
+package func errno(for error: FileSystemError) -> Errno {
+    switch error {
+    case .noSuchName: .noSuchFileOrDirectory
+    case .notDirectory: .notDirectory
+    case .isDirectory: .isDirectory
+    case .stale, .closing: .staleNFSFileHandle
+    case .refused: .permissionDenied
+    case .expired: Errno(rawValue: 127)  // EKEYEXPIRED, which SystemPackage has no name for
+    case .readOnly: .readOnlyFileSystem
+    case .damaged: .ioError
+    case .tooLarge: .invalidArgument
+    }
+}

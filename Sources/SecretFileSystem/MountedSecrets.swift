@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import FuseBridge
+internal import SecretStore
+package import SystemPackage
+
+/// Answers the requests of a mount by the rules of a `SecretFileSystem`.
+package final class MountedSecrets: FileSystem {
+    /// The rules.
+    package let rules: SecretFileSystem
+    private let buffers: ReadBuffers
+
+    /// Makes the server side of a mount.
+    ///
+    /// - Parameters:
+    ///   - rules: what is answered.
+    ///   - buffers: as many as the session has workers, each as large as its `max_read`.
+    package init(_ rules: SecretFileSystem, buffers: ReadBuffers) {
+        self.rules = rules
+        self.buffers = buffers
+    }
+
+    /// Answers a lookup.
+    package func lookUp(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>) {
+        let result: Result<FileAttributes, FileSystemError>
+        do throws(FileSystemError) {
+            result = .success(try rules.lookUp(name, in: directory))
+        } catch { result = .failure(error) }
+        switch result {
+        case .success(let attributes): reply.found(attributes)
+        case .failure(let error): reply.fail(errno(for: error))
+        }
+    }
+
+    /// Answers with attributes.
+    package func describe(_ inode: InodeNumber, reply: consuming Reply<Attributes>) {
+        do throws(FileSystemError) {
+            reply.attributes(try rules.attributes(of: inode))
+        } catch { reply.fail(errno(for: error)) }
+    }
+
+    /// Answers an open.
+    package func open(
+        _ inode: InodeNumber,
+        _ intent: OpenIntent,
+        _ context: RequestContext,
+        reply: consuming Reply<Opening>
+    ) {
+        do throws(FileSystemError) {
+            let secret = try rules.open(
+                inode,
+                intent,
+                caller: context.caller,
+                buffers: buffers,
+                worker: context.worker
+            )
+            reply.opened(OpenSecretFile(secret, buffers: buffers))
+        } catch { reply.fail(errno(for: error)) }
+    }
+
+    /// Answers an open of the directory.
+    package func openDirectory(_ inode: InodeNumber, reply: consuming Reply<DirectoryOpening>) {
+        do throws(FileSystemError) {
+            reply.opened(OpenSecretDirectory(try rules.openDirectory(inode)))
+        } catch { reply.fail(errno(for: error)) }
+    }
+
+    /// Answers with the statistics.
+    package func describeAll(reply: consuming Reply<Statistics>) {
+        reply.statistics(rules.statistics())
+    }
+}
+
+extension Session {
+    /// Makes the kernel forget what changed. Returns when it has; not from a worker.
+    ///
+    /// - Throws: the first error of the kernel, after everything was tried.
+    package func invalidate(_ invalidations: SecretFileSystem.Invalidations) throws(Errno) {
+        var failure: Errno?
+        for inode in invalidations.inodes {
+            do throws(Errno) { try invalidate(inode) } catch { failure = failure ?? error }
+        }
+        for name in invalidations.names {
+            do throws(Errno) { try invalidate(name.text, in: .root) } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
+    }
+}
+
+/// A secret that the kernel holds open.
+private final class OpenSecretFile: OpenFile {
+    private let secret: OpenSecret
+    private let buffers: ReadBuffers
+
+    init(_ secret: OpenSecret, buffers: ReadBuffers) {
+        self.secret = secret
+        self.buffers = buffers
+    }
+
+    func read(_ range: Range<Int>, worker: WorkerNumber, reply: consuming Reply<Bytes>) {
+        do throws(FileSystemError) {
+            guard try secret.read(range, into: buffers, worker: worker) > 0 else { return reply.endOfFile() }
+            let buffer = buffers.buffer(of: worker)
+            reply.bytes(of: buffer.memory)
+            buffer.wipe()
+        } catch { reply.fail(errno(for: error)) }
+    }
+}
+
+/// The directory that the kernel holds open.
+private final class OpenSecretDirectory: OpenDirectory {
+    private let listing: OpenListing
+
+    init(_ listing: OpenListing) {
+        self.listing = listing
+    }
+
+    func list(from offset: DirectoryOffset, into page: consuming DirectoryPage) {
+        var offset = offset
+        while let entry = listing.entry(at: offset), page.add(entry.name, entry.attributes, next: entry.next) {
+            offset = entry.next
+        }
+        page.send()
+    }
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import FuseBridge
+package import SecureMemory
+
+/// The locked memory that plaintext passes through on its way to a reader, one buffer for each worker.
+///
+/// So the amount of locked memory depends on the number of workers, not on that of open files.
+package final class ReadBuffers: Sendable {
+    /// The most bytes that one request can ask for; what the kernel is told as `max_read`.
+    package let byteCount: Int
+    private let buffers: [ReadBuffer]
+
+    /// Makes the buffers.
+    ///
+    /// - Parameters:
+    ///   - workerCount: how many workers there are.
+    ///   - byteCount: the size of each.
+    /// - Throws: `SecureMemoryError`.
+    package init(workerCount: Int, byteCount: Int) throws(SecureMemoryError) {
+        var buffers: [ReadBuffer] = []
+        for _ in 0..<workerCount { buffers.append(try ReadBuffer(byteCount: byteCount)) }
+        self.buffers = buffers
+        self.byteCount = byteCount
+    }
+
+    /// The size of a buffer where so much memory may be locked: a quarter of a worker's share in whole pages, at most
+    /// 128 KiB (what the kernel asks for without further negotiation), at least 4 KiB.
+    package static func byteCount(lockableByteCount: Int, workerCount: Int) -> Int {
+        let page = 4096
+        return max(page, min(128 << 10, lockableByteCount / 4 / max(1, workerCount) / page * page))
+    }
+
+    /// Lends what a read left in the buffer of a worker, then wipes it.
+    package func drain<R: ~Copyable>(_ worker: WorkerNumber, _ body: (borrowing SecureBuffer) -> R) -> R {
+        let buffer = buffer(of: worker)
+        defer { buffer.wipe() }
+        return body(buffer.memory)
+    }
+
+    func buffer(of worker: WorkerNumber) -> ReadBuffer { buffers[worker.value] }
+}
+
+/// The buffer of one worker.
+final class ReadBuffer: @unchecked Sendable {
+    // SAFETY: used only by the thread of its worker.
+
+    /// What is read, as many bytes as count; zeros beyond.
+    var memory: SecureBuffer
+    /// What values pass through when they are authenticated. Small, since it is wiped as a whole.
+    var scratch: SecureBuffer
+
+    init(byteCount: Int) throws(SecureMemoryError) {
+        memory = try SecureBuffer(count: byteCount)
+        scratch = try SecureBuffer(count: min(byteCount, 16 << 10))
+        memory.setCount(0)
+    }
+
+    func wipe() {
+        memory.setCount(0)
+    }
+}

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import FuseBridge
+package import SecretStore
+internal import SecureMemory
+internal import Synchronization
+
+/// The rules of a mount: which names there are, what is said of them, who may open one and which bytes are read.
+///
+/// Knows nothing of how requests come and go; `MountedSecrets` does. One flat directory; every secret is a file.
+package final class SecretFileSystem: Sendable {
+    /// What the kernel has to be told to forget after a change.
+    package struct Invalidations: Sendable, Equatable {
+        /// Files and directories whose attributes or content it may have.
+        package var inodes: [InodeNumber] = []
+        /// Names in the directory that are gone.
+        package var names: [SecretName] = []
+    }
+
+    /// An entry of the directory.
+    package struct ListedEntry: Sendable {
+        /// The name.
+        package let name: String
+        /// What it is.
+        package let attributes: FileAttributes
+        /// Where the listing goes on behind it.
+        package let next: DirectoryOffset
+    }
+
+    private let content: any ContentSource
+    private let decision: any AccessDecision
+    private let ownership: Ownership
+    private let now: @Sendable () -> Timestamp
+    private let current: Mutex<Snapshot>
+    private let opened = Mutex<Set<InodeNumber>>([])
+    private let isClosing = Atomic<Bool>(false)
+
+    /// Makes a file system.
+    ///
+    /// - Parameters:
+    ///   - snapshot: the first generation.
+    ///   - content: what opens its values and those of later generations.
+    ///   - ownership: whom the files belong to.
+    ///   - decision: the rule at every open.
+    ///   - now: the time.
+    package init(
+        _ snapshot: Snapshot,
+        content: any ContentSource,
+        ownership: Ownership,
+        decision: any AccessDecision = AllowEveryone(),
+        now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
+    ) {
+        current = Mutex(snapshot)
+        self.content = content
+        self.ownership = ownership
+        self.decision = decision
+        self.now = now
+    }
+
+    /// The generation that is served.
+    package var snapshot: Snapshot { current.withLock { $0 } }
+
+    /// Serves another generation from now on; what is open stays as it is.
+    ///
+    /// - Parameter next: made after the one that is served.
+    /// - Returns: what the kernel must forget before the change is complete.
+    package func replace(with next: Snapshot) -> Invalidations {
+        let previous = current.withLock { snapshot in
+            let previous = snapshot
+            snapshot = next
+            return previous
+        }
+        var invalidations = Invalidations()
+        for record in previous.records {
+            guard let position = next.position(of: record.inode) else {
+                invalidations.names.append(record.name)
+                invalidations.inodes.append(record.inode)
+                continue
+            }
+            if !next.matches(next.records[position], record, of: previous) { invalidations.inodes.append(record.inode) }
+        }
+        invalidations.inodes.append(.root)
+        return invalidations
+    }
+
+    /// Refuses opens and reads from now on.
+    ///
+    /// - Returns: what the kernel must forget before the mount goes: every file that was ever opened.
+    package func close() -> Invalidations {
+        isClosing.store(true, ordering: .releasing)
+        return Invalidations(inodes: opened.withLock { $0.sorted() })
+    }
+
+    /// Finds a name.
+    package func lookUp(_ name: Span<UInt8>, in directory: InodeNumber) throws(FileSystemError) -> FileAttributes {
+        let snapshot = snapshot
+        guard directory == .root else {
+            throw snapshot.position(of: directory) == nil ? .stale : .notDirectory
+        }
+        guard let position = snapshot.position(of: name) else { throw .noSuchName }
+        return attributes(of: snapshot.records[position])
+    }
+
+    /// Says what is known of a file or of the directory.
+    package func attributes(of inode: InodeNumber) throws(FileSystemError) -> FileAttributes {
+        let snapshot = snapshot
+        if inode == .root { return rootAttributes(snapshot) }
+        guard let position = snapshot.position(of: inode) else { throw .stale }
+        return attributes(of: snapshot.records[position])
+    }
+
+    /// Opens a file: asks the policy, then the time, then authenticates the value.
+    package func open(
+        _ inode: InodeNumber,
+        _ intent: OpenIntent,
+        caller: Caller,
+        buffers: ReadBuffers,
+        worker: WorkerNumber
+    ) throws(FileSystemError) -> OpenSecret {
+        guard !isClosing.load(ordering: .acquiring) else { throw .closing }
+        guard !intent.changesFile else { throw .readOnly }
+        guard inode != .root else { throw .isDirectory }
+        let snapshot = snapshot
+        guard let position = snapshot.position(of: inode) else { throw .stale }
+        let record = snapshot.records[position]
+        let attempt = OpenAttempt(name: record.name, caller: caller, generation: snapshot.generation)
+        switch decision.verdict(on: attempt) {
+        case .allow: break
+        case .refuse: throw .refused
+        case .hide: throw .noSuchName
+        }
+        if let expires = record.expires, expires <= now() { throw .expired }
+        let buffer = buffers.buffer(of: worker)
+        try content.authenticate(snapshot.content(of: record), as: record.name, scratch: &buffer.scratch)
+        _ = opened.withLock { $0.insert(inode) }
+        return OpenSecret(self, snapshot, record)
+    }
+
+    /// Opens the directory.
+    package func openDirectory(_ inode: InodeNumber) throws(FileSystemError) -> OpenListing {
+        guard !isClosing.load(ordering: .acquiring) else { throw .closing }
+        let snapshot = snapshot
+        guard inode == .root else { throw snapshot.position(of: inode) == nil ? .stale : .notDirectory }
+        return OpenListing(self, snapshot)
+    }
+
+    /// Says what is known of the whole.
+    package func statistics() -> FileSystemStatistics {
+        let snapshot = snapshot
+        return FileSystemStatistics(
+            byteCount: snapshot.byteCount,
+            fileCount: snapshot.records.count,
+            maximumNameByteCount: SecretName.maximumByteCount
+        )
+    }
+
+    fileprivate func read(
+        _ range: Range<Int>,
+        of record: Snapshot.Record,
+        in snapshot: Snapshot,
+        into buffer: ReadBuffer
+    ) throws(FileSystemError) -> Int {
+        guard !isClosing.load(ordering: .acquiring) else { throw .closing }
+        let part = range.clamped(to: 0..<record.byteCount)
+        guard !part.isEmpty else { return 0 }
+        guard part.count <= buffer.memory.capacity else { throw .tooLarge }
+        buffer.memory.setCount(part.count)
+        do throws(FileSystemError) {
+            try buffer.memory.withMutableBytes { (bytes) throws(FileSystemError) in
+                try content.decrypt(snapshot.content(of: record), at: part.lowerBound, into: &bytes)
+            }
+        } catch {
+            buffer.wipe()
+            throw error
+        }
+        return part.count
+    }
+
+    fileprivate func attributes(of record: Snapshot.Record) -> FileAttributes {
+        FileAttributes(
+            inode: record.inode,
+            kind: .regular,
+            permissions: record.permissions,
+            linkCount: 1,
+            size: record.byteCount,
+            user: ownership.user,
+            group: ownership.group,
+            modified: record.modified.seconds
+        )
+    }
+
+    fileprivate func rootAttributes(_ snapshot: Snapshot) -> FileAttributes {
+        FileAttributes(
+            inode: .root,
+            kind: .directory,
+            permissions: 0o500,
+            linkCount: 2,
+            size: 0,
+            user: ownership.user,
+            group: ownership.group,
+            modified: snapshot.modified.seconds
+        )
+    }
+}
+
+/// A secret that was opened: it stays the version that it was, and holds no plaintext.
+package final class OpenSecret: Sendable {
+    private let fileSystem: SecretFileSystem
+    private let snapshot: Snapshot
+    private let record: Snapshot.Record
+
+    fileprivate init(_ fileSystem: SecretFileSystem, _ snapshot: Snapshot, _ record: Snapshot.Record) {
+        self.fileSystem = fileSystem
+        self.snapshot = snapshot
+        self.record = record
+    }
+
+    /// Decrypts what of a range lies in the file into the buffer of a worker, who wipes it after use.
+    ///
+    /// - Parameters:
+    ///   - range: the bytes wanted.
+    ///   - buffers: where the plaintext goes.
+    ///   - worker: whose buffer.
+    /// - Returns: the number of bytes, 0 at the end of the file, where the buffer is not touched.
+    /// - Throws: why nothing can be read.
+    package func read(
+        _ range: Range<Int>,
+        into buffers: ReadBuffers,
+        worker: WorkerNumber
+    ) throws(FileSystemError) -> Int {
+        try fileSystem.read(range, of: record, in: snapshot, into: buffers.buffer(of: worker))
+    }
+}
+
+/// The directory that was opened: the names of one generation.
+package final class OpenListing: Sendable {
+    private let fileSystem: SecretFileSystem
+    private let snapshot: Snapshot
+
+    fileprivate init(_ fileSystem: SecretFileSystem, _ snapshot: Snapshot) {
+        self.fileSystem = fileSystem
+        self.snapshot = snapshot
+    }
+
+    /// The entry at an offset: the directory, its parent, then the secrets by name.
+    ///
+    /// - Returns: nil behind the last one.
+    package func entry(at offset: DirectoryOffset) -> SecretFileSystem.ListedEntry? {
+        let next = DirectoryOffset(offset.value &+ 1)
+        switch offset.value {
+        case 0: return .init(name: ".", attributes: fileSystem.rootAttributes(snapshot), next: next)
+        case 1: return .init(name: "..", attributes: fileSystem.rootAttributes(snapshot), next: next)
+        case 2..<2 + snapshot.records.count:
+            let record = snapshot.records[offset.value - 2]
+            return .init(name: record.name.text, attributes: fileSystem.attributes(of: record), next: next)
+        default: return nil
+        }
+    }
+}

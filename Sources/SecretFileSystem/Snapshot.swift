@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import FuseBridge
+package import SecretStore
+
+/// A secret that a mount is to show.
+package struct SnapshotItem: Sendable {
+    /// Its name, the name of the file.
+    package let name: SecretName
+    /// Its value.
+    package let value: SealedValue
+    /// The permission bits of the file.
+    package let permissions: UInt16
+    /// When the value last changed.
+    package let modified: Timestamp
+    /// When it stops being readable.
+    package let expires: Timestamp?
+
+    /// Makes an item.
+    package init(
+        name: SecretName,
+        value: SealedValue,
+        permissions: UInt16 = 0o400,
+        modified: Timestamp,
+        expires: Timestamp? = nil
+    ) {
+        self.name = name
+        self.value = value
+        self.permissions = permissions
+        self.modified = modified
+        self.expires = expires
+    }
+}
+
+/// Whom the files belong to.
+package struct Ownership: Sendable, Equatable {
+    /// The user id.
+    package let user: UInt32
+    /// The group id.
+    package let group: UInt32
+
+    /// Makes an owner.
+    package init(user: UInt32, group: UInt32) {
+        self.user = user
+        self.group = group
+    }
+}
+
+/// One generation of a store as it is served: names, attributes and sealed bytes. It never changes.
+///
+/// A name keeps its number through all generations, also while it is absent, so that no number ever means another secret.
+package final class Snapshot: Sendable {
+    /// What is kept of a secret; the bytes are in the arena.
+    struct Record: Sendable {
+        let name: SecretName
+        let inode: InodeNumber
+        let content: Range<Int>
+        let permissions: UInt16
+        let modified: Timestamp
+        let expires: Timestamp?
+
+        var byteCount: Int { content.count - SealedContent.overhead }
+    }
+
+    /// The number of the generation.
+    package let generation: UInt64
+    /// When the directory last changed.
+    let modified: Timestamp
+    /// In the order of the names.
+    let records: [Record]
+    /// Ciphertext, nonce and tag of one secret after the other.
+    private let arena: [UInt8]
+    /// Every name that any generation had.
+    private let inodes: [SecretName: InodeNumber]
+    /// The positions of the records by number, counted from the first number of a file; -1 for those that are absent.
+    private let positions: [Int]
+
+    private static let firstFile = InodeNumber.root.value + 1
+
+    /// Makes a generation.
+    ///
+    /// - Parameters:
+    ///   - generation: its number.
+    ///   - items: the secrets, each name once.
+    ///   - modified: when the set of names last changed.
+    ///   - previous: the generation before.
+    package init(
+        generation: UInt64,
+        items: [SnapshotItem],
+        modified: Timestamp,
+        after previous: Snapshot? = nil
+    ) {
+        var inodes = previous?.inodes ?? [:]
+        var arena: [UInt8] = []
+        arena.reserveCapacity(items.reduce(0) { $0 + $1.value.ciphertext.count + SealedContent.overhead })
+        var records: [Record] = []
+        for item in items.sorted(by: { $0.name < $1.name }) {
+            precondition(records.last?.name != item.name, "a name occurs once")
+            let inode = inodes[item.name] ?? InodeNumber(Self.firstFile + UInt64(inodes.count))
+            inodes[item.name] = inode
+            let start = arena.count
+            arena += item.value.ciphertext
+            arena += item.value.nonce
+            arena += item.value.tag
+            records.append(
+                Record(
+                    name: item.name,
+                    inode: inode,
+                    content: start..<arena.count,
+                    permissions: item.permissions,
+                    modified: item.modified,
+                    expires: item.expires
+                )
+            )
+        }
+        var positions = [Int](repeating: -1, count: inodes.count)
+        for (position, record) in records.enumerated() {
+            positions[Int(record.inode.value - Self.firstFile)] = position
+        }
+        self.generation = generation
+        self.modified = modified
+        self.records = records
+        self.arena = arena
+        self.inodes = inodes
+        self.positions = positions
+    }
+
+    /// Makes a generation of a manifest whose signature was checked. What has no value or has expired is left out.
+    package convenience init(_ manifest: Manifest, now: Timestamp, after previous: Snapshot? = nil) {
+        let items = manifest.secrets.compactMap { secret -> SnapshotItem? in
+            guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { return nil }
+            if let expires = secret.expires, expires <= now { return nil }
+            return SnapshotItem(
+                name: secret.name,
+                value: value,
+                permissions: secret.mode == .ownerOnly ? 0o400 : 0o440,
+                modified: secret.rotated ?? manifest.created,
+                expires: secret.expires
+            )
+        }
+        self.init(generation: manifest.generation, items: items, modified: manifest.updated, after: previous)
+    }
+
+    /// The position of a name, found without a copy of it.
+    func position(of name: Span<UInt8>) -> Int? {
+        var (low, high) = (0, records.count)
+        while low < high {
+            let middle = (low + high) / 2
+            switch compare(name, records[middle].name.text.utf8.span) {
+            case 0: return middle
+            case ..<0: high = middle
+            default: low = middle + 1
+            }
+        }
+        return nil
+    }
+
+    /// The position of the file with a number.
+    func position(of inode: InodeNumber) -> Int? {
+        guard inode.value >= Self.firstFile, inode.value - Self.firstFile < UInt64(positions.count) else { return nil }
+        let position = positions[Int(inode.value - Self.firstFile)]
+        return position < 0 ? nil : position
+    }
+
+    /// The sealed bytes of a record.
+    func content(of record: Record) -> SealedContent { SealedContent(arena, record.content) }
+
+    /// Whether a record says and holds the same as another generation's.
+    func matches(_ record: Record, _ other: Record, of snapshot: Snapshot) -> Bool {
+        record.permissions == other.permissions && record.modified == other.modified
+            && record.expires == other.expires && arena[record.content] == snapshot.arena[other.content]
+    }
+
+    /// The sum of all sizes.
+    var byteCount: Int { records.reduce(0) { $0 + $1.byteCount } }
+
+    private func compare(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Int {
+        for index in 0..<min(left.count, right.count) where left[index] != right[index] {
+            return Int(left[index]) - Int(right[index])
+        }
+        return left.count - right.count
+    }
+}

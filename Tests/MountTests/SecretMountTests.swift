@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import FuseBridge
+import Glibc
+import SecretFileSystem
+import Testing
+
+/// Real mounts, one at a time: most tests measure or count something of the machine.
+@Suite(.serialized, .enabled(if: canMount, "needs root and /dev/fuse"), .timeLimit(.minutes(2)))
+struct MountTests {}
+
+// SystemCalls has a type of the same name.
+typealias Program = ChildProcess
+
+extension MountTests {
+    @Suite(.serialized) struct Reading {
+        @Test func ordinaryProgramsReadEveryByte() async throws {
+            let small = pattern(4097)
+            let large = pattern(1 << 20, salt: 5)
+            let fixture = try MountedFixture(["small": small, "large": large, "empty": []])
+            let copies = try TemporaryDirectory()
+            for (name, bytes) in [("small", small), ("large", large), ("empty", [])] {
+                #expect(try await fixture.mount.shell("cat \(name)").standardOutput == bytes)
+                let copy = try copies.write(bytes, to: name)
+                #expect(try await fixture.mount.shell("cmp \(name) \(copy)").status == .exited(0))
+            }
+            for (blockSize, skip, count) in [(1, 4096, 5), (7, 13, 3), (4095, 1, 2), (300_000, 1, 2), (1 << 20, 0, 2)] {
+                let script = "dd if=large bs=\(blockSize) skip=\(skip) count=\(count) status=none"
+                let wanted = large.dropFirst(blockSize * skip).prefix(blockSize * count)
+                #expect(try await fixture.mount.shell(script).standardOutput == Array(wanted))
+            }
+            for count in [0, 1, 17, 4096, 5000] {
+                let outcome = try await fixture.mount.shell("tail -c \(count) small")
+                #expect(outcome.standardOutput == Array(small.suffix(count)))
+            }
+            #expect(try await fixture.mount.shell("tar cf - . | tar xOf - ./large").standardOutput == large)
+            let sparse = try await fixture.mount.shell("cp --sparse=always large \(copies.path("copy"))")
+            #expect(sparse.status == .exited(0))
+            #expect(try copies.read("copy") == large)
+        }
+
+        @Test func everyOffsetAndLengthAtTheBoundaries() async throws {
+            let bytes = pattern(40)
+            let fixture = try MountedFixture(["s": bytes])
+            let outcome = try await fixture.mount.python(
+                """
+                wanted = bytes([\(bytes.map { String($0) }.joined(separator: ","))])
+                descriptor = os.open("s", os.O_RDONLY)
+                for start in range(43):
+                    for count in range(1, 45):
+                        assert os.pread(descriptor, count, start) == wanted[start:start + count], (start, count)
+                """
+            )
+            #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+        }
+
+        @Test func privateMappingsHoldTheContentAndSharedOnesAreRefused() async throws {
+            let fixture = try MountedFixture(["s": pattern(10000)])
+            let outcome = try await fixture.mount.python(
+                """
+                import mmap
+                descriptor = os.open("s", os.O_RDONLY)
+                with mmap.mmap(descriptor, 0, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ) as mapping:
+                    assert mapping[:] == os.pread(descriptor, 20000, 0)
+                try:
+                    mmap.mmap(descriptor, 0, flags=mmap.MAP_SHARED, prot=mmap.PROT_READ)
+                except OSError as error:
+                    print(error.errno)
+                """
+            )
+            #expect(outcome.outputText == "19\n", "\(outcome.errorText)")
+        }
+
+        @Test func theLayoutIsThatOfTheContract() async throws {
+            let fixture = try MountedFixture(["a": [1, 2, 3], "group-b": [], "with space": pattern(5000)])
+            let outcome = try await fixture.mount.shell(
+                "stat --printf '%n %F %a %h %u:%g %s %Y\\n' . * && ls -A && find . -type f | sort | wc -l"
+            )
+            #expect(
+                outcome.outputText == """
+                    . directory 500 2 0:0 0 1700000000
+                    a regular file 400 1 0:0 3 1700000003
+                    group-b regular empty file 440 1 0:0 0 1700000000
+                    with space regular file 400 1 0:0 5000 1700005000
+                    a
+                    group-b
+                    with space
+                    3
+
+                    """
+            )
+            #expect(try await fixture.mount.shell("ls -l | tail -n +2 | cut -c1-10 | uniq -c").status == .exited(0))
+            let kinds = try await fixture.mount.python(
+                "for entry in os.scandir('.'): print(entry.is_file(follow_symlinks=False), entry.inode() > 1)"
+            )
+            #expect(kinds.outputText == String(repeating: "True True\n", count: 3))
+            let mounts = try await ChildProcess.run("/bin/cat", ["/proc/self/mounts"]).outputText
+            let line = try #require(mounts.split(separator: "\n").first { $0.contains(fixture.mount.path) })
+            for option in ["fuse.credfs", "ro,", "nosuid", "nodev", "noexec", "default_permissions", "max_read=131072"] {
+                #expect(line.contains(option), "\(option)")
+            }
+            let statistics = try await fixture.mount.shell("stat --file-system --printf '%l %b' .")
+            #expect(statistics.outputText == "255 2")
+        }
+
+        @Test func listingsAreCompleteWithSmallBuffers() async throws {
+            let names = (0..<300).map { "name-\($0)-" + String(repeating: "x", count: $0 % 200) }
+            let fixture = try MountedFixture(Dictionary(uniqueKeysWithValues: names.map { ($0, [1]) }))
+            let wanted = names.sorted().joined(separator: "\n") + "\n"
+            #expect(try await fixture.mount.shell("LC_ALL=C ls -1U | LC_ALL=C sort").outputText == wanted)
+            // Large enough for one or two of the longest entries.
+            let outcome = try await fixture.mount.python(
+                """
+                import ctypes
+                libc = ctypes.CDLL(None, use_errno=True)
+                descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY)
+                buffer = ctypes.create_string_buffer(600)
+                names = []
+                while True:
+                    count = libc.syscall(217 if os.uname().machine == "x86_64" else 61, descriptor, buffer, 600)
+                    assert count >= 0, ctypes.get_errno()
+                    if count == 0: break
+                    offset = 0
+                    while offset < count:
+                        size = int.from_bytes(buffer.raw[offset + 16:offset + 18], "little")
+                        names.append(buffer.raw[offset + 19:offset + size].split(b"\\0")[0].decode())
+                        offset += size
+                print("\\n".join(sorted(set(names) - {".", ".."})))
+                assert len(names) == 302
+                """
+            )
+            #expect(outcome.outputText == wanted, "\(outcome.errorText)")
+        }
+
+        @Test func sixtyFourReadersAtOnce() async throws {
+            let bytes = pattern(70000)
+            let fixture = try MountedFixture(["s": bytes, "t": pattern(64)])
+            let outcome = try await fixture.mount.python(
+                """
+                import threading
+                wanted = open("s", "rb").read()
+                failures = []
+                def work():
+                    for _ in range(30):
+                        if open("s", "rb").read() != wanted or len(open("t", "rb").read()) != 64: failures.append(1)
+                threads = [threading.Thread(target=work) for _ in range(64)]
+                for thread in threads: thread.start()
+                for thread in threads: thread.join()
+                assert not failures
+                sys.stdout.buffer.write(wanted)
+                """
+            )
+            #expect(outcome.standardOutput == bytes, "\(outcome.errorText)")
+            #expect(fixture.mount.session.counts.failedReplies == 0)
+            try await expectNoHandles(fixture)
+        }
+
+        // The kernel sends releases without anybody waiting for them.
+        private func expectNoHandles(_ fixture: MountedFixture) async throws {
+            for _ in 0..<200 where fixture.mount.session.counts.handles > 0 {
+                try await Task.sleep(for: .milliseconds(10))
+            }
+            #expect(fixture.mount.session.counts.handles == 0)
+        }
+    }
+
+    @Suite(.serialized) struct Refusing {
+        @Test func everyChangeIsRefusedWithItsError() async throws {
+            let fixture = try MountedFixture(["s": [1, 2, 3]])
+            let outcome = try await fixture.mount.python(
+                """
+                import errno
+                def refused(name, call):
+                    try:
+                        call()
+                        print(name, "succeeded")
+                    except OSError as error:
+                        print(name, errno.errorcode[error.errno])
+                refused("write", lambda: os.open("s", os.O_WRONLY))
+                refused("both", lambda: os.open("s", os.O_RDWR))
+                refused("append", lambda: os.open("s", os.O_WRONLY | os.O_APPEND))
+                refused("truncate", lambda: os.open("s", os.O_RDONLY | os.O_TRUNC))
+                refused("size", lambda: os.truncate("s", 0))
+                refused("create", lambda: os.open("new", os.O_WRONLY | os.O_CREAT))
+                refused("chmod", lambda: os.chmod("s", 0o777))
+                refused("chown", lambda: os.chown("s", 1, 1))
+                refused("utime", lambda: os.utime("s"))
+                refused("rename", lambda: os.rename("s", "t"))
+                refused("unlink", lambda: os.unlink("s"))
+                refused("mkdir", lambda: os.mkdir("d"))
+                refused("rmdir", lambda: os.rmdir("d"))
+                refused("mknod", lambda: os.mknod("n"))
+                refused("symlink", lambda: os.symlink("s", "l"))
+                refused("link", lambda: os.link("s", "l"))
+                refused("setxattr", lambda: os.setxattr("s", "user.x", b"1"))
+                refused("getxattr", lambda: os.getxattr("s", "user.x"))
+                refused("execute", lambda: os.execv("./s", ["s"]))
+                refused("missing", lambda: os.open("missing", os.O_RDONLY))
+                refused("below", lambda: os.open("s/below", os.O_RDONLY))
+                refused("directory", lambda: os.open(".", os.O_WRONLY))
+                import fcntl
+                refused("ioctl", lambda: fcntl.ioctl(os.open("s", os.O_RDONLY), 0x5401, bytes(64)))
+                """
+            )
+            #expect(
+                outcome.outputText == """
+                    write EROFS
+                    both EROFS
+                    append EROFS
+                    truncate EROFS
+                    size EROFS
+                    create EROFS
+                    chmod EROFS
+                    chown EROFS
+                    utime EROFS
+                    rename EROFS
+                    unlink EROFS
+                    mkdir EROFS
+                    rmdir EROFS
+                    mknod EROFS
+                    symlink EROFS
+                    link EROFS
+                    setxattr EROFS
+                    getxattr EOPNOTSUPP
+                    execute EACCES
+                    missing ENOENT
+                    below ENOTDIR
+                    directory EISDIR
+                    ioctl ENOTTY
+
+                    """,
+                "\(outcome.errorText)"
+            )
+        }
+
+        @Test(arguments: [false, true]) func anotherUserMayNotRead(allowOther: Bool) async throws {
+            let fixture = try MountedFixture(["s": [1]], decision: AllowOwner(user: 0), allowOther: allowOther)
+            let program = """
+                os.setgroups([]); os.setgid(65534); descriptor = os.open(".", os.O_PATH); os.setuid(65534)
+                for name in ["s", "."]:
+                    try:
+                        os.open(name, os.O_RDONLY, dir_fd=descriptor)
+                        print("opened")
+                    except OSError as error:
+                        print(error.errno)
+                """
+            #expect(try await fixture.mount.python(program).outputText == "13\n13\n")
+            #expect(try await fixture.mount.shell("cat s").standardOutput == [1])
+        }
+
+        @Test func rootIsRefusedWhereItIsNotTheOwner() async throws {
+            let fixture = try MountedFixture(["s": [1]], decision: AllowOwner(user: 65534), allowOther: true)
+            let outcome = try await fixture.mount.shell("cat s")
+            #expect(outcome.standardOutput == [] && outcome.errorText.contains("Permission denied"))
+        }
+    }
+
+    @Suite(.serialized) struct Changing {
+        @Test func aNewGenerationIsSeenAtOnceAndAnOldHandleKeepsItsOwn() async throws {
+            let fixture = try MountedFixture(["s": pattern(100), "gone": [1]])
+            #expect(try await fixture.mount.shell("cat s gone; stat -c %s s").status == .exited(0))
+            let old = unsafe open(fixture.mount.path("s"), O_RDONLY)
+            let path = unsafe open(fixture.mount.path("gone"), 0o1000_0000 /* O_PATH */)
+            defer {
+                close(old)
+                close(path)
+            }
+            try fixture.replace(["s": pattern(7000, salt: 3), "new": [5]])
+            #expect(try await fixture.mount.shell("cat s").standardOutput == pattern(7000, salt: 3))
+            #expect(try await fixture.mount.shell("stat -c '%s %Y' s; ls").outputText == "7000 1700007000\nnew\ns\n")
+            #expect(try await fixture.mount.shell("cat gone").errorText.contains("No such file"))
+            var bytes = [UInt8](repeating: 0, count: 8000)
+            #expect(unsafe read(old, &bytes, 8000) == 100)
+            #expect(Array(bytes.prefix(100)) == pattern(100))
+            // A descriptor without a path to look up again shows the number as it is.
+            #expect(unsafe open("/proc/self/fd/\(path)", O_RDONLY) == -1 && errno == ESTALE)
+        }
+
+        @Test func closingLeavesNothingToRead() async throws {
+            let fixture = try MountedFixture(["s": pattern(100)])
+            let descriptor = unsafe open(fixture.mount.path("s"), O_RDONLY)
+            defer { close(descriptor) }
+            var byte: UInt8 = 0
+            #expect(unsafe read(descriptor, &byte, 1) == 1)
+            try fixture.mount.session.invalidate(fixture.rules.close())
+            #expect(unsafe read(descriptor, &byte, 1) == -1 && errno == ESTALE)
+            #expect(unsafe open(fixture.mount.path("s"), O_RDONLY) == -1 && errno == ESTALE)
+        }
+    }
+}

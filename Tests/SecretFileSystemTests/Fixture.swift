@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import FuseBridge
+import SecretStore
+import Sealing
+import SecureMemory
+import Testing
+
+@testable import SecretFileSystem
+
+/// Seals what a test wants to see served.
+final class Sealer {
+    let keys: StoreKeys
+
+    init() throws {
+        keys = try StoreKeys(dataKey: .random(), store: .random())
+    }
+
+    func item(
+        _ name: String,
+        _ bytes: [UInt8],
+        permissions: UInt16 = 0o400,
+        modified: Int64 = 1_700_000_000,
+        expires: Int64? = nil
+    ) throws -> SnapshotItem {
+        let name = try #require(SecretName(name))
+        return SnapshotItem(
+            name: name,
+            value: try seal(bytes, as: name),
+            permissions: permissions,
+            modified: Timestamp(seconds: modified),
+            expires: expires.map { Timestamp(seconds: $0) }
+        )
+    }
+
+    func seal(_ bytes: [UInt8], as name: SecretName) throws -> SealedValue {
+        var plaintext = try SecureBuffer(count: bytes.count)
+        plaintext.withMutableBytes { target in
+            for index in bytes.indices { target[index] = bytes[index] }
+        }
+        var cipher = try keys.valueCipher()
+        return try cipher.seal(plaintext, as: name)
+    }
+}
+
+/// A file system without a mount.
+final class Served {
+    static let now = Timestamp(seconds: 1_800_000_000)
+
+    let sealer: Sealer
+    let rules: SecretFileSystem
+    let buffers: ReadBuffers
+    let worker = WorkerNumber(0)
+
+    init(
+        _ items: (Sealer) throws -> [SnapshotItem],
+        decision: any AccessDecision = AllowEveryone(),
+        bufferByteCount: Int = 128 << 10
+    ) throws {
+        sealer = try Sealer()
+        let snapshot = Snapshot(generation: 1, items: try items(sealer), modified: Self.now)
+        rules = SecretFileSystem(
+            snapshot,
+            content: StoreContent(sealer.keys),
+            ownership: Ownership(user: 1000, group: 100),
+            decision: decision,
+            now: { Self.now }
+        )
+        buffers = try ReadBuffers(workerCount: 1, byteCount: bufferByteCount)
+    }
+
+    func replace(_ items: [SnapshotItem]) -> SecretFileSystem.Invalidations {
+        let previous = rules.snapshot
+        return rules.replace(
+            with: Snapshot(generation: previous.generation + 1, items: items, modified: Self.now, after: previous)
+        )
+    }
+
+    func lookUp(_ name: String) throws(FileSystemError) -> FileAttributes {
+        try rules.lookUp(name.utf8.span, in: .root)
+    }
+
+    func open(
+        _ inode: InodeNumber,
+        changesFile: Bool = false,
+        user: UInt32 = 1000
+    ) throws(FileSystemError) -> OpenSecret {
+        try rules.open(
+            inode,
+            OpenIntent(changesFile: changesFile),
+            caller: Caller(user: user, group: 100, thread: 1),
+            buffers: buffers,
+            worker: worker
+        )
+    }
+
+    func open(_ name: String) throws(FileSystemError) -> OpenSecret {
+        try open(lookUp(name).inode)
+    }
+
+    func read(_ secret: OpenSecret, _ range: Range<Int>) throws(FileSystemError) -> [UInt8] {
+        let count = try secret.read(range, into: buffers, worker: worker)
+        guard count > 0 else { return [] }
+        let bytes = buffers.drain(worker) { buffer in
+            buffer.withBytes { bytes in (0..<bytes.count).map { bytes[$0] } }
+        }
+        #expect(bytes.count == count)
+        return bytes
+    }
+
+    func names() throws(FileSystemError) -> [String] {
+        let listing = try rules.openDirectory(.root)
+        var names: [String] = []
+        var offset = DirectoryOffset.start
+        while let entry = listing.entry(at: offset) {
+            names.append(entry.name)
+            offset = entry.next
+        }
+        return names
+    }
+
+    /// What a worker's buffer holds, beyond what counts too.
+    func bufferIsEmpty() -> Bool {
+        let buffer = buffers.buffer(of: worker)
+        let count = buffer.memory.count
+        buffer.memory.setCount(buffer.memory.capacity)
+        let isZero = buffer.memory.withBytes { bytes in (0..<bytes.count).allSatisfy { bytes[$0] == 0 } }
+        buffer.memory.setCount(count)
+        return count == 0 && isZero
+    }
+}
+
+/// The error of something that must fail; nil if it did not.
+func failure<R>(_ body: () throws(FileSystemError) -> R) -> FileSystemError? {
+    do throws(FileSystemError) {
+        _ = try body()
+        return nil
+    } catch { return error }
+}
+
+/// Bytes that differ from their neighbours and from block to block.
+func pattern(_ count: Int, salt: Int = 0) -> [UInt8] {
+    (0..<count).map { UInt8(truncatingIfNeeded: ($0 &+ salt) &* 31 &+ ($0 >> 8)) }
+}
