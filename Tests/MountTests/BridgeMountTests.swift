@@ -34,21 +34,14 @@ extension MountTests {
             let mount = try MountFixture(Behaviour(.keepsReplies))
             let outcome = try await mount.python(
                 """
-                import errno, signal, time
-                class Interrupted(Exception): pass
-                def handler(*_): raise Interrupted
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                signal.signal(signal.SIGALRM, handler)
-                signal.siginterrupt(signal.SIGALRM, True)
-                descriptor = os.open("file", os.O_RDONLY)
-                import ctypes
+                import ctypes, errno, signal, time
                 libc = ctypes.CDLL(None, use_errno=True)
                 # A handler in C, so that read(2) returns and its error can be seen.
                 handler_type = ctypes.CFUNCTYPE(None, ctypes.c_int)
                 nothing = handler_type(lambda number: None)
-                libc.signal.argtypes = [ctypes.c_int, handler_type]
                 libc.signal(signal.SIGALRM, nothing)
                 libc.siginterrupt(signal.SIGALRM, 1)
+                descriptor = os.open("file", os.O_RDONLY)
                 signal.setitimer(signal.ITIMER_REAL, 0.2)
                 start = time.monotonic()
                 buffer = ctypes.create_string_buffer(10)

@@ -51,6 +51,9 @@ final class MountFixture {
         try? FuseMount.detach(path)
     }
 
+    /// A part of the path that no other mount has.
+    var name: Substring { directory.path.split(separator: "/").last ?? "" }
+
     /// The path of a file in the mount.
     func path(_ name: String) -> String { path + "/" + name }
 
@@ -63,7 +66,7 @@ final class MountFixture {
     func python(_ program: String) async throws -> Program.Outcome {
         try await Program.run(
             "/usr/bin/env",
-            ["python3", "-c", "import os, sys; os.chdir(sys.argv[1])\n" + program, path]
+            ["python3", "-I", "-c", "import os, sys; os.chdir(sys.argv[1])\n" + program, path]
         )
     }
 }
