@@ -55,7 +55,9 @@ final class Connection: @unchecked Sendable {
         return unsafe Unmanaged<Connection>.fromOpaque(data).takeUnretainedValue()
     }
 
-    /// The worker that runs on the calling thread, if one does. Stored plus one, since 0 is what other threads find.
+    /// The worker that runs on the calling thread, if one does.
+    ///
+    /// Stored plus one, since 0 is what other threads find.
     var worker: WorkerNumber? {
         let value = unsafe Int(bitPattern: pthread_getspecific(workerKey))
         return value == 0 ? nil : WorkerNumber(value - 1)

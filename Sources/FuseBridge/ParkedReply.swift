@@ -4,7 +4,9 @@ internal import CFuse3
 internal import Glibc
 internal import Synchronization
 
-/// A reply that was set aside. Ended without being taken up, it answers EIO.
+/// A reply that was set aside.
+///
+/// Ended without being taken up, it answers EIO.
 package struct ParkedReply<Answer>: ~Copyable, Sendable {
     private let parking: Parking
 

@@ -12,7 +12,9 @@ internal import SystemPackage
 /// asking for a while, giving way to others between, before it sleeps; the other workers sleep. An idle session costs
 /// nothing.
 final class ReceiveLoop: Sendable {
-    /// How long a worker keeps asking after a request, in nanoseconds. Longer has not been found to help.
+    /// How long a worker keeps asking after a request, in nanoseconds.
+    ///
+    /// Longer has not been found to help.
     private static let askingTime: UInt64 = 50000
 
     private let connection: Connection
@@ -22,8 +24,12 @@ final class ReceiveLoop: Sendable {
     private let isStopped = Atomic<Bool>(false)
     private let someoneAsks = Atomic<Bool>(false)
 
-    init(_ connection: Connection, device: Int32, stopRead: consuming OwnedDescriptor, stopWrite: consuming OwnedDescriptor)
-    {
+    init(
+        _ connection: Connection,
+        device: Int32,
+        stopRead: consuming OwnedDescriptor,
+        stopWrite: consuming OwnedDescriptor
+    ) {
         self.connection = connection
         self.device = device
         self.stopRead = stopRead

@@ -112,7 +112,9 @@ extension Reply where Answer == DirectoryOpening {
 package enum Bytes {}
 
 extension Reply where Answer == Bytes {
-    /// Gives the bytes of a buffer, which must not be secret memory: the kernel refuses it. Wraps `fuse_reply_buf`.
+    /// Gives the bytes of a buffer; wraps `fuse_reply_buf`.
+    ///
+    /// The buffer must not be secret memory: the kernel refuses it.
     package consuming func bytes(of buffer: borrowing SecureBuffer) {
         let request = unsafe request
         let result = buffer.withBytes { bytes in

@@ -114,7 +114,9 @@ package final class Session: Sendable {
         connection.handles.removeAll()
     }
 
-    /// Ends the workers, answers what is parked and waits for it. The connection ends when the session is let go of.
+    /// Ends the workers, answers what is parked and waits for it.
+    ///
+    /// The connection ends when the session is let go of.
     package func stop() {
         loop.stop()
         wait()
@@ -129,7 +131,9 @@ package final class Session: Sendable {
         unsafe try notify { session in unsafe fuse_lowlevel_notify_inval_inode(session, inode.value, 0, 0) }
     }
 
-    /// Makes the kernel forget a name in a directory; wraps `fuse_lowlevel_notify_inval_entry`. As above.
+    /// Makes the kernel forget a name in a directory; wraps `fuse_lowlevel_notify_inval_entry`.
+    ///
+    /// As above.
     package func invalidate(_ name: String, in directory: InodeNumber) throws(Errno) {
         unsafe try notify { session in
             unsafe fuse_lowlevel_notify_inval_entry(session, directory.value, name, name.utf8.count)

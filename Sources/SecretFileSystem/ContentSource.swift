@@ -44,7 +44,11 @@ package protocol ContentSource: Sendable {
     ///   - offset: where the part begins.
     ///   - plaintext: filled with the part.
     /// - Throws: `damaged`.
-    func decrypt(_ value: SealedContent, at offset: Int, into plaintext: inout MutableSpan<UInt8>) throws(FileSystemError)
+    func decrypt(
+        _ value: SealedContent,
+        at offset: Int,
+        into plaintext: inout MutableSpan<UInt8>
+    ) throws(FileSystemError)
 }
 
 /// The keys of a store open its values.

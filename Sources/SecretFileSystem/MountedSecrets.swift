@@ -72,7 +72,7 @@ package final class MountedSecrets: FileSystem {
 }
 
 extension Session {
-    /// Makes the kernel forget what changed. Returns when it has; not from a worker.
+    /// Makes the kernel forget what changed, and returns when it has; not from a worker.
     ///
     /// - Throws: the first error of the kernel, after everything was tried.
     package func invalidate(_ invalidations: SecretFileSystem.Invalidations) throws(Errno) {

@@ -47,7 +47,7 @@ final class ReadBuffer: @unchecked Sendable {
 
     /// What is read, as many bytes as count; zeros beyond.
     var memory: SecureBuffer
-    /// What values pass through when they are authenticated. Small, since it is wiped as a whole.
+    /// What values pass through when they are authenticated; small, since it is wiped as a whole.
     var scratch: SecureBuffer
 
     init(byteCount: Int) throws(SecureMemoryError) {

@@ -46,7 +46,7 @@ package struct Ownership: Sendable, Equatable {
     }
 }
 
-/// One generation of a store as it is served: names, attributes and sealed bytes. It never changes.
+/// One generation of a store as it is served: names, attributes and sealed bytes, which never change.
 ///
 /// A name keeps its number through all generations, also while it is absent, so that no number ever means another secret.
 package final class Snapshot: Sendable {
@@ -125,7 +125,9 @@ package final class Snapshot: Sendable {
         self.positions = positions
     }
 
-    /// Makes a generation of a manifest whose signature was checked. What has no value or has expired is left out.
+    /// Makes a generation of a manifest whose signature was checked.
+    ///
+    /// What has no value or has expired is left out.
     package convenience init(_ manifest: Manifest, now: Timestamp, after previous: Snapshot? = nil) {
         let items = manifest.secrets.compactMap { secret -> SnapshotItem? in
             guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { return nil }

@@ -23,7 +23,9 @@ package enum FuseMount {
             self.maximumReadByteCount = maximumReadByteCount
         }
 
-        /// The text that mount(2) takes. The kernel checks the permission bits, so that a reader who has none costs no
+        /// The text that mount(2) takes.
+        ///
+        /// The kernel checks the permission bits, so that a reader who has none costs no
         /// request.
         func text(device: Int32) -> String {
             "fd=\(device),rootmode=40500,user_id=\(user),group_id=\(group),default_permissions"
@@ -60,7 +62,9 @@ package enum FuseMount {
         }
     }
 
-    /// Takes a mount out of the directory tree at once; what is still open in it goes on. Wraps umount2(2).
+    /// Takes a mount out of the directory tree at once; wraps umount2(2).
+    ///
+    /// What is open in it goes on being served.
     package static func detach(_ path: String) throws(Errno) {
         try checkErrno { unsafe umount2(path, Int32(MNT_DETACH) | umountNoFollow) }
     }

@@ -3,9 +3,9 @@
 import CredfsTestSupport
 import FuseBridge
 import Glibc
+import Sealing
 import SecretFileSystem
 import SecretStore
-import Sealing
 import SecureMemory
 import SystemCalls
 import SystemPackage

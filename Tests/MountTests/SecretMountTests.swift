@@ -97,7 +97,8 @@ extension MountTests {
             #expect(kinds.outputText == String(repeating: "True True\n", count: 3))
             let mounts = try await ChildProcess.run("/bin/cat", ["/proc/self/mounts"]).outputText
             let line = try #require(mounts.split(separator: "\n").first { $0.contains(fixture.mount.name) })
-            for option in ["fuse.credfs", "ro,", "nosuid", "nodev", "noexec", "default_permissions", "max_read=131072"] {
+            for option in ["fuse.credfs", "ro,", "nosuid", "nodev", "noexec", "default_permissions", "max_read=131072"]
+            {
                 #expect(line.contains(option), "\(option)")
             }
             let statistics = try await fixture.mount.shell("stat --file-system --printf '%l %b' .")
@@ -262,7 +263,7 @@ extension MountTests {
             let fixture = try MountedFixture(["s": pattern(100), "gone": [1]])
             #expect(try await fixture.mount.shell("cat s gone; stat -c %s s").status == .exited(0))
             let old = unsafe open(fixture.mount.path("s"), O_RDONLY)
-            let path = unsafe open(fixture.mount.path("gone"), 0o1000_0000 /* O_PATH */)
+            let path = unsafe open(fixture.mount.path("gone"), 0o1000_0000)
             defer {
                 close(old)
                 close(path)
@@ -274,7 +275,7 @@ extension MountTests {
             var bytes = [UInt8](repeating: 0, count: 8000)
             #expect(unsafe read(old, &bytes, 8000) == 100)
             #expect(Array(bytes.prefix(100)) == pattern(100))
-            // A descriptor without a path to look up again shows the number as it is.
+            // Opened with O_PATH. A descriptor without a path to look up again shows the number as it is.
             #expect(unsafe open("/proc/self/fd/\(path)", O_RDONLY) == -1 && errno == ESTALE)
         }
 

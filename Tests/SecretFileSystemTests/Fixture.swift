@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import FuseBridge
-import SecretStore
 import Sealing
+import SecretStore
 import SecureMemory
 import Testing
 

@@ -80,7 +80,9 @@ import Testing
             if let bytes { entry.value = .sealed(try sealer.seal(bytes, as: name).text) }
             return entry
         }
-        manifest.secrets = [try entry("z", [1]), try entry("empty", nil), try entry("gone", [2]), try entry("y", [3, 4])]
+        manifest.secrets = [
+            try entry("z", [1]), try entry("empty", nil), try entry("gone", [2]), try entry("y", [3, 4]),
+        ]
         manifest.secrets[0].mode = .ownerAndGroup
         manifest.secrets[0].rotated = Timestamp(seconds: 9)
         manifest.secrets[2].expires = Served.now
@@ -304,7 +306,9 @@ import Testing
         )
         let (other, gone) = (try served.lookUp("other").inode, try served.lookUp("gone").inode)
         _ = served.replace([kept, try served.sealer.item("other", [1]), try served.sealer.item("gone", [1])])
-        let invalidations = served.replace([kept, try served.sealer.item("other", [2]), try served.sealer.item("new", [3])])
+        let invalidations = served.replace([
+            kept, try served.sealer.item("other", [2]), try served.sealer.item("new", [3]),
+        ])
         #expect(invalidations.names.map(\.text) == ["gone"])
         #expect(Set(invalidations.inodes) == [.root, other, gone])
     }
