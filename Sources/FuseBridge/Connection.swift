@@ -27,6 +27,7 @@ final class Connection: @unchecked Sendable {
         self.fileSystem = fileSystem
         self.maximumReadByteCount = maximumReadByteCount
         var operations = OperationTable.make()
+        // SAFETY: libfuse copies the table and the words; `self` outlives the session, which `deinit` destroys.
         let words = ["credfs", "-omax_read=\(maximumReadByteCount)"]
         let texts = unsafe words.map { word in unsafe strdup(word) }
         defer { for index in unsafe texts.indices { unsafe free(texts[index]) } }

@@ -7,6 +7,9 @@ internal import SystemPackage
 /// The operations that a mount of ours answers, in the order of libfuse's header; the kernel is told ENOSYS for others and
 /// does not ask again.
 enum OperationTable {
+    // SAFETY: libfuse calls these with pointers that are valid for the call and with the user data of the session, which is
+    // the connection that owns it. Nothing is kept but the request, by the one reply that is made for it.
+
     static func make() -> fuse_lowlevel_ops {
         var table = fuse_lowlevel_ops()
         unsafe table.`init` = { data, info in unsafe negotiate(Connection.from(data), info) }

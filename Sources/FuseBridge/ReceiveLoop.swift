@@ -54,6 +54,7 @@ final class ReceiveLoop: Sendable {
         unsafe pthread_sigmask(SIG_BLOCK, &signals, nil)
         connection.becomeWorker(worker)
         guard let session = unsafe connection.session else { return }
+        // SAFETY: the session lives as long as `connection`, the buffer is this thread's.
         // libfuse allocates its memory at the first request and keeps it.
         var buffer = unsafe fuse_buf()
         defer { unsafe free(buffer.mem) }

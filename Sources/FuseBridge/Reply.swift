@@ -12,7 +12,7 @@ package import SystemPackage
 @safe
 package struct Reply<Answer>: ~Copyable, @unchecked Sendable {
     // SAFETY: uniquely owned (noncopyable), and libfuse allows an answer from any thread; the connection that the
-    // request belongs to is retained until it is answered.
+    // request belongs to is retained until it is answered. libfuse copies or sends what it is given before it returns.
 
     private let request: OpaquePointer
     private let connection: Unmanaged<Connection>

@@ -59,6 +59,7 @@ package final class Session: Sendable {
         for number in 0..<workerCount {
             let work = Work(loop: loop, number: WorkerNumber(number))
             var thread = pthread_t()
+            // SAFETY: retained for the thread, which releases it; released here where there is none.
             let argument = unsafe Unmanaged.passRetained(work).toOpaque()
             let result = unsafe pthread_create(&thread, nil, { unsafe Work.run($0) }, argument)
             guard result == 0 else {

@@ -31,9 +31,10 @@ extension AES256GCM {
         precondition(offset >= 0 && (offset + part.count + 15) / 16 <= Int(UInt32.max) - 1, "within one GCM message")
         let context = unsafe try CipherContext.make(EVP_aes_256_ctr(), key: key)
         defer { unsafe EVP_CIPHER_CTX_free(context) }
-        var counter: [UInt8] = []
-        for index in 0..<nonceByteCount { counter.append(nonce[index]) }
-        for shift in [24, 16, 8, 0] { counter.append(UInt8(truncatingIfNeeded: block >> shift)) }
+        // Not an array: a mount calls this at every read, and allocates nothing there.
+        var counter: InlineArray<16, UInt8> = InlineArray(repeating: 0)
+        for index in 0..<nonceByteCount { counter[index] = nonce[index] }
+        for index in 0..<4 { counter[nonceByteCount + index] = UInt8(truncatingIfNeeded: block >> (24 - 8 * index)) }
         unsafe try LibCrypto.withPointer(counter.span) { (pointer, _) throws(SealingError) in
             try LibCrypto.check(unsafe EVP_CipherInit_ex(context, nil, nil, nil, pointer, 0))
         }

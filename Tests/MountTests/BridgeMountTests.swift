@@ -30,8 +30,9 @@ extension MountTests {
             #expect(mount.session.counts.parkedReplies == 0 && mount.session.counts.failedReplies == 0)
         }
 
-        @Test func anInterruptedReaderIsToldAtOnce() async throws {
-            let mount = try MountFixture(Behaviour(.keepsReplies))
+        @Test(arguments: [Behaviour.Habit.keepsReplies, .keepsRepliesLate])
+        private func anInterruptedReaderIsToldAtOnce(habit: Behaviour.Habit) async throws {
+            let mount = try MountFixture(Behaviour(habit))
             let outcome = try await mount.python(
                 """
                 import ctypes, errno, signal, time
@@ -127,6 +128,8 @@ private final class Behaviour: FileSystem {
         case answers
         case dropsReplies
         case keepsReplies
+        /// After the interrupt of a test has come.
+        case keepsRepliesLate
         case abandonsParkedReplies
         case answersFromAnotherThread
     }
@@ -196,7 +199,8 @@ private final class Behaviour: FileSystem {
             switch owner.habit {
             case .answers: File.answer(range, reply)
             case .dropsReplies: break
-            case .keepsReplies:
+            case .keepsReplies, .keepsRepliesLate:
+                if owner.habit == .keepsRepliesLate { usleep(500_000) }
                 let kept = Kept(reply.park())
                 owner.kept.withLock { $0.append(kept) }
             case .abandonsParkedReplies: _ = reply.park()
