@@ -55,6 +55,15 @@ extension MountTests {
             #expect(outcome.status == .exited(0), "\(outcome.errorText)")
         }
 
+        @Test func nothingStaysInTheBuffers() async throws {
+            let fixture = try MountedFixture(["large": pattern(1 << 20, salt: 1), "small": pattern(64, salt: 1)])
+            #expect(try await fixture.mount.shell("cat large small large small | wc -c").outputText == "2097280\n")
+            // The kernel lets the reader go on before the worker has wiped.
+            fixture.mount.unmount()
+            fixture.mount.session.stop()
+            #expect(fixture.buffersAreWiped)
+        }
+
         @Test func privateMappingsHoldTheContentAndSharedOnesAreRefused() async throws {
             let fixture = try MountedFixture(["s": pattern(10000)])
             let outcome = try await fixture.mount.python(
@@ -259,6 +268,40 @@ extension MountTests {
     }
 
     @Suite(.serialized) struct Changing {
+        /// Readers that run while generations come and go see one or another, never a mixture.
+        @Test func readersNeverSeeAMixture() async throws {
+            let versions = (0..<4).map { [UInt8](repeating: UInt8($0 + 1), count: 200_000 + $0 * 30_000) }
+            let fixture = try MountedFixture(["s": versions[0]])
+            let sizes = versions.map { String($0.count) }.joined(separator: ",")
+            let reader = try Program.Running(
+                "/usr/bin/env",
+                [
+                    "python3", "-I", "-c",
+                    """
+                    import sys, time
+                    sizes = [\(sizes)]
+                    seen = set()
+                    end = time.monotonic() + 1.5
+                    while time.monotonic() < end:
+                        with open(sys.argv[1], "rb", buffering=0) as file:
+                            content = b""
+                            while part := file.read(70001): content += part
+                        version = content[0]
+                        assert content == bytes([version]) * sizes[version - 1], (version, len(content))
+                        seen.add(version)
+                    assert len(seen) > 1
+                    """,
+                    fixture.mount.path("s"),
+                ]
+            )
+            for step in 1..<100 {
+                try fixture.replace(["s": versions[step % 4]])
+                try await Task.sleep(for: .milliseconds(15))
+            }
+            let outcome = try await reader.end()
+            #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+        }
+
         @Test func aNewGenerationIsSeenAtOnceAndAnOldHandleKeepsItsOwn() async throws {
             let fixture = try MountedFixture(["s": pattern(100), "gone": [1]])
             #expect(try await fixture.mount.shell("cat s gone; stat -c %s s").status == .exited(0))
