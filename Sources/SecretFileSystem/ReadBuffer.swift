@@ -32,11 +32,14 @@ package final class ReadBuffers: Sendable {
     }
 
     /// Lends what a read left in the buffer of a worker, then wipes it.
-    package func drain<R: ~Copyable>(_ worker: WorkerNumber, _ body: (borrowing SecureBuffer) -> R) -> R {
+    package func drain<R: ~Copyable>(_ worker: WorkerNumber, _ body: (Span<UInt8>) -> R) -> R {
         let buffer = buffer(of: worker)
         defer { buffer.wipe() }
-        return body(buffer.memory)
+        return buffer.memory.withBytes(body)
     }
+
+    /// Whether no byte of anything that was read is left; to be asked while no worker works.
+    package var areWiped: Bool { buffers.allSatisfy { $0.isWiped } }
 
     func buffer(of worker: WorkerNumber) -> ReadBuffer { buffers[worker.value] }
 }
@@ -58,5 +61,19 @@ final class ReadBuffer: @unchecked Sendable {
 
     func wipe() {
         memory.setCount(0)
+    }
+
+    var isWiped: Bool {
+        guard memory.count == 0 else { return false }
+        memory.setCount(memory.capacity)
+        defer { memory.setCount(0) }
+        return Self.isZero(memory) && Self.isZero(scratch)
+    }
+
+    private static func isZero(_ memory: borrowing SecureBuffer) -> Bool {
+        memory.withBytes { bytes in
+            for index in 0..<bytes.count where bytes[index] != 0 { return false }
+            return true
+        }
     }
 }

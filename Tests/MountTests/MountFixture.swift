@@ -4,13 +4,12 @@ import CredfsTestSupport
 import FuseBridge
 import Glibc
 import Sealing
+import SecretFileSystem
 import SecretStore
 import SecureMemory
 import SystemCalls
 import SystemPackage
 import Testing
-
-@testable import SecretFileSystem
 
 /// A file system that is mounted for a test, and unmounted whatever happens.
 final class MountFixture {
@@ -94,24 +93,6 @@ final class MountedFixture {
         )
         buffers = try ReadBuffers(workerCount: 2, byteCount: MountFixture.maximumReadByteCount)
         mount = try MountFixture(MountedSecrets(rules, buffers: buffers), allowOther: allowOther)
-    }
-
-    /// Whether no worker's buffer holds a byte of what was read.
-    var buffersAreWiped: Bool {
-        (0..<2).allSatisfy { worker in
-            let buffer = buffers.buffer(of: WorkerNumber(worker))
-            guard buffer.memory.count == 0 else { return false }
-            buffer.memory.setCount(buffer.memory.capacity)
-            defer { buffer.memory.setCount(0) }
-            return Self.isZero(buffer.memory) && Self.isZero(buffer.scratch)
-        }
-    }
-
-    private static func isZero(_ memory: borrowing SecureBuffer) -> Bool {
-        memory.withBytes { bytes in
-            for index in 0..<bytes.count where bytes[index] != 0 { return false }
-            return true
-        }
     }
 
     /// Serves other files and lets the kernel forget the old ones.

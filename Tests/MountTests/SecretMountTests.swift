@@ -61,7 +61,7 @@ extension MountTests {
             // The kernel lets the reader go on before the worker has wiped.
             fixture.mount.unmount()
             fixture.mount.session.stop()
-            #expect(fixture.buffersAreWiped)
+            #expect(fixture.buffers.areWiped)
         }
 
         @Test func privateMappingsHoldTheContentAndSharedOnesAreRefused() async throws {

@@ -2,11 +2,10 @@
 
 import FuseBridge
 import Sealing
+import SecretFileSystem
 import SecretStore
 import SecureMemory
 import Testing
-
-@testable import SecretFileSystem
 
 /// Seals what a test wants to see served.
 final class Sealer {
@@ -101,9 +100,7 @@ final class Served {
     func read(_ secret: OpenSecret, _ range: Range<Int>) throws(FileSystemError) -> [UInt8] {
         let count = try secret.read(range, into: buffers, worker: worker)
         guard count > 0 else { return [] }
-        let bytes = buffers.drain(worker) { buffer in
-            buffer.withBytes { bytes in (0..<bytes.count).map { bytes[$0] } }
-        }
+        let bytes = buffers.drain(worker) { bytes in (0..<bytes.count).map { bytes[$0] } }
         #expect(bytes.count == count)
         return bytes
     }
@@ -117,16 +114,6 @@ final class Served {
             offset = entry.next
         }
         return names
-    }
-
-    /// What a worker's buffer holds, beyond what counts too.
-    func bufferIsEmpty() -> Bool {
-        let buffer = buffers.buffer(of: worker)
-        let count = buffer.memory.count
-        buffer.memory.setCount(buffer.memory.capacity)
-        let isZero = buffer.memory.withBytes { bytes in (0..<bytes.count).allSatisfy { bytes[$0] == 0 } }
-        buffer.memory.setCount(count)
-        return count == 0 && isZero
     }
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CredfsTestSupport
 import FuseBridge
+import SecretFileSystem
+import SecretStore
 import Synchronization
 import SystemPackage
 import Testing
-
-@testable import SecretFileSystem
-@testable import SecretStore
 
 @Suite struct ErrnoTableTests {
     @Test(arguments: [
@@ -66,14 +66,13 @@ import Testing
 
     @Test func aManifestShowsWhatHasAValueAndHasNotExpired() throws {
         let sealer = try Sealer()
-        var manifest = Manifest(
-            store: sealer.keys.store,
-            generation: 7,
-            created: Timestamp(seconds: 1),
-            updated: Timestamp(seconds: 2),
-            slots: [:],
-            secrets: []
-        )
+        let directory = try TemporaryDirectory()
+        let location = try StoreLocation(.init(store: directory.path("store")), user: 0) { _ in nil }
+        let checker = PermissionChecker(isStrict: true)
+        _ = try StoreCreation.run(location, checker, secrets: [], now: Timestamp(seconds: 1)) { .keyFile }
+        var manifest = try LoadedManifest(Store(location, checker: checker)).manifest
+        manifest.generation = 7
+        manifest.updated = Timestamp(seconds: 2)
         func entry(_ name: String, _ bytes: [UInt8]?) throws -> SecretEntry {
             let name = try #require(SecretName(name))
             var entry = SecretEntry(name: name)
@@ -87,11 +86,17 @@ import Testing
         manifest.secrets[0].rotated = Timestamp(seconds: 9)
         manifest.secrets[2].expires = Served.now
         let snapshot = Snapshot(manifest, now: Served.now)
-        #expect(snapshot.generation == 7 && snapshot.modified.seconds == 2)
-        #expect(snapshot.records.map(\.name.text) == ["y", "z"])
-        #expect(snapshot.records.map(\.permissions) == [0o400, 0o440])
-        #expect(snapshot.records.map(\.modified.seconds) == [1, 9])
-        #expect(snapshot.records.map(\.byteCount) == [2, 1])
+        let rules = SecretFileSystem(
+            snapshot,
+            content: StoreContent(sealer.keys),
+            ownership: Ownership(user: 0, group: 0)
+        )
+        let first = try rules.lookUp("y".utf8.span, in: .root)
+        let second = try rules.lookUp("z".utf8.span, in: .root)
+        #expect(snapshot.generation == 7 && rules.statistics().fileCount == 2)
+        #expect(try rules.attributes(of: .root).modified == 2)
+        #expect(first.permissions == 0o400 && first.modified == 1 && first.size == 2)
+        #expect(second.permissions == 0o440 && second.modified == 9 && second.size == 1)
     }
 
     @Test func theListingGoesOnFromEveryOffset() throws {
@@ -147,7 +152,7 @@ import Testing
                 #expect(try served.read(secret, start..<end) == wanted)
             }
         }
-        #expect(served.bufferIsEmpty())
+        #expect(served.buffers.areWiped)
     }
 
     @Test(arguments: [4095, 4096, 4097, 131071, 131072, 131073, 1 << 20])
@@ -229,7 +234,7 @@ import Testing
         for name in ["s", "t"] {
             #expect(failure { () throws(FileSystemError) in try served.open(name) } == .damaged)
         }
-        #expect(served.bufferIsEmpty())
+        #expect(served.buffers.areWiped)
     }
 
     @Test func theRuleIsAskedFirst() throws {
@@ -298,12 +303,7 @@ import Testing
         let served = try Served { sealer in
             [try sealer.item("same", [1]), try sealer.item("other", [1]), try sealer.item("gone", [1])]
         }
-        let same = served.rules.snapshot.records.first { $0.name.text == "same" }
-        let kept = SnapshotItem(
-            name: try #require(same?.name),
-            value: try served.sealer.seal([1], as: try #require(same?.name)),
-            modified: Timestamp(seconds: 1_700_000_000)
-        )
+        let kept = try served.sealer.item("same", [1])
         let (other, gone) = (try served.lookUp("other").inode, try served.lookUp("gone").inode)
         _ = served.replace([kept, try served.sealer.item("other", [1]), try served.sealer.item("gone", [1])])
         let invalidations = served.replace([
@@ -380,7 +380,7 @@ import Testing
             }
         }
         #expect(Set(numbers.values).count == numbers.count)
-        #expect(served.bufferIsEmpty())
+        #expect(served.buffers.areWiped)
     }
 }
 
