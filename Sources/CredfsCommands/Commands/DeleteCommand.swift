@@ -42,6 +42,7 @@ struct DeleteCommand: CredfsCommand {
         _ = try loaded.manifest.entry(reference)
         var manifest = loaded.manifest
         manifest.secrets.removeAll { $0.name == entry.name }
+        manifest.comments.secrets[entry.name] = nil
         try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
         context.console.detail("deleted \(entry.name.text)")
     }

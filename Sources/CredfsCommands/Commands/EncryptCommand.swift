@@ -73,6 +73,7 @@ struct EncryptCommand: CredfsCommand {
         if !result.sealedNames.isEmpty {
             try document.overwrite()
             context.console.note("sealed \(result.sealedNames.joined(separator: ", "))")
+            warnOfComments(manifest.comments, context)
             sayWhatOverwritingProves(context)
         }
         warnOfLeftovers(document, context)
@@ -101,6 +102,7 @@ struct EncryptCommand: CredfsCommand {
         try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
         try document.overwrite()
         try document.remove()
+        warnOfComments(result.reading.comments, context)
         context.console.note(
             "sealed \(Count.of(result.sealedNames.count, "value")); \(document.path) was overwritten and removed"
         )
@@ -115,6 +117,13 @@ struct EncryptCommand: CredfsCommand {
             return
         }
         for line in manifest.changes(since: old) { context.console.note("changed: \(line)") }
+    }
+
+    /// Comments are kept, and somebody may have put an old value into one.
+    private func warnOfComments(_ comments: ManifestComments, _ context: CommandContext) {
+        if !comments.isEmptyButForTheFirst {
+            context.console.warning("comments are kept as they are: make sure that none holds a value")
+        }
     }
 
     private func sayWhatOverwritingProves(_ context: CommandContext) {
@@ -144,6 +153,7 @@ extension Manifest {
             }
         }
         if let expires = template.expires { manifest.expires = expires }
+        manifest.comments.secrets.merge(template.comments.secrets) { _, new in new }
         return manifest
     }
 
