@@ -14,12 +14,12 @@ final class CommandContext {
     let now: () -> Timestamp
     /// The effective user.
     let user: UInt32
+    /// Who judges files: one for the whole command, which reports what it let pass.
+    private(set) lazy var checker = PermissionChecker(isStrict: variable("PERMISSIONS_STRICT") != "0", user: user)
     /// Where messages go.
     var console = Console()
     /// The store at hand, once it is known; for the audit log.
     var store: StoreID?
-    /// Who judges the files of the store.
-    private(set) lazy var checker = PermissionChecker(isStrict: variable("PERMISSIONS_STRICT") != "0", user: user)
     /// Takes the events of operations.
     private(set) lazy var recorder: any OperationRecorder = EventLine(self)
 

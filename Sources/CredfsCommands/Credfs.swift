@@ -43,12 +43,11 @@ extension CredfsCommand {
     func perform(_ context: CommandContext) throws {
         if options.quiet { context.console.verbosity = .quiet }
         if options.verbose { context.console.verbosity = .verbose }
+        defer { reportWarnings(context) }
         do {
             try run(context)
-            reportPermissions(context)
             record(.success, nil, context)
         } catch {
-            reportPermissions(context)
             let failure = CommandError(anyError: error)
             let isDenied = [.permissions, .authentication, .incorrectPassword, .refused].contains(failure.status)
             record(isDenied ? .denied : .failed, failure.message, context)
@@ -64,13 +63,12 @@ extension CredfsCommand {
         return reference
     }
 
-    /// Says and records what only the reduced mode accepted, each thing once.
-    private func reportPermissions(_ context: CommandContext) {
-        var reported: Set<String> = []
-        for warning in context.checker.warnings where reported.insert(warning).inserted {
+    /// Says what reduced permission checks let pass.
+    private func reportWarnings(_ context: CommandContext) {
+        for warning in context.checker.warnings {
             context.console.warning(warning)
             context.recorder.record(
-                OperationEvent(.permissions, status: .success, reason: warning, store: context.store)
+                OperationEvent(.permissions, status: .success, reason: "let pass: \(warning)", store: context.store)
             )
         }
     }

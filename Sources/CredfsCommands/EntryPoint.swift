@@ -41,13 +41,13 @@ package enum EntryPoint {
 
     private static func run(_ arguments: [String], _ context: CommandContext) throws -> Int32 {
         do {
-            let command = try Credfs.parseAsRoot(arguments)
-            guard let command = command as? any CredfsCommand else {
-                // The root itself: help.
-                try context.console.output(Credfs.helpMessage() + "\n")
-                return ExitStatus.done.code
+            var command = try Credfs.parseAsRoot(arguments)
+            if let command = command as? any CredfsCommand {
+                try command.perform(context)
+            } else {
+                // The root itself and `help`: both answer by an error that succeeds.
+                try command.run()
             }
-            try command.perform(context)
             return ExitStatus.done.code
         } catch let error as CommandError {
             throw error

@@ -2,12 +2,28 @@
 
 internal import FoundationEssentials
 
-/// What `--json` prints: typed, versioned, sorted by key. Never a value.
+/// A member that is written as null where it is absent, so that a document always has the same members.
+struct Nullable<Value: Encodable>: Encodable {
+    let value: Value?
+
+    init(_ value: Value?) {
+        self.value = value
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        if let value { try container.encode(value) } else { try container.encodeNil() }
+    }
+}
+
+/// What `--json` prints: typed, versioned, sorted by key.
+///
+/// Never a value.
 enum JSONOutput {
     /// The version of every document.
     static let schemaVersion = 1
 
-    /// `verify --json`.
+    /// The document of `verify --json`.
     struct Verification: Encodable {
         struct Check: Encodable {
             let check: String
@@ -19,21 +35,21 @@ enum JSONOutput {
         let schemaVersion = JSONOutput.schemaVersion
         let accepted: Bool
         let authMode: String
-        let reason: String?
+        let reason: Nullable<String>
         let checks: [Check]
     }
 
-    /// `list --json` and `get --json`.
+    /// The document of `list --json` and `get --json`.
     struct Secrets: Encodable {
         struct Secret: Encodable {
             let name: String
-            let service: String?
+            let service: Nullable<String>
             let required: Bool
             let filled: Bool
-            let format: String?
-            let expires: String?
-            let updated: String?
-            let description: String?
+            let format: Nullable<String>
+            let expires: Nullable<String>
+            let updated: Nullable<String>
+            let description: Nullable<String>
         }
 
         let schemaVersion = JSONOutput.schemaVersion

@@ -6,7 +6,9 @@ internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
 
-/// The options that say where a key or password comes from. Never its value: arguments are public.
+/// The options that say where a key or password comes from.
+///
+/// Never its value: arguments are public.
 struct KeyOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Read the key from a file (CREDFS_KEY_FILE).", valueName: "file"))
     var keyFile: String?
@@ -30,7 +32,7 @@ struct KeyOptions: ParsableArguments {
     /// What a flag names is used, then what a variable names, then the key file of the store, then a password that is
     /// asked for. What fails is an error: the next way is never tried.
     func unlock(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> StoreKeys {
-        try manifest.unlock(with: try material(store, manifest, context, mayAsk: true), slot: slot)
+        try manifest.unlock(with: try material(store, manifest, context), slot: slot)
     }
 
     /// Recovers the keys if that needs no question.
@@ -42,18 +44,27 @@ struct KeyOptions: ParsableArguments {
     }
 
     private func isAnswered(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> Bool {
-        if keyFile != nil || keyFd != nil || password.isGiven || context.secrets.hasKey { return true }
-        if context.secrets.hasPassword || context.environment("CREDFS_KEY_FILE") != nil { return true }
-        if password.isGivenByVariable(context) { return true }
-        return try store.hasKeyFile()
+        if keyFile != nil || keyFd != nil || password.isGiven || password.isGivenByVariable(context) { return true }
+        if let slot, manifest.slots[slot]?.kind != .keyFile { return false }
+        return try context.secrets.hasKey || keyFileVariable(context) != nil || store.hasKeyFile()
+    }
+
+    private func keyFileVariable(_ context: CommandContext) -> String? {
+        context.environment("CREDFS_KEY_FILE").flatMap { $0.isEmpty ? nil : $0 }
     }
 
     private func material(
         _ store: Store,
         _ manifest: Manifest,
-        _ context: CommandContext,
-        mayAsk: Bool
+        _ context: CommandContext
     ) throws -> KeyMaterial {
+        if let slot, manifest.slots[slot] == nil {
+            throw CommandError(
+                .usage,
+                "the manifest has no key slot '\(slot)'",
+                hint: "its slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
+            )
+        }
         if let keyFile { return try Self.key(inFile: keyFile, store.checker) }
         if let keyFd { return try Self.key(fromDescriptor: keyFd) }
         if password.isGiven { return .password(try password.given(context, store.checker)) }
@@ -65,9 +76,7 @@ struct KeyOptions: ParsableArguments {
                 try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
             )
         }
-        if let path = context.environment("CREDFS_KEY_FILE"), !path.isEmpty {
-            return try Self.key(inFile: path, store.checker)
-        }
+        if let path = keyFileVariable(context) { return try Self.key(inFile: path, store.checker) }
         if try store.hasKeyFile(), let key = try store.readKeyFile() { return .keyFile(key) }
         guard manifest.slots.values.contains(where: { $0.kind != .keyFile }) else {
             throw CommandError(

@@ -35,13 +35,8 @@ struct StoreOptions: ParsableArguments {
         )
     }
 
-    /// Who judges the files of the store.
-    func checker(_ context: CommandContext) -> PermissionChecker {
-        context.checker
-    }
-
     /// Opens the store.
     func open(_ context: CommandContext) throws(StoreError) -> Store {
-        try Store(try location(context), checker: checker(context))
+        try Store(try location(context), checker: context.checker)
     }
 }

@@ -5,7 +5,9 @@ package import SecretStore
 package import SystemCalls
 internal import SystemPackage
 
-/// A file with plaintext that is to be gone afterwards. Held open, so that what is overwritten is what was read.
+/// A file with plaintext that is to be gone afterwards.
+///
+/// Held open, so that what is overwritten is what was read.
 package struct PlaintextFile: ~Copyable {
     /// Its path, for messages.
     package let path: String
@@ -29,6 +31,13 @@ package struct PlaintextFile: ~Copyable {
         self.folder = folder
         self.descriptor = descriptor
         name = parts.name
+    }
+
+    /// Whether others than its owner could read it.
+    package func isReadableByOthers() throws(StoreError) -> Bool {
+        try StoreError.wrapping("examine", path) { () throws(Errno) in
+            try descriptor.status().permissions & 0o044 != 0
+        }
     }
 
     /// Overwrites what was read, whatever name it has by now.

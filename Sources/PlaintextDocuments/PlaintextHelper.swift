@@ -2,8 +2,8 @@
 
 internal import Glibc
 internal import ProcessHardening
-internal import SecretStore
 internal import Sealing
+internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -65,10 +65,7 @@ package enum PlaintextHelper {
         var cipher = try keys.valueCipher()
         let reading = try text.read(as: document) { (entry, content) throws(StoreError) in
             sealed.append(entry.name.text)
-            let copy = try StoreError.locking { () throws(SecureMemoryError) in
-                try content.copy(capacity: content.count)
-            }
-            try entry.enter(copy, with: &cipher, now: now)
+            try entry.enter(content, with: &cipher, now: now)
         }
         try authenticate(reading, &cipher)
         try send(.sealedNames, Array(sealed.joined(separator: "\n").utf8), to: output)

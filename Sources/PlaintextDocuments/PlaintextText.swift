@@ -4,7 +4,9 @@ internal import SecretStore
 internal import SystemCalls
 internal import SystemPackage
 
-/// The bytes of a document with plaintext, in memory that is wiped at its end. Only in the helper process.
+/// The bytes of a document with plaintext, in memory that is wiped at its end.
+///
+/// Only in the helper process.
 ///
 /// Not a `SecureBuffer`: a document may have 64 MiB, far more than an ordinary user may lock.
 @safe

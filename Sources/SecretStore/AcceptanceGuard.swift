@@ -139,7 +139,7 @@ package enum AcceptanceGuard {
         let hasSchema = outcome.run(.schema) { () throws(StoreError) in
             let manifest = try LoadedManifest(file: store.readManifest())
             loaded = manifest
-            return "\(manifest.manifest.secrets.count) secrets, generation \(manifest.manifest.generation)"
+            return "\(Count.of(manifest.manifest.secrets.count, "secret")), generation \(manifest.manifest.generation)"
         }
         guard hasSchema, let loaded else {
             return outcome.skipped(Array(Check.allCases.dropFirst(3)), "the schema check failed")
@@ -148,7 +148,7 @@ package enum AcceptanceGuard {
         outcome.manifest = manifest
         let isSealed = outcome.run(.sealed) { () throws(StoreError) in
             try loaded.checkSealed()
-            return "\(manifest.secrets.count { $0.value != .empty }) sealed values"
+            return Count.of(manifest.secrets.count { $0.value != .empty }, "sealed value")
         }
         if isSealed {
             unlockAndAuthenticate(store, loaded, unlock, &outcome)
@@ -197,7 +197,7 @@ package enum AcceptanceGuard {
         _ = outcome.run(.signature) { () throws(StoreError) in
             try loaded.checkSignature(keys)
             try authenticateValues(loaded.manifest, keys)
-            return "the manifest and every value are authentic"
+            return "the manifest and its values are authentic"
         }
     }
 
@@ -249,7 +249,7 @@ package enum AcceptanceGuard {
 
     private static func checkFormats(_ manifest: Manifest, _ outcome: inout Outcome) {
         guard let keys = outcome.keys else {
-            return outcome.skipped([.format], "needs a key")
+            return outcome.skipped([.format], "needs sealed values and a key")
         }
         _ = outcome.run(.format) { () throws(StoreError) in
             var checked = 0
@@ -261,7 +261,7 @@ package enum AcceptanceGuard {
                 try format.check(try cipher.open(value, as: secret.name), of: secret.name)
                 checked += 1
             }
-            return "\(checked) values have their format"
+            return "\(Count.of(checked, "value")) checked for format"
         }
     }
 }

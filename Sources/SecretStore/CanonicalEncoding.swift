@@ -26,7 +26,8 @@ enum CanonicalEncoding {
                 continue
             }
             appendLength("M", manifest.secrets.count, to: &bytes)
-            for index in manifest.secrets.indices.sorted(by: { manifest.secrets[$0].name < manifest.secrets[$1].name }) {
+            for index in manifest.secrets.indices.sorted(by: { manifest.secrets[$0].name < manifest.secrets[$1].name })
+            {
                 appendScalar(manifest.secrets[index].name.text, to: &bytes)
                 append(manifest.secrets[index].node, to: &bytes)
                 if bytes.count >= pieceByteCount {

@@ -70,7 +70,7 @@ enum PEMSyntax {
 
     static func accepts(_ content: Span<UInt8>) -> Bool {
         var blocks = 0
-        var open: Range<Int>?
+        var opened: Range<Int>?
         var body = 0
         var start = 0
         while start < content.count {
@@ -80,19 +80,19 @@ enum PEMSyntax {
             while lineEnd > start, isBlank(content[lineEnd - 1]) { lineEnd -= 1 }
             let line = content.extracting(start..<lineEnd)
             if let label = label(line, begin, from: start) {
-                guard open == nil else { return false }
-                open = label
+                guard opened == nil else { return false }
+                opened = label
                 body = stop + 1
             } else if let label = label(line, end, from: start) {
-                guard let opened = open, same(content, opened, label),
+                guard let begun = opened, same(content, begun, label),
                     hasBase64(content.extracting(min(body, start)..<start))
                 else { return false }
-                open = nil
+                opened = nil
                 blocks += 1
             }
             start = stop + 1
         }
-        return blocks > 0 && open == nil
+        return blocks > 0 && opened == nil
     }
 
     private static func label(_ line: Span<UInt8>, _ mark: String, from start: Int) -> Range<Int>? {
@@ -111,13 +111,11 @@ enum PEMSyntax {
     /// The body of a block: Base64, after the headers and the empty line that RFC 1421 allows.
     private static func hasBase64(_ block: Span<UInt8>) -> Bool {
         var start = 0
-        for index in block.indices {
-            if block[index] == UInt8(ascii: ":") {
-                // A header: the body begins behind the empty line that ends the headers.
-                guard let empty = emptyLine(block, from: index) else { return false }
-                start = empty
-                break
-            }
+        for index in block.indices where block[index] == UInt8(ascii: ":") {
+            // A header: the body begins behind the empty line that ends the headers.
+            guard let empty = emptyLine(block, from: index) else { return false }
+            start = empty
+            break
         }
         return Base64Syntax.accepts(block.extracting(start..<block.count))
     }

@@ -44,7 +44,9 @@ extension Folder {
         try replace(name, with: bytes, mode: mode)
     }
 
-    /// Removes what killed commands left beside a file. Only under the lock.
+    /// Removes what killed commands left beside a file.
+    ///
+    /// Only under the lock.
     package func removeLeftovers(of name: String) throws(StoreError) {
         do throws(Errno) {
             for entry in try descriptor.entryNames() where Self.isTemporary(entry, of: name) {
@@ -81,10 +83,9 @@ extension Folder {
         } catch {
             guard error == .fileExists else { throw .system("create", path(of: name), error) }
         }
-        guard let folder = try folder(name) else {
-            throw .system("open", path(of: name), .noSuchFileOrDirectory)
+        do throws(Errno) { return try existingFolder(name) } catch {
+            throw PermissionChecker.openFailure(path(of: name), error)
         }
-        return folder
     }
 
     /// Opens a lock file, making it if need be, and takes its lock; the lock ends with the descriptor.

@@ -6,7 +6,9 @@ package import SecureMemory
 package import SystemCalls
 internal import SystemPackage
 
-/// An open directory. Everything in it is reached through its descriptor, so that swapping the path changes nothing.
+/// An open directory.
+///
+/// Everything in it is reached through its descriptor, so that swapping the path changes nothing.
 package final class Folder: Sendable {
     /// The path it was opened by, for messages.
     package let path: String
@@ -47,14 +49,16 @@ package final class Folder: Sendable {
     /// - Returns: the directory, or nil if there is none.
     package func folder(_ name: String) throws(StoreError) -> Folder? {
         do throws(Errno) {
-            return Folder(
-                path: path(of: name),
-                descriptor: try descriptor.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            )
+            return try existingFolder(name)
         } catch {
             if error == .noSuchFileOrDirectory { return nil }
             throw PermissionChecker.openFailure(path(of: name), error)
         }
+    }
+
+    /// Opens a directory in this one that has to be there.
+    func existingFolder(_ name: String) throws(Errno) -> Folder {
+        Folder(path: path(of: name), descriptor: try descriptor.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
     }
 
     /// Opens a file in this directory for reading.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Lower-case hexadecimal, the only case that a manifest may hold. For salts, codes and identifiers, never for keys.
+/// Lower-case hexadecimal, the only case that a manifest may hold.
+///
+/// For salts, codes and identifiers, never for keys.
 enum Hexadecimal {
     /// The digits of some bytes.
     static func text(_ bytes: [UInt8]) -> String {

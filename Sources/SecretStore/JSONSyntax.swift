@@ -49,27 +49,25 @@ enum JSONSyntax {
             position += 1
             skipSpace(content)
             if take("}", content) { return true }
-            while true {
+            repeat {
                 skipSpace(content)
                 guard string(content) else { return false }
                 skipSpace(content)
                 guard take(":", content), value(content, depth: depth + 1) else { return false }
                 skipSpace(content)
-                if take("}", content) { return true }
-                guard take(",", content) else { return false }
-            }
+            } while take(",", content)
+            return take("}", content)
         }
 
         private mutating func elements(_ content: Span<UInt8>, depth: Int) -> Bool {
             position += 1
             skipSpace(content)
             if take("]", content) { return true }
-            while true {
+            repeat {
                 guard value(content, depth: depth + 1) else { return false }
                 skipSpace(content)
-                if take("]", content) { return true }
-                guard take(",", content) else { return false }
-            }
+            } while take(",", content)
+            return take("]", content)
         }
 
         private mutating func string(_ content: Span<UInt8>) -> Bool {

@@ -43,13 +43,22 @@ extension SecretEntry {
         return lines
     }
 
-    /// This entry with what a template says about it; a value that the template leaves empty stays.
+    /// This entry with what a template says about it; what the template leaves out or empty stays.
     package func updated(by template: SecretEntry) -> SecretEntry {
-        var entry = template
-        if entry.value == .empty {
-            entry.value = value
-            entry.rotated = rotated
+        var entry = self
+        if template.value != .empty {
+            entry.value = template.value
+            entry.rotated = template.rotated
         }
+        entry.description = template.description ?? description
+        entry.required = template.required || required
+        entry.format = template.format ?? format
+        entry.expires = template.expires ?? expires
+        entry.newline = template.newline == .exact ? newline : template.newline
+        entry.service = template.service ?? service
+        entry.mode = template.mode == .ownerOnly ? mode : template.mode
+        entry.policy = template.policy ?? policy
+        entry.rotation = template.rotation ?? rotation
         return entry
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import SecureMemory
 internal import Sealing
+package import SecureMemory
 
 /// Reads the text of a manifest: strict in dialect and schema, and without any use of keys.
 package struct ManifestReader {
@@ -49,8 +49,10 @@ package struct ManifestReader {
         }
     }
 
-    /// Seals a plaintext value and puts it into its entry. Given only where plaintext is expected: in the helper process.
-    package typealias Sealer = (inout SecretEntry, borrowing SecureBuffer) throws(StoreError) -> Void
+    /// Seals a plaintext value and puts it into its entry.
+    ///
+    /// Given only where plaintext is expected: in the helper process.
+    package typealias Sealer = (inout SecretEntry, consuming SecureBuffer) throws(StoreError) -> Void
 
     private var reading = Reading()
     private let sealer: Sealer?

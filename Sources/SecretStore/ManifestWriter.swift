@@ -14,6 +14,7 @@ package enum ManifestWriter {
     /// - Parameters:
     ///   - manifest: what it says.
     ///   - signature: 64 hexadecimal digits.
+    /// - Returns: UTF-8.
     package static func text(_ manifest: Manifest, signature: String) -> [UInt8] {
         text(header: manifest.header, secrets: manifest.secrets, signature: signature)
     }

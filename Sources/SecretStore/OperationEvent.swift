@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a command did, for the audit log: who and where are added by whoever records it. Never a value or a length.
+/// What a command did, for the audit log: who and where are added by whoever records it.
+///
+/// Never a value or a length.
 package struct OperationEvent: Sendable, Equatable {
     /// The operations of all commands.
     package enum Operation: String, Sendable {

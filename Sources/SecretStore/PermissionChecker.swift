@@ -102,6 +102,6 @@ package final class PermissionChecker {
 
     private func report(_ message: String, hint: String) throws(StoreError) {
         guard !isStrict else { throw StoreError(.permissions, message, hint: hint) }
-        warnings.append(message)
+        if !warnings.contains(message) { warnings.append(message) }
     }
 }

@@ -72,7 +72,10 @@ extension RotationRule {
             case "every":
                 let text = try events.text()
                 guard isPeriod(text) else {
-                    throw events.invalid("a period is expected", hint: "an integer and ms, s, m, h, d or w, such as 30d")
+                    throw events.invalid(
+                        "a period is expected",
+                        hint: "an integer and ms, s, m, h, d or w, such as 30d"
+                    )
                 }
                 every = text
             case "command":

@@ -60,22 +60,22 @@ extension YAMLEventReader {
     fileprivate func copyScalar(_ name: SecretName) throws(StoreError) -> SecureBuffer {
         try withScalar { (bytes) throws(StoreError) in
             guard bytes.count <= Manifest.maximumSecretByteCount else { throw tooLarge(name) }
-            do throws(SecureMemoryError) {
-                var copy = try SecureBuffer(count: bytes.count)
-                copy.withMutableBytes { target in
-                    for index in bytes.indices { target[index] = bytes[index] }
-                }
-                return copy
-            } catch {
-                throw .memory(error)
+            var copy = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: bytes.count) }
+            copy.withMutableBytes { target in
+                for index in bytes.indices { target[index] = bytes[index] }
             }
+            return copy
         }
     }
 
     /// The current scalar as a sealed value.
     ///
-    /// - Parameter refusing: whether a value that only begins like a sealed one is an error here, and not left to the
-    ///   acceptance guard.
+    /// - Parameters:
+    ///   - name: its secret, for messages.
+    ///   - refusing: whether a value that only begins like a sealed one is an error here, and not left to the acceptance
+    ///     guard.
+    /// - Returns: the value; its bytes only if it is sealed.
+    /// - Throws: class `invalid` if it is too large, `unsealed` as above.
     fileprivate func sealedValue(_ name: SecretName, refusing: Bool) throws(StoreError) -> SecretEntry.Value {
         try withScalar { (bytes) throws(StoreError) in
             if bytes.isEmpty { return .empty }

@@ -18,6 +18,8 @@ extension Store {
     /// The state directory, made if need be.
     ///
     /// - Parameter store: names the directory under the user's state directory where the store cannot be written.
+    /// - Returns: the directory, checked.
+    /// - Throws: `StoreError`.
     package func state(for store: StoreID) throws(StoreError) -> Folder {
         let state: Folder
         if let path = location.state {
@@ -39,6 +41,7 @@ extension Store {
     ///   - store: as for `state`.
     ///   - waiting: called once if another command holds it.
     /// - Returns: the lock; it ends with its descriptor.
+    /// - Throws: `StoreError`.
     package func lock(_ store: StoreID, waiting: () -> Void) throws(StoreError) -> OwnedDescriptor {
         try state(for: store).lock(Self.lockName, waiting: waiting)
     }

@@ -122,7 +122,8 @@ package struct Store {
     ///
     /// - Returns: its content.
     /// - Throws: class `permissions`, or `failed` if it is not there.
-    package static func readSecretFile(_ path: String, _ checker: PermissionChecker) throws(StoreError) -> SecureBuffer {
+    package static func readSecretFile(_ path: String, _ checker: PermissionChecker) throws(StoreError) -> SecureBuffer
+    {
         let (directory, name) = split(path)
         guard let folder = try Folder.open(directory, followingLink: true),
             let content = try folder.secret(name, limit: maximumKeyFileByteCount, checker)

@@ -5,7 +5,9 @@ package import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// Makes a store, or puts the modes of one right. Nothing that is there is overwritten.
+/// Makes a store, or puts the modes of one right.
+///
+/// Nothing that is there is overwritten.
 package enum StoreCreation {
     /// What opens the new store.
     package enum Way: ~Copyable {

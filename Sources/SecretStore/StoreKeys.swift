@@ -62,6 +62,7 @@ package final class StoreKeys: Sendable {
     ///   - value: the sealed value.
     ///   - offset: where the part begins, in bytes.
     ///   - plaintext: filled with the part; must not reach beyond the end of the value.
+    /// - Throws: `StoreError` where libcrypto fails.
     package func decrypt(
         _ value: SealedValue,
         at offset: Int,
@@ -90,7 +91,9 @@ package struct ValueCipher: ~Copyable {
     }
 
     /// Seals a value with a fresh nonce.
-    package mutating func seal(_ plaintext: borrowing SecureBuffer, as name: SecretName) throws(StoreError) -> SealedValue {
+    package mutating func seal(_ plaintext: borrowing SecureBuffer, as name: SecretName) throws(StoreError)
+        -> SealedValue
+    {
         let binding = binding(name)
         do throws(SealingError) {
             return try plaintext.withBytes { (bytes) throws(SealingError) in

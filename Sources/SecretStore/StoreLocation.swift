@@ -59,7 +59,11 @@ package struct StoreLocation: Sendable, Equatable {
         } else if let configuration = home("XDG_CONFIG_HOME", ".config") {
             directory = "\(configuration)/credfs"
         } else {
-            throw StoreError(.usage, "no store directory: HOME is not set", hint: "pass --store DIR or set CREDFS_STORE")
+            throw StoreError(
+                .usage,
+                "no store directory: HOME is not set",
+                hint: "pass --store DIR or set CREDFS_STORE"
+            )
         }
     }
 }

@@ -15,18 +15,14 @@ extension YAMLEventReader {
         _ body: (String, inout YAMLEventReader) throws(StoreError) -> Void
     ) throws(StoreError) {
         var seen: Set<String> = []
-        while true {
-            switch try next() {
-            case .mappingEnd:
-                return
-            case .scalar:
-                let key = try scalarText()
-                if key == "<<" && isPlain { throw invalid("merge key: manifests have none") }
-                guard seen.insert(key).inserted else { throw invalid("duplicate key") }
-                try body(key, &self)
-            default:
-                throw invalid("a key must be text")
-            }
+        var event = try next()
+        while event != .mappingEnd {
+            guard event == .scalar else { throw invalid("a key must be text") }
+            let key = try scalarText()
+            if key == "<<" && isPlain { throw invalid("merge key: manifests have none") }
+            guard seen.insert(key).inserted else { throw invalid("duplicate key") }
+            try body(key, &self)
+            event = try next()
         }
     }
 
@@ -35,10 +31,10 @@ extension YAMLEventReader {
         _ body: (Event, inout YAMLEventReader) throws(StoreError) -> Void
     ) throws(StoreError) {
         guard try next() == .sequenceStart else { throw invalid("a list is expected") }
-        while true {
-            let event = try next()
-            if event == .sequenceEnd { return }
+        var event = try next()
+        while event != .sequenceEnd {
             try body(event, &self)
+            event = try next()
         }
     }
 

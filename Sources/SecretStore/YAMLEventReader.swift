@@ -2,8 +2,10 @@
 
 internal import CYAML
 
-/// The events of one YAML document in the strict dialect of manifests: no tags, anchors, aliases, directives, byte order
-/// mark or second document. Wraps libyaml's parser.
+/// The events of one YAML document in the strict dialect of manifests: no tags, anchors, aliases, directives, byte
+/// order mark or second document.
+///
+/// Wraps libyaml's parser.
 @safe
 struct YAMLEventReader: ~Copyable {
     /// The events that the dialect has.
@@ -76,7 +78,9 @@ struct YAMLEventReader: ~Copyable {
         return try body(unsafe bytes.span)
     }
 
-    /// The current scalar as text. Not for values, which may be plaintext.
+    /// The current scalar as text.
+    ///
+    /// Not for values, which may be plaintext.
     func scalarText() throws(StoreError) -> String {
         try withScalar { (bytes) throws(StoreError) in
             // libyaml lets NUL through as an escape; nothing in a manifest may hold one.
@@ -99,6 +103,7 @@ struct YAMLEventReader: ~Copyable {
         case YAML_SCALAR_EVENT:
             let scalar = unsafe event.pointee.data.scalar
             try refuse(anchor: unsafe scalar.anchor != nil, tag: unsafe scalar.tag != nil)
+            try refuseFolding()
             return .scalar
         case YAML_MAPPING_START_EVENT:
             let start = unsafe event.pointee.data.mapping_start
@@ -148,6 +153,15 @@ struct YAMLEventReader: ~Copyable {
         if tag { throw invalid("tag: manifests have none") }
     }
 
+    /// A line break that YAML reads as a space would be a second spelling of the same text.
+    private func refuseFolding() throws(StoreError) {
+        let style = unsafe event.pointee.data.scalar.style
+        guard style != YAML_LITERAL_SCALAR_STYLE && style != YAML_FOLDED_SCALAR_STYLE else { return }
+        guard unsafe event.pointee.start_mark.line == event.pointee.end_mark.line else {
+            throw invalid("text over several lines", hint: "write it after a '|' and indented")
+        }
+    }
+
     private mutating func descend() throws(StoreError) {
         depth += 1
         guard depth <= Manifest.maximumDepth else {
@@ -158,6 +172,7 @@ struct YAMLEventReader: ~Copyable {
     private mutating func advance() throws(StoreError) {
         unsafe yaml_event_delete(event)
         guard unsafe yaml_parser_parse(parser, event) == 1 else {
+            // NOT SECRET: a constant text of libyaml.
             let problem = unsafe parser.pointee.problem.map { unsafe String(cString: $0) } ?? "not YAML"
             let mark = unsafe parser.pointee.problem_mark
             throw StoreError(.invalid, "\(problem) at line \(mark.line + 1), column \(mark.column + 1)")

@@ -75,7 +75,7 @@ package struct ChildProcess: ~Copyable {
         _ body: ([UnsafeMutablePointer<CChar>?]) -> R
     ) -> R {
         let copies = unsafe texts.map { unsafe strdup($0) }
-        defer { for unsafe copy in unsafe copies { unsafe free(copy) } }
+        defer { for index in unsafe copies.indices { unsafe free(copies[index]) } }
         return unsafe body(copies + [nil])
     }
 }

@@ -66,7 +66,9 @@ package enum ProcessAttributes {
 }
 
 extension ProcessAttributes {
-    /// The program that a process runs, as the kernel names it; nil where it may not be asked. Wraps readlink(2).
+    /// The program that a process runs, as the kernel names it; nil where it may not be asked.
+    ///
+    /// Wraps readlink(2).
     package static func executable(of process: Int32) -> String? {
         var target = [UInt8](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe target.withUnsafeMutableBytes { buffer in

@@ -4,7 +4,9 @@ internal import CLinux
 internal import Glibc
 package import SystemPackage
 
-/// The controlling terminal, asked without echo. Echo comes back however the question ends.
+/// The controlling terminal, asked without echo.
+///
+/// Echo comes back however the question ends.
 package struct Terminal: ~Copyable {
     /// What an answer can come to.
     package enum Event: Sendable, Equatable {

@@ -14,7 +14,7 @@ import Testing
 
     @Test(arguments: ["fault", "trap"])
     func aCrashPrintsNoMemory(kind: String) async throws {
-        let environment = ["SWIFT_BACKTRACE": "enable=yes,color=no"]
+        let environment = ["SWIFT_BACKTRACE": "enable=yes,color=no,swift-backtrace=\(try await crashHandler())"]
         let outcome = try await ChildProcess.run(probe, ["hardened", kind], environment: environment)
         guard case .signal = outcome.status else {
             Issue.record("\(outcome.status)")
@@ -27,7 +27,7 @@ import Testing
     }
 
     @Test func withoutHardeningACrashPrintsMemory() async throws {
-        let environment = ["SWIFT_BACKTRACE": "enable=yes,color=no"]
+        let environment = ["SWIFT_BACKTRACE": "enable=yes,color=no,swift-backtrace=\(try await crashHandler())"]
         let outcome = try await ChildProcess.run(probe, ["fault"], environment: environment)
         #expect(outcome.status == .signal(SIGSEGV))
         #expect(outcome.errorText.contains("MMMMMMMMMMMMMMMM"))
@@ -35,7 +35,7 @@ import Testing
 
     @Test(arguments: [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV])
     func crashSignalsEndTheProcessInSilence(signal: Int32) async throws {
-        let environment = ["SWIFT_BACKTRACE": "enable=yes"]
+        let environment = ["SWIFT_BACKTRACE": "enable=yes,swift-backtrace=\(try await crashHandler())"]
         let outcome = try await ChildProcess.run(probe, ["hardened", "signal-\(signal)"], environment: environment)
         #expect(outcome.status == .signal(signal))
         #expect(outcome.errorText == "")
@@ -106,6 +106,13 @@ import Testing
     @Test func aBrokenPipeIsAnErrorOfTheWrite() async throws {
         #expect(try await ChildProcess.run(probe, ["hardened", "broken-pipe"]).status == .exited(0))
         #expect(try await ChildProcess.run(probe, ["broken-pipe"]).status == .signal(SIGPIPE))
+    }
+
+    /// The toolchain's program that prints memory; a static build does not find it by itself.
+    private func crashHandler() async throws -> String {
+        let find = #"cd "$(dirname "$(readlink -f "$(command -v swift)")")/../libexec/swift/linux" && pwd"#
+        let outcome = try await ChildProcess.run("/bin/sh", ["-c", find])
+        return outcome.outputText.trimmingCharacters(in: .newlines) + "/swift-backtrace"
     }
 
     /// Runs the probe under a shell and returns what it reports of itself, line by line.

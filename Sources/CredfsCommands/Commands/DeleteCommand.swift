@@ -5,7 +5,7 @@ internal import Glibc
 internal import SecretStore
 internal import SystemCalls
 
-/// `credfs delete`
+/// The command `credfs delete`.
 struct DeleteCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "delete",

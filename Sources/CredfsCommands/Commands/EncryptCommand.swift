@@ -5,7 +5,7 @@ internal import PlaintextDocuments
 internal import SecretStore
 internal import SystemCalls
 
-/// `credfs encrypt`
+/// The command `credfs encrypt`.
 struct EncryptCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "encrypt",
@@ -85,6 +85,9 @@ struct EncryptCommand: CredfsCommand {
     ) throws {
         let before = try LoadedManifest(store)
         context.store = before.manifest.store
+        if try document.isReadableByOthers() {
+            context.console.warning("\(document.path) could be read by others: whoever did has its values")
+        }
         let sealing = try DocumentSealing.begin(document.descriptor, .template)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
@@ -92,12 +95,15 @@ struct EncryptCommand: CredfsCommand {
         let loaded = try LoadedManifest(store)
         try loaded.checkSignature(keys)
         let result = try sealing.finish(keys)
-        let manifest = try loaded.manifest.merging(result.reading)
+        var manifest = loaded.manifest.merging(result.reading)
+        try manifest.reenter(result.sealedNames, keys, now: context.now())
         printChanges(to: manifest, since: loaded.manifest, context)
         try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
         try document.overwrite()
         try document.remove()
-        context.console.note("sealed \(result.sealedNames.count) values; \(document.path) was overwritten and removed")
+        context.console.note(
+            "sealed \(Count.of(result.sealedNames.count, "value")); \(document.path) was overwritten and removed"
+        )
         sayWhatOverwritingProves(context)
         warnOfLeftovers(document, context)
     }
@@ -126,7 +132,7 @@ struct EncryptCommand: CredfsCommand {
 
 extension Manifest {
     /// This manifest with what a template says; nothing that the template does not name is touched.
-    fileprivate func merging(_ template: ManifestReader.Reading) throws(StoreError) -> Manifest {
+    fileprivate func merging(_ template: ManifestReader.Reading) -> Manifest {
         var manifest = self
         var positions = Dictionary(secrets.enumerated().map { ($1.name, $0) }) { first, _ in first }
         for entry in template.secrets ?? [] {
@@ -139,5 +145,17 @@ extension Manifest {
         }
         if let expires = template.expires { manifest.expires = expires }
         return manifest
+    }
+
+    /// Lets new values pass the newline policy and the format that their entries had before the template came.
+    fileprivate mutating func reenter(_ names: [String], _ keys: StoreKeys, now: Timestamp) throws(StoreError) {
+        let names = Set(names)
+        var cipher = try keys.valueCipher()
+        for index in secrets.indices where names.contains(secrets[index].name.text) {
+            guard secrets[index].newline != .exact || secrets[index].format != nil,
+                case .sealed(let text) = secrets[index].value, let value = SealedValue(text)
+            else { continue }
+            try secrets[index].enter(cipher.open(value, as: secrets[index].name), with: &cipher, now: now)
+        }
     }
 }

@@ -3,7 +3,7 @@
 internal import ArgumentParser
 internal import SecretStore
 
-/// `credfs get`
+/// The command `credfs get`.
 struct GetCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "get",
@@ -81,13 +81,13 @@ extension JSONOutput.Secrets.Secret {
     init(_ entry: SecretEntry) {
         self.init(
             name: entry.name.text,
-            service: entry.service,
+            service: Nullable(entry.service),
             required: entry.required,
             filled: entry.value != .empty,
-            format: entry.format?.rawValue,
-            expires: entry.expires?.text,
-            updated: entry.rotated?.text,
-            description: entry.description
+            format: Nullable(entry.format?.rawValue),
+            expires: Nullable(entry.expires?.text),
+            updated: Nullable(entry.rotated?.text),
+            description: Nullable(entry.description)
         )
     }
 }

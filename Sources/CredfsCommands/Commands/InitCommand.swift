@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import SecretStore
 internal import SecureMemory
 
-/// `credfs init`
+/// The command `credfs init`.
 struct InitCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
@@ -45,7 +45,7 @@ struct InitCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let location = try options.location(context)
-        let checker = options.checker(context)
+        let checker = context.checker
         let outcome = try StoreCreation.run(
             location,
             checker,
@@ -92,6 +92,9 @@ struct InitCommand: CredfsCommand {
                     try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
                 )
             )
+        }
+        if let path = context.environment("CREDFS_KEY_FILE"), !path.isEmpty {
+            return .givenKey(try KeyOptions.key(inFile: path, checker))
         }
         return .keyFile
     }

@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import SecretStore
 
-/// `credfs list`
+/// The command `credfs list`.
 struct ListCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",

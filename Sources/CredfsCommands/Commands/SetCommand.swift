@@ -7,7 +7,7 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// `credfs set`
+/// The command `credfs set`.
 struct SetCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "set",
@@ -34,6 +34,9 @@ struct SetCommand: CredfsCommand {
     @Flag(help: "Accept a value of no bytes.")
     var allowEmpty = false
 
+    @Flag(help: "Change attributes only; no value is read.")
+    var keepValue = false
+
     @Option(help: ArgumentHelp("The largest value in bytes, up to 16777216.", valueName: "bytes"))
     var maxSize = Manifest.usualSecretByteCount
 
@@ -46,6 +49,9 @@ struct SetCommand: CredfsCommand {
             throw ValidationError("a value is never an argument: pipe it in, or name a file with --value-file.")
         }
         if source != nil && valueFile != nil { throw ValidationError("- and --value-file exclude each other.") }
+        if keepValue && (source != nil || valueFile != nil || allowEmpty) {
+            throw ValidationError("--keep-value takes no value.")
+        }
         guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
             throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
         }
@@ -57,10 +63,8 @@ struct SetCommand: CredfsCommand {
         let before = try LoadedManifest(store)
         context.store = before.manifest.store
         let keys = try keyOptions.unlock(store, before.manifest, context)
-        var value = try self.value(reference)
-        guard value.count > 0 || allowEmpty else {
-            throw CommandError(.usage, "the value is empty", hint: "pass --allow-empty if that is meant")
-        }
+        if keepValue { _ = try before.manifest.entry(reference) }
+        let value = keepValue ? nil : try newValue(reference)
         // Everything that waits for a person or a pipe is over: from here on the lock is held.
         let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
         defer { _ = lock.number }
@@ -71,20 +75,31 @@ struct SetCommand: CredfsCommand {
         var entry = manifest.secrets[index]
         try attributes.apply(to: &entry)
         var cipher = try keys.valueCipher()
-        let content = value
-        value = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: 0) }
-        if content.count == 0 {
-            entry.value = .empty
-            entry.rotated = context.now()
-        } else {
-            try entry.enter(content, with: &cipher, limit: maxSize, now: context.now())
+        if let value = consume value {
+            if value.count == 0 {
+                entry.value = .empty
+                entry.rotated = context.now()
+            } else {
+                try entry.enter(value, with: &cipher, limit: maxSize, now: context.now())
+            }
+        } else if case .sealed(let text) = entry.value, let value = SealedValue(text) {
+            // What stays must have the format that is asked for now.
+            try entry.format?.check(cipher.open(value, as: entry.name), of: entry.name)
         }
         manifest.secrets[index] = entry
         try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
         context.console.detail("set \(entry.name.text)")
     }
 
-    private func value(_ reference: SecretReference) throws -> SecureBuffer {
+    private func newValue(_ reference: SecretReference) throws -> SecureBuffer {
+        let value = try readValue(reference)
+        guard value.count > 0 || allowEmpty else {
+            throw CommandError(.usage, "the value is empty", hint: "pass --allow-empty if that is meant")
+        }
+        return value
+    }
+
+    private func readValue(_ reference: SecretReference) throws -> SecureBuffer {
         if let valueFile {
             let file = try StoreError.wrapping("open", valueFile) { () throws(Errno) in
                 try OwnedDescriptor.open(valueFile, O_RDONLY | O_NOCTTY)

@@ -5,7 +5,7 @@ internal import Glibc
 internal import SecretStore
 internal import SecureMemory
 
-/// `credfs show`
+/// The command `credfs show`.
 struct ShowCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
@@ -28,7 +28,7 @@ struct ShowCommand: CredfsCommand {
     }
 }
 
-/// `--newline`
+/// The option `--newline`.
 struct NewlineOption: ParsableArguments {
     enum Choice: String, ExpressibleByArgument, CaseIterable {
         case auto

@@ -3,7 +3,7 @@
 internal import ArgumentParser
 internal import SecretStore
 
-/// `credfs verify`
+/// The command `credfs verify`.
 struct VerifyCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify",
@@ -27,7 +27,7 @@ struct VerifyCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let outcome = AcceptanceGuard.examine(
             try options.location(context),
-            options.checker(context),
+            context.checker,
             now: context.now(),
             unlock: { (store, manifest) throws(StoreError) in try keys(store, manifest, context) }
         )
@@ -35,7 +35,8 @@ struct VerifyCommand: CredfsCommand {
         if json {
             try context.console.output(JSONOutput.text(JSONOutput.Verification(outcome, hasKey: !noKey)))
         } else {
-            try context.console.output(outcome.results.map(Self.line).joined())
+            let shown = outcome.results.filter { !options.quiet || $0.status == .failed || $0.status == .warning }
+            try context.console.output(shown.map(Self.line).joined())
             if noKey && outcome.failure == nil {
                 context.console.note("accepted as far as that can be seen without a key")
             }
@@ -71,7 +72,7 @@ extension JSONOutput.Verification {
         self.init(
             accepted: failure == nil,
             authMode: failure == nil && hasKey ? "authenticated" : "unauthenticated",
-            reason: failure?.check.reason ?? (hasKey ? nil : "key"),
+            reason: Nullable(failure?.check.reason ?? (hasKey ? nil : "key")),
             checks: outcome.results.map { result in
                 Check(
                     check: result.check.rawValue,

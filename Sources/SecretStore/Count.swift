@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// Numbers of things in messages.
+package enum Count {
+    /// A number and its noun: `1 secret`, `2 secrets`.
+    package static func of(_ count: Int, _ noun: String) -> String {
+        "\(count) \(noun)\(count == 1 ? "" : "s")"
+    }
+}

@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A second implementation of the store format, written from docs/file-format.md alone, for tests.
+
+It reads manifests as credfs writes them (block style, plain or single-quoted scalars), checks the signature, opens every
+value and prints them as JSON: names to Base64, or null for an empty value. It protects nothing: never use it on a real store.
+"""
+
+import argparse
+import base64
+import hashlib
+import hmac
+import json
+import re
+import sys
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+# What means the same as being absent, by the key of a secret or of its policy.
+DEFAULTS = {"required": "false", "newline": "exact", "mode": "0400", "hidden": "false", "decoy": "false"}
+
+
+def scalar(text):
+    if text == '""':
+        return ""
+    if text == "{}":
+        return {}
+    if text.startswith("'"):
+        assert len(text) >= 2 and text.endswith("'"), "a quote that does not end"
+        return text[1:-1].replace("''", "'")
+    return text
+
+
+def split_entry(text):
+    """The key of a line and what follows its colon."""
+    quoted = re.match(r"'((?:[^']|'')*)':(?: |$)", text)
+    if quoted:
+        return quoted.group(1).replace("''", "'"), text[quoted.end():]
+    key, _, rest = text.partition(":")
+    return key, rest[1:]
+
+
+def parse(lines, depth):
+    """The collection whose lines are indented by some spaces; takes its lines off the list."""
+    node = None
+    while lines and len(lines[0]) - len(lines[0].lstrip(" ")) == depth:
+        line = lines.pop(0)[depth:]
+        if line.startswith("- "):
+            node = [] if node is None else node
+            rest = line[2:]
+            if re.match(r"(path|sha256): ", rest):
+                lines.insert(0, " " * (depth + 2) + rest)
+                node.append(parse(lines, depth + 2))
+            else:
+                node.append(scalar(rest))
+        else:
+            node = {} if node is None else node
+            key, rest = split_entry(line)
+            node[key] = scalar(rest) if rest else parse(lines, depth + 2)
+    return node
+
+
+def document(text):
+    lines = [line for line in text.split("\n") if line and not line.startswith("#")]
+    node = parse(lines, 0)
+    assert not lines, "lines that belong nowhere"
+    return node
+
+
+def canonical(node):
+    """The canonical encoding: S, L or M, a length of 32 bits, big endian, and what it counts."""
+    if isinstance(node, str):
+        text = node.encode()
+        return b"S" + len(text).to_bytes(4, "big") + text
+    if isinstance(node, list):
+        return b"L" + len(node).to_bytes(4, "big") + b"".join(map(canonical, node))
+    pairs = sorted((key.encode(), key, value) for key, value in node.items())
+    return b"M" + len(pairs).to_bytes(4, "big") + b"".join(canonical(key) + canonical(value) for _, key, value in pairs)
+
+
+def without_defaults(secret):
+    kept = {key: value for key, value in secret.items() if DEFAULTS.get(key) != value}
+    if "policy" in kept:
+        kept["policy"] = {key: value for key, value in kept["policy"].items() if DEFAULTS.get(key) != value}
+    return kept
+
+
+def signed_bytes(manifest):
+    signed = {key: value for key, value in manifest.items() if key != "signature"}
+    signed["secrets"] = {name: without_defaults(secret) for name, secret in signed["secrets"].items()}
+    return canonical(signed)
+
+
+def derived(key, store, info):
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=store.encode(), info=info.encode()).derive(key)
+
+
+def opened(sealed, key, binding):
+    form = re.fullmatch(r"ENC\[AES256_GCM,data:([^,]*),iv:([^,]*),tag:([^,]*)\]", sealed)
+    assert form, "not a sealed value"
+    data, nonce, tag = (base64.b64decode(part, validate=True) for part in form.groups())
+    assert len(nonce) == 12 and len(tag) == 16, "a nonce or tag of another size"
+    return AESGCM(key).decrypt(nonce, data + tag, canonical(binding))
+
+
+def data_key(manifest, key, password):
+    store = manifest["store"]
+    for name, slot in sorted(manifest["slots"].items()):
+        binding = ["credfs/1/slot", store, name, slot["type"]]
+        if slot["type"] == "keyfile" and key is not None:
+            secret = key
+        elif slot["type"] == "password" and password is not None:
+            assert slot["kdf"] == "pbkdf2-hmac-sha256", "another derivation"
+            binding += [slot["kdf"], slot["iterations"], slot["salt"]]
+            secret = hashlib.pbkdf2_hmac("sha256", password, bytes.fromhex(slot["salt"]), int(slot["iterations"]))
+        else:
+            continue
+        wrapping = derived(secret, store, f"credfs/1/slot/{slot['type']}/{name}")
+        return opened(slot["sealed"], wrapping, binding)
+    raise SystemExit("open_store: error: no slot fits")
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("manifest")
+    arguments.add_argument("--key-file")
+    arguments.add_argument("--password-file")
+    arguments.add_argument("--canonical", action="store_true", help="print the signed bytes as hexadecimal digits instead")
+    given = arguments.parse_args()
+    key = password = None
+    if given.key_file:
+        with open(given.key_file, encoding="ascii") as file:
+            line = re.fullmatch(r"CREDFS-KEY-1:([A-Za-z0-9_-]{43})\n?", file.read())
+        assert line, "not a key file"
+        key = base64.urlsafe_b64decode(line.group(1) + "=")
+    if given.password_file:
+        with open(given.password_file, "rb") as file:
+            password = file.read().removesuffix(b"\n")
+
+    with open(given.manifest, encoding="utf-8") as file:
+        manifest = document(file.read())
+    signed = signed_bytes(manifest)
+    if given.canonical:
+        print(signed.hex())
+        return
+    store = manifest["store"]
+    main_key = data_key(manifest, key, password)
+    signature = hmac.new(derived(main_key, store, "credfs/1/sign"), signed, "sha256").hexdigest()
+    if not hmac.compare_digest(signature, manifest["signature"]):
+        raise SystemExit("open_store: error: the signature does not match")
+    sealing = derived(main_key, store, "credfs/1/seal")
+    values = {}
+    for name, secret in manifest["secrets"].items():
+        values[name] = None
+        if secret["value"]:
+            content = opened(secret["value"], sealing, ["credfs/1/value", store, name])
+            values[name] = base64.b64encode(content).decode()
+    json.dump(values, sys.stdout, indent=2, sort_keys=True)
+    print()
+
+
+if __name__ == "__main__":
+    main()

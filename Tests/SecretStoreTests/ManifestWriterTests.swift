@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import Sealing
+import Testing
+
+@testable import SecretStore
+
+@Suite struct ManifestWriterTests {
+    /// Texts that a careless writer would not give back.
+    private static let texts = [
+        "plain", "two words", "it's", "''", "a: b", "a #b", "#a", "- a", "-", "?", "*a", "&a", "!a", "%a", "@a", "`a",
+        "{a",
+        "[a]", "a,b", "a]", "true", "No", "null", "~", "123", "0x1F", "1e3", "2026-01-01", "a:", ":a", "a:b", " a",
+        "a ",
+        "\"a\"", "a\\nb", "caf\u{e9}", "\u{1f600}", "<<", "=", "|", ">", "a'b\"c", "ENC[x", "a\u{a0}b",
+    ]
+
+    private static func manifest(_ secrets: [SecretEntry]) throws -> Manifest {
+        let time = Timestamp(seconds: 1_800_000_000)
+        let sealed = SealedValue(
+            ciphertext: [UInt8](repeating: 1, count: 32),
+            nonce: [UInt8](repeating: 2, count: 12),
+            tag: [UInt8](repeating: 3, count: 16)
+        ).text
+        return Manifest(
+            store: try StoreID.random(),
+            generation: 3,
+            created: time,
+            updated: time,
+            expires: nil,
+            slots: [
+                "keyfile": KeySlot(kind: .keyFile, sealedKey: sealed),
+                "p-1": KeySlot(kind: .password(iterations: 600_000, salt: [UInt8](0...15)), sealedKey: sealed),
+            ],
+            secrets: secrets
+        )
+    }
+
+    private static let signature = String(repeating: "0a", count: 32)
+
+    @Test func whatIsWrittenIsReadBack() throws {
+        var generator = SystemRandomNumberGenerator()
+        for round in 0..<50 {
+            var secrets: [SecretEntry] = []
+            for index in 0..<round {
+                let text = try #require(Self.texts.randomElement(using: &generator))
+                let usable = SecretName(text + "\(index)") ?? SecretName("N\(index)")
+                var entry = SecretEntry(name: try #require(usable))
+                entry.description = text
+                entry.required = .random()
+                entry.format = SecretEntry.Format.allCases.randomElement()
+                entry.newline = try #require(SecretEntry.Newline.allCases.randomElement())
+                entry.mode = try #require(SecretEntry.Mode.allCases.randomElement())
+                entry.expires = Bool.random() ? Timestamp(seconds: .random(in: 0..<4_000_000_000)) : nil
+                entry.rotated = Bool.random() ? Timestamp(seconds: .random(in: 0..<4_000_000_000)) : nil
+                if Bool.random() {
+                    var policy = ReadPolicy()
+                    policy.executables = Bool.random() ? [.init(path: "/a b/c: #d"), .init(path: "/x")] : []
+                    policy.uids = Bool.random() ? [0, 4_294_967_295] : []
+                    policy.callers = ReadPolicy.Callers.allCases.randomElement()
+                    policy.maxReads = Bool.random() ? 1 : nil
+                    policy.notBefore = Bool.random() ? Timestamp(seconds: 5) : nil
+                    policy.hidden = .random()
+                    policy.decoy = .random()
+                    entry.policy = policy
+                }
+                entry.rotation = Bool.random() ? RotationRule(every: "30d", command: Self.texts) : nil
+                secrets.append(entry)
+            }
+            let manifest = try Self.manifest(secrets)
+            let text = ManifestWriter.text(manifest, signature: Self.signature)
+            let reading = try ManifestReader.read(text.span)
+            #expect(try reading.manifest() == manifest)
+            #expect(reading.signature == Self.signature)
+        }
+    }
+
+    @Test func everyNameIsOneLineThatComesBack() throws {
+        for text in Self.texts {
+            guard let name = SecretName(text) else { continue }
+            let manifest = try Self.manifest([SecretEntry(name: name)])
+            let reading = try ManifestReader.read(ManifestWriter.text(manifest, signature: Self.signature).span)
+            #expect(reading.secrets?.map(\.name) == [name])
+        }
+    }
+
+    @Test func aDocumentWithoutHeaderIsATemplate() throws {
+        var reading = try ManifestReader.read("secrets: {A: {value: ''}}".utf8.span, as: .template)
+        reading.expires = Timestamp(seconds: 0)
+        let text = ManifestWriter.unsignedText(reading)
+        let back = try ManifestReader.read(text.span, as: .template)
+        #expect(back.secrets == reading.secrets)
+        #expect(back.expires == reading.expires)
+        #expect(back.store == nil)
+    }
+}
+
+@Suite struct CanonicalEncodingTests {
+    private static func hex(_ node: ManifestNode) -> String {
+        Hexadecimal.text(CanonicalEncoding.bytes(of: node))
+    }
+
+    @Test func scalarsListsAndMappingsHaveTheirLengths() {
+        #expect(Self.hex(.text("ab")) == "53000000026162")
+        #expect(Self.hex(.number(7)) == "530000000137")
+        #expect(Self.hex(.flag(true)) == "530000000474727565")
+        #expect(Self.hex(.flag(false)) == "530000000566616c7365")
+        #expect(Self.hex(.list([.text("")])) == "4c000000015300000000")
+        #expect(Self.hex(.mapping([])) == "4d00000000")
+    }
+
+    @Test func theOrderOfKeysDoesNotCountButTheirContentDoes() {
+        let one = ManifestNode.mapping([("a", .text("1")), ("b", .text("2"))])
+        let two = ManifestNode.mapping([("b", .text("2")), ("a", .text("1"))])
+        let three = ManifestNode.mapping([("b", .text("1")), ("a", .text("2"))])
+        #expect(one == two)
+        #expect(one != three)
+        #expect(ManifestNode.list([.text("ab"), .text("c")]) != .list([.text("a"), .text("bc")]))
+        #expect(ManifestNode.list([.text("a")]) != .text("a"))
+    }
+
+    @Test func theWholeIsTheSameInOnePieceAndInMany() throws {
+        let fixture = try StoreFixture()
+        try fixture.fill((0..<600).map { ("SECRET_\($0)", String(repeating: "x", count: 100)) })
+        let manifest = try LoadedManifest(fixture.store()).manifest
+        var pieces: [[UInt8]] = []
+        CanonicalEncoding.encode(manifest) { piece in pieces.append(piece.indices.map { piece[$0] }) }
+        #expect(pieces.count > 1)
+        let secrets = manifest.secrets.map { ($0.name.text, $0.node) }
+        let whole = ManifestNode.mapping(manifest.header + [("secrets", .mapping(secrets))])
+        #expect(Array(pieces.joined()) == CanonicalEncoding.bytes(of: whole))
+    }
+}

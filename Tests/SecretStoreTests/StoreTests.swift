@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Glibc
+import Sealing
+import SystemCalls
+import Testing
+
+@testable import SecretStore
+
+@Suite struct StoreLocationTests {
+    private static func directory(
+        _ choices: StoreLocation.Choices = .init(),
+        user: UInt32 = 1000,
+        _ environment: [String: String] = [:]
+    ) throws -> String {
+        try StoreLocation(choices, user: user) { environment[$0] }.directory
+    }
+
+    @Test func flagThenVariableThenConfigurationThenHome() throws {
+        let all = ["CREDFS_STORE": "/v", "XDG_CONFIG_HOME": "/c", "HOME": "/h"]
+        #expect(try Self.directory(.init(store: "/f"), all) == "/f")
+        #expect(try Self.directory(all) == "/v")
+        #expect(try Self.directory(all.filter { $0.key != "CREDFS_STORE" }) == "/c/credfs")
+        #expect(try Self.directory(["HOME": "/h"]) == "/h/.config/credfs")
+        #expect(try Self.directory(["HOME": "/h", "CREDFS_STORE": ""]) == "/h/.config/credfs")
+        #expect(try Self.directory(["HOME": "/h", "XDG_CONFIG_HOME": "relative"]) == "/h/.config/credfs")
+    }
+
+    @Test func rootWithoutHomeUsesTheSystemDirectory() throws {
+        #expect(try Self.directory(user: 0) == "/etc/credfs")
+        #expect(try Self.directory(user: 0, ["HOME": "/root"]) == "/root/.config/credfs")
+        #expect(failure { try Self.directory() }?.code == .usage)
+    }
+
+    @Test func manifestAndStateCanBeElsewhere() throws {
+        let environment = ["HOME": "/h", "CREDFS_MANIFEST": "/m", "CREDFS_STATE": "/s", "XDG_STATE_HOME": "/x"]
+        let location = try StoreLocation(.init(), user: 1) { environment[$0] }
+        #expect(location.manifest == "/m")
+        #expect(location.state == "/s")
+        #expect(location.stateHome == "/x/credfs")
+        let flags = try StoreLocation(.init(manifest: "/n", state: "/t"), user: 1) { environment[$0] }
+        #expect(flags.manifest == "/n")
+        #expect(flags.state == "/t")
+    }
+
+    private static func directory(_ environment: [String: String]) throws -> String {
+        try directory(.init(), environment)
+    }
+
+    private static func directory(_ choices: StoreLocation.Choices, _ environment: [String: String]) throws -> String {
+        try directory(choices, user: 1000, environment)
+    }
+}
+
+@Suite struct StoreTests {
+    @Test func aNewStoreHasItsFilesAndModes() throws {
+        let fixture = try StoreFixture(["A"])
+        let folder = try #require(try Folder.open(fixture.path("")))
+        #expect(try Set(folder.names()) == [".gitignore", "secrets.key", "secrets.yaml", "state"])
+        #expect(try folder.descriptor.status().permissions == 0o700)
+        for name in ["secrets.key", "secrets.yaml"] { #expect(try folder.file(name)?.status().permissions == 0o600) }
+        #expect(try fixture.text(".gitignore").contains("/secrets.key"))
+        let manifest = try LoadedManifest(fixture.store()).manifest
+        #expect(manifest.generation == 1)
+        #expect(manifest.secrets.map(\.required) == [true])
+    }
+
+    @Test func makingAStoreAgainOverwritesNothing() throws {
+        let fixture = try StoreFixture(["A"])
+        let before = try [fixture.text(), fixture.text("secrets.key")]
+        unsafe chmod(fixture.path("secrets.key"), 0o644)
+        unsafe chmod(fixture.path("secrets.yaml"), 0o666)
+        unsafe chmod(fixture.path("state"), 0o755)
+        unsafe chmod(fixture.path(""), 0o755)
+        let outcome = try StoreCreation.run(
+            fixture.location,
+            PermissionChecker(isStrict: true),
+            secrets: [],
+            now: fixture.now
+        ) {
+            Issue.record("there is a store already")
+            return .keyFile
+        }
+        #expect(!outcome.isNew)
+        #expect(outcome.notes.contains("ensured 0600 on secrets.key"))
+        #expect(outcome.notes.last == "permissions verified")
+        #expect(try [fixture.text(), fixture.text("secrets.key")] == before)
+        try fixture.store().checkPermissions()
+    }
+
+    @Test func aKeyThatAnInterruptedInitLeftIsUsed() throws {
+        let fixture = try StoreFixture()
+        let key = try fixture.text("secrets.key")
+        unsafe unlink(fixture.path("secrets.yaml"))
+        let checker = PermissionChecker(isStrict: true)
+        _ = try StoreCreation.run(fixture.location, checker, secrets: [], now: fixture.now) { .keyFile }
+        #expect(try fixture.text("secrets.key") == key)
+        _ = try fixture.keys()
+    }
+
+    @Test func aStoreCanBeOpenedWithAGivenKeyOrAPasswordInstead() throws {
+        for usesPassword in [true, false] {
+            let directory = try TemporaryDirectory()
+            let location = try StoreLocation(.init(store: directory.path("s")), user: 0) { _ in nil }
+            let key = try Key256.random()
+            let copy = try key.copy()
+            _ = try StoreCreation.run(
+                location,
+                PermissionChecker(isStrict: true),
+                secrets: [],
+                now: Timestamp(seconds: 0)
+            ) {
+                if usesPassword { return .password(try secure("some password")) }
+                return .givenKey(.keyFile(try copy.copy()))
+            }
+            let store = try Store(location, checker: PermissionChecker(isStrict: true))
+            #expect(try !store.hasKeyFile())
+            let loaded = try LoadedManifest(store)
+            let material: KeyMaterial = usesPassword ? .password(try secure("some password")) : .keyFile(try key.copy())
+            try loaded.checkSignature(try loaded.manifest.unlock(with: material))
+        }
+    }
+
+    @Test func whatIsMissingIsNoStore() throws {
+        let directory = try TemporaryDirectory()
+        let checker = PermissionChecker(isStrict: true)
+        for choices in [
+            StoreLocation.Choices(store: directory.path("absent")),
+            .init(store: directory.path, manifest: directory.path("absent/m.yaml")),
+        ] {
+            let location = try StoreLocation(choices, user: 0) { _ in nil }
+            let error = failure { try Store(location, checker: checker) }
+            #expect(error?.code == .noStore)
+            #expect(error?.hint?.contains("credfs init") == true)
+        }
+        let location = try StoreLocation(.init(store: directory.path), user: 0) { _ in nil }
+        let store = try Store(location, checker: checker)
+        #expect(failure { try LoadedManifest(store) }?.code == .noStore)
+        #expect(failure { try store.readManifest() }?.code == .noStore)
+        #expect(failure { try store.checkPermissions() }?.code == .noStore)
+        #expect(failure { _ = try store.openManifest() }?.code == .noStore)
+    }
+
+    @Test func aManifestElsewhereNeedsNoStoreDirectory() throws {
+        let fixture = try StoreFixture(["A"])
+        let key = try fixture.keys()
+        let path = try fixture.directory.write(Array(fixture.text().utf8), to: "manifest.yaml", permissions: 0o644)
+        let location = try StoreLocation(
+            .init(store: fixture.directory.path("absent"), manifest: path, state: fixture.directory.path("state")),
+            user: 0
+        ) { _ in nil }
+        let store = try Store(location, checker: PermissionChecker(isStrict: true))
+        #expect(try !store.hasKeyFile())
+        let absentKey = try store.readKeyFile()
+        #expect(absentKey == nil ? true : false)
+        let loaded = try LoadedManifest(store)
+        try loaded.checkSignature(key)
+        _ = try store.lock(key.store) {}
+        try store.commit(loaded.manifest, signedWith: key, previous: loaded.file, now: fixture.now)
+        let names = try #require(try Folder.open(fixture.directory.path)).names()
+        #expect(names.contains("manifest.yaml.bak"))
+        #expect(try store.openManifest().status().permissions == 0o644)
+        #expect(try store.manifestPermissions(store.openManifest()) == 0o644)
+        _ = try store.commit(loaded.manifest, signedWith: key, previous: nil, now: fixture.now)
+        #expect(try store.openManifest().status().permissions == 0o600)
+    }
+
+    @Test func aKeyOrPasswordFileElsewhereIsCheckedTheSameWay() throws {
+        let directory = try TemporaryDirectory()
+        let checker = PermissionChecker(isStrict: true)
+        let path = try directory.write(Array("pass".utf8), to: "p")
+        #expect(bytes(try Store.readSecretFile(path, checker)) == Array("pass".utf8))
+        unsafe chmod(path, 0o640)
+        #expect(failure { try Store.readSecretFile(path, checker) }?.code == .permissions)
+        #expect(failure { try Store.readSecretFile(directory.path("q"), checker) }?.code == .failed)
+        #expect(failure { try Store.readSecretFile(directory.path("r/q"), checker) }?.code == .failed)
+    }
+
+    @Test func aWriteKeepsTheOldManifestSealedBesideIt() throws {
+        let fixture = try StoreFixture(["A"])
+        let before = try fixture.text()
+        try fixture.write("rubbish", to: ".secrets.yaml.credfs-0123456789abcdef.tmp")
+        try fixture.fill([("A", "value")])
+        #expect(try fixture.text("secrets.yaml.bak") == before)
+        #expect(try fixture.text("state/signed.yaml") == fixture.text())
+        let names = try #require(try Folder.open(fixture.path(""))).names()
+        #expect(!names.contains { $0.hasSuffix(".tmp") })
+        #expect(try LoadedManifest(fixture.store()).manifest.generation == 2)
+    }
+
+    @Test func aManifestThatWouldBeTooLargeIsNotWritten() throws {
+        let fixture = try StoreFixture()
+        let before = try fixture.text()
+        let value = String(repeating: "x", count: 13 << 20)
+        let error = failure {
+            let keys = try fixture.keys()
+            var manifest = try LoadedManifest(fixture.store()).manifest
+            var cipher = try keys.valueCipher()
+            for index in 0..<4 {
+                var secret = try entry("A\(index)")
+                try secret.enter(secure(value), with: &cipher, limit: 14 << 20, now: fixture.now)
+                manifest.secrets.append(secret)
+            }
+            try fixture.store().commit(manifest, signedWith: keys, previous: nil, now: fixture.now)
+        }
+        #expect(error?.message.contains("larger than 64 MiB") == true)
+        #expect(try fixture.text() == before)
+    }
+
+    @Test func theLastSignedManifestIsOnlyBelievedIfItsSignatureHolds() throws {
+        let fixture = try StoreFixture(["A"])
+        let keys = try fixture.keys()
+        #expect(try fixture.store().lastSigned(keys)?.generation == 1)
+        let text = try fixture.text("state/signed.yaml")
+        try fixture.write(text.replacing("generation: 1", with: "generation: 9"), to: "state/signed.yaml")
+        #expect(try fixture.store().lastSigned(keys) == nil)
+        unsafe unlink(fixture.path("state/signed.yaml"))
+        #expect(try fixture.store().lastSigned(keys) == nil)
+    }
+
+    @Test func stateGoesToTheUsersDirectoryWhereTheStoreCannotBeWritten() throws {
+        let fixture = try StoreFixture()
+        let identity = try LoadedManifest(fixture.store()).manifest.store
+        // Only a manifest elsewhere: there is no store directory to write to.
+        let manifest = try fixture.directory.write(Array(fixture.text().utf8), to: "m.yaml")
+        let environment = ["XDG_STATE_HOME": fixture.directory.path("home"), "HOME": fixture.directory.path]
+        let location = try StoreLocation(.init(store: fixture.directory.path("absent"), manifest: manifest), user: 0) {
+            environment[$0]
+        }
+        let state = try Store(location, checker: PermissionChecker(isStrict: true)).state(for: identity)
+        #expect(state.path == fixture.directory.path("home/credfs/\(identity.text)"))
+        let homeless = try StoreLocation(.init(store: fixture.directory.path("absent"), manifest: manifest), user: 0) {
+            _ in nil
+        }
+        let error = failure {
+            try Store(homeless, checker: PermissionChecker(isStrict: true)).state(for: identity)
+        }
+        #expect(error?.message == "no place for state")
+        #expect(try Store(homeless, checker: PermissionChecker(isStrict: true)).existingState() == nil)
+    }
+
+    @Test func aStateDirectoryThatOthersCanEnterIsRefused() throws {
+        let fixture = try StoreFixture()
+        unsafe chmod(fixture.path("state"), 0o750)
+        let identity = try LoadedManifest(file: fixture.store().readManifest()).manifest.store
+        #expect(failure { try fixture.store().lock(identity) {} }?.code == .permissions)
+        #expect(failure { try fixture.store().checkPermissions() }?.code == .permissions)
+    }
+
+    @Test func aManifestWithoutSignatureOrWithPlaintextIsNotLoaded() throws {
+        let fixture = try StoreFixture((0..<12).map { "S\($0)" })
+        let text = try fixture.text()
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        try fixture.write(lines.filter { !$0.hasPrefix("signature") }.joined(separator: "\n"))
+        #expect(failure { try LoadedManifest(fixture.store()) }?.message == "the manifest has no 'signature'")
+        try fixture.write(text.replacing("value: \"\"", with: "value: plain"))
+        let error = failure { try LoadedManifest(fixture.store()) }
+        #expect(error?.code == .unsealed)
+        #expect(error?.message.contains("S0 (line 14)") == true)
+        #expect(error?.message.hasSuffix("and 2 more") == true)
+    }
+
+    @Test func namesAreFoundInAManifest() throws {
+        let fixture = try StoreFixture(["A", "B"])
+        let manifest = try LoadedManifest(fixture.store()).manifest
+        #expect(manifest.index(of: try #require(SecretName("B"))) == 1)
+        #expect(manifest.index(of: try #require(SecretName("C"))) == nil)
+    }
+}
+
+@Suite struct OperationEventTests {
+    @Test func anEventSaysWhatHappenedToWhat() throws {
+        let event = OperationEvent(
+            .set,
+            secret: SecretName("A"),
+            service: "s",
+            status: .denied,
+            reason: "why",
+            store: try StoreID.random()
+        )
+        #expect(event.operation.rawValue == "set")
+        #expect(event.status.rawValue == "denied")
+        #expect(event.secret?.text == "A")
+    }
+}
