@@ -60,7 +60,7 @@ struct KeyOptions: ParsableArguments {
     ) throws -> KeyMaterial {
         if let slot, manifest.slots[slot] == nil {
             throw CommandError(
-                .usage,
+                .authentication,
                 "the manifest has no key slot '\(slot)'",
                 hint: "its slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
             )
@@ -73,7 +73,9 @@ struct KeyOptions: ParsableArguments {
         }
         if let text = context.secrets.takeKey() {
             return .keyFile(
-                try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
+                try text.withBytes { (text) throws(StoreError) in
+                    try KeyFile.parse(text, from: "the variable CREDFS_KEY")
+                }
             )
         }
         if let path = keyFileVariable(context) { return try Self.key(inFile: path, store.checker) }

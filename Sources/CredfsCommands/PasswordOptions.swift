@@ -62,16 +62,15 @@ struct PasswordOptions: ParsableArguments {
         try withoutNewline(Store.readSecretFile(path, checker), path)
     }
 
-    /// Runs a command in the shell, with the caller's environment less what credfs was given, and takes its output.
+    /// Runs a command in the shell and takes its output.
     private static func password(ofCommand command: String, _ context: CommandContext) throws -> SecureBuffer {
-        let origin = "CREDFS_PASSWORD_CMD"
+        let origin = "the command in CREDFS_PASSWORD_CMD"
         let output = try StoreError.wrapping("start", origin) { () throws(Errno) in try OwnedDescriptor.pipe() }
         let child = try StoreError.wrapping("start", origin) { () throws(Errno) in
             try ChildProcess(
                 "/bin/sh",
                 arguments: ["sh", "-c", command],
-                environment: ["PATH", "HOME", "USER", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "GPG_TTY"]
-                    .compactMap { name in context.environment(name).map { "\(name)=\($0)" } },
+                environment: SecretVariables.environmentForChildren(),
                 descriptors: [(0, 0), (1, output.write.number), (2, 2)]
             )
         }
@@ -79,7 +78,7 @@ struct PasswordOptions: ParsableArguments {
         let password = try Folder.readSecret(read, origin, limit: Store.maximumKeyFileByteCount)
         let exit = try StoreError.wrapping("wait for", origin) { () throws(Errno) in try child.wait() }
         guard exit == .status(0) else {
-            throw CommandError(.failed, "the command in \(origin) failed", hint: "run it by hand to see why")
+            throw CommandError(.failed, "\(origin) failed", hint: "run it by hand to see why")
         }
         return try withoutNewline(password, origin)
     }

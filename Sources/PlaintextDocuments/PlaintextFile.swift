@@ -8,7 +8,7 @@ internal import SystemPackage
 /// A file with plaintext that is to be gone afterwards.
 ///
 /// Held open, so that what is overwritten is what was read.
-package struct PlaintextFile: ~Copyable {
+package final class PlaintextFile {
     /// Its path, for messages.
     package let path: String
     /// Open for reading and writing.
@@ -19,18 +19,29 @@ package struct PlaintextFile: ~Copyable {
     /// Opens a file.
     ///
     /// - Throws: class `permissions` for anything but a regular file.
-    package init(_ path: String) throws(StoreError) {
+    package convenience init(_ path: String) throws(StoreError) {
         let parts = Store.split(path)
         guard let folder = try Folder.open(parts.directory, followingLink: true) else {
             throw .system("open", path, .noSuchFileOrDirectory)
         }
-        let descriptor = try folder.writableFile(parts.name)
+        try self.init(in: folder, parts.name, path: path)
+    }
+
+    /// Opens a file in an open directory.
+    ///
+    /// - Parameters:
+    ///   - folder: the directory.
+    ///   - name: the file.
+    ///   - path: for messages.
+    /// - Throws: class `permissions` for anything but a regular file.
+    package init(in folder: Folder, _ name: String, path: String) throws(StoreError) {
+        let descriptor = try folder.writableFile(name)
         let status = try StoreError.wrapping("examine", path) { () throws(Errno) in try descriptor.status() }
         guard status.kind == .regular else { throw StoreError(.permissions, "\(path) is not a regular file") }
         self.path = path
         self.folder = folder
         self.descriptor = descriptor
-        name = parts.name
+        self.name = name
     }
 
     /// Whether others than its owner could read it.

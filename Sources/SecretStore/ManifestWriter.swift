@@ -40,7 +40,7 @@ package enum ManifestWriter {
             }
         }
         writer.comments(0, comments.entries["signature"])
-        if let signature { writer.entry(0, "signature", .text(signature)) }
+        if let signature { writer.entry(0, "signature", .digits(signature)) }
         writer.comments(0, comments.end)
         return writer.bytes
     }
@@ -66,6 +66,7 @@ package enum ManifestWriter {
         private mutating func value(_ depth: Int, _ node: ManifestNode) {
             switch node {
             case .text(let text): line(0, ": \(scalar(text))\n")
+            case .digits(let text): line(0, ": '\(text)'\n")
             case .number(let number): line(0, ": \(number)\n")
             case .flag(let flag): line(0, ": \(flag)\n")
             case .list(let items):
@@ -79,7 +80,7 @@ package enum ManifestWriter {
 
         private mutating func listItem(_ depth: Int, _ node: ManifestNode) {
             switch node {
-            case .text(let text): line(depth, "- \(scalar(text))\n")
+            case .text(let text), .digits(let text): line(depth, "- \(scalar(text))\n")
             case .number(let number): line(depth, "- \(number)\n")
             case .flag(let flag): line(depth, "- \(flag)\n")
             case .list, .mapping:

@@ -66,17 +66,16 @@ package enum StoreCreation {
             _ = try state.ensureMode(0o700)
         }
         _ = try directory.ensureMode(0o600, of: StoreLocation.keyName)
-        let lock = try store.lock(identity) {}
-        defer { _ = lock.number }
-
-        let isNew = try !store.hasManifest()
-        if isNew {
-            try make(store, directory, identity, secrets: secrets, now: now, way: try way())
-        } else if location.manifest == nil {
-            _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName)
+        return try store.withLock(identity, waiting: {}) {
+            let isNew = try !store.hasManifest()
+            if isNew {
+                try make(store, directory, identity, secrets: secrets, now: now, way: try way())
+            } else if location.manifest == nil {
+                _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName)
+            }
+            try store.checkPermissions()
+            return Outcome(isNew: isNew, notes: try notes(store, directory), store: isNew ? identity : nil)
         }
-        try store.checkPermissions()
-        return Outcome(isNew: isNew, notes: try notes(store, directory), store: isNew ? identity : nil)
     }
 
     private static func make(

@@ -39,13 +39,26 @@ struct EncryptCommand: CredfsCommand {
             return
         }
         try store.checkPermissions()
-        let document = try PlaintextFile(store.manifestPath)
+        let place = try store.manifestPlace()
+        let document = try PlaintextFile(in: place.folder, place.name, path: store.manifestPath)
+        _ = try store.checker.check(document.descriptor, document.path, store.manifestExpectation)
         let sealing = try DocumentSealing.begin(document.descriptor, .manifest)
         let header = try sealing.header.manifest()
         context.store = header.store
         let keys = try keyOptions.unlock(store, header, context)
-        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
-        defer { _ = lock.number }
+        try store.withLock(keys.store, waiting: context.noteWaiting) {
+            try sealInPlace(store, document, sealing, keys, context)
+        }
+        warnOfLeftovers(document, context)
+    }
+
+    private func sealInPlace(
+        _ store: Store,
+        _ document: PlaintextFile,
+        _ sealing: DocumentSealing,
+        _ keys: StoreKeys,
+        _ context: CommandContext
+    ) throws {
         guard try document.isCurrent() else {
             throw CommandError(
                 .failed,
@@ -57,7 +70,6 @@ struct EncryptCommand: CredfsCommand {
         var manifest = try result.reading.manifest()
         let isSigned = try result.reading.signature.map { try keys.isSignature($0, of: manifest) } ?? false
         guard !isSigned || !result.sealedNames.isEmpty else {
-            warnOfLeftovers(document, context)
             return context.console.note("every value is sealed and the signature holds: nothing to do")
         }
         let last = store.lastSigned(keys)
@@ -70,20 +82,14 @@ struct EncryptCommand: CredfsCommand {
             permissions: try store.manifestPermissions(document.descriptor),
             now: context.now()
         )
-        if !result.sealedNames.isEmpty {
-            try document.overwrite()
-            context.console.note("sealed \(result.sealedNames.joined(separator: ", "))")
-            warnOfComments(manifest.comments, context)
-            sayWhatOverwritingProves(context)
-        }
-        warnOfLeftovers(document, context)
+        guard !result.sealedNames.isEmpty else { return }
+        try document.overwrite()
+        context.console.note("sealed \(result.sealedNames.joined(separator: ", "))")
+        warnOfComments(manifest.comments, context)
+        sayWhatOverwritingProves(context)
     }
 
-    private func sealTemplate(
-        _ document: consuming PlaintextFile,
-        into store: Store,
-        _ context: CommandContext
-    ) throws {
+    private func sealTemplate(_ document: PlaintextFile, into store: Store, _ context: CommandContext) throws {
         let before = try LoadedManifest(store)
         context.store = before.manifest.store
         if try document.isReadableByOthers() {
@@ -91,15 +97,13 @@ struct EncryptCommand: CredfsCommand {
         }
         let sealing = try DocumentSealing.begin(document.descriptor, .template)
         let keys = try keyOptions.unlock(store, before.manifest, context)
-        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
-        defer { _ = lock.number }
-        let loaded = try LoadedManifest(store)
-        try loaded.checkSignature(keys)
         let result = try sealing.finish(keys)
-        var manifest = loaded.manifest.merging(result.reading)
-        try manifest.reenter(result.sealedNames, keys, now: context.now())
-        printChanges(to: manifest, since: loaded.manifest, context)
-        try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
+        try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
+            let old = manifest
+            manifest.merge(result.reading)
+            try manifest.reenter(result.sealedNames, keys, now: context.now())
+            printChanges(to: manifest, since: old, context)
+        }
         try document.overwrite()
         try document.remove()
         warnOfComments(result.reading.comments, context)
@@ -132,7 +136,7 @@ struct EncryptCommand: CredfsCommand {
         )
     }
 
-    private func warnOfLeftovers(_ document: borrowing PlaintextFile, _ context: CommandContext) {
+    private func warnOfLeftovers(_ document: PlaintextFile, _ context: CommandContext) {
         for path in (try? document.editorLeftovers()) ?? [] {
             context.console.warning("\(path) may hold the same plaintext: remove it")
         }
@@ -140,21 +144,19 @@ struct EncryptCommand: CredfsCommand {
 }
 
 extension Manifest {
-    /// This manifest with what a template says; nothing that the template does not name is touched.
-    fileprivate func merging(_ template: ManifestReader.Reading) -> Manifest {
-        var manifest = self
+    /// Takes over what a template says; nothing that the template does not name is touched.
+    fileprivate mutating func merge(_ template: ManifestReader.Reading) {
         var positions = Dictionary(secrets.enumerated().map { ($1.name, $0) }) { first, _ in first }
         for entry in template.secrets ?? [] {
             if let index = positions[entry.name] {
-                manifest.secrets[index] = manifest.secrets[index].updated(by: entry)
+                secrets[index] = secrets[index].updated(by: entry)
             } else {
-                positions[entry.name] = manifest.secrets.count
-                manifest.secrets.append(entry)
+                positions[entry.name] = secrets.count
+                secrets.append(entry)
             }
         }
-        if let expires = template.expires { manifest.expires = expires }
-        manifest.comments.secrets.merge(template.comments.secrets) { _, new in new }
-        return manifest
+        if let expires = template.expires { self.expires = expires }
+        comments.secrets.merge(template.comments.secrets) { _, new in new }
     }
 
     /// Lets new values pass the newline policy and the format that their entries had before the template came.
