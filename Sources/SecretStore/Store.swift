@@ -131,6 +131,11 @@ package struct Store {
         return content
     }
 
+    /// The directory of the manifest and its name there.
+    package func manifestPlace() throws(StoreError) -> (folder: Folder, name: String) {
+        try withManifestFolder { (folder, name) throws(StoreError) in (folder, name) }
+    }
+
     func withManifestFolder<R: ~Copyable>(
         _ body: (Folder, String) throws(StoreError) -> R
     ) throws(StoreError) -> R {

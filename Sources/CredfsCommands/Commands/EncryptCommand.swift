@@ -39,21 +39,15 @@ struct EncryptCommand: CredfsCommand {
             return
         }
         try store.checkPermissions()
-        let document = try PlaintextFile(store.manifestPath)
+        let document = try PlaintextFile(manifestOf: store)
         let sealing = try DocumentSealing.begin(document.descriptor, .manifest)
         let header = try sealing.header.manifest()
         context.store = header.store
         let keys = try keyOptions.unlock(store, header, context)
         let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
         defer { _ = lock.number }
-        guard try document.isCurrent() else {
-            throw CommandError(
-                .failed,
-                "the manifest was replaced meanwhile",
-                hint: "nothing was changed; run it again"
-            )
-        }
         let result = try sealing.finish(keys)
+        try document.requireUnchanged()
         var manifest = try result.reading.manifest()
         let isSigned = try result.reading.signature.map { try keys.isSignature($0, of: manifest) } ?? false
         guard !isSigned || !result.sealedNames.isEmpty else {
@@ -98,7 +92,9 @@ struct EncryptCommand: CredfsCommand {
         var manifest = loaded.manifest.merging(result.reading)
         try manifest.reenter(result.sealedNames, keys, now: context.now())
         printChanges(to: manifest, since: loaded.manifest, context)
+        try document.requireUnchanged()
         try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
+        try document.requireUnchanged()
         try document.overwrite()
         try document.remove()
         context.console.note(

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Testing
+
+/// What a caller can get wrong or do on purpose, and what may not be lost or shown then.
+@Suite struct HostileCallerTests {
+    /// Runs `encrypt` with a shell script between the moment the document was read and the password.
+    private func encrypt(_ sandbox: Sandbox, _ arguments: [String], meanwhile script: String) async throws
+        -> ChildProcess.Outcome
+    {
+        try #require(unsafe mkfifo(sandbox.directory.path("fifo"), 0o600) == 0)
+        return try await sandbox.shell(
+            """
+            cd "$HOME/.."
+            "$@" --password-fd 9 9<fifo &
+            exec 8>fifo
+            sleep 1
+            \(script)
+            cat password >&8
+            exec 8>&-
+            wait $!
+            """,
+            ["encrypt"] + arguments
+        )
+    }
+
+    private func sandboxWithPassword() async throws -> Sandbox {
+        let sandbox = try Sandbox()
+        let file = try sandbox.directory.write(Array("four random words: \(UUID().uuidString)".utf8), to: "password")
+        try Files.setMode(0o600, file)
+        try await sandbox.succeed("init", "--empty", "--password-file", file)
+        return sandbox
+    }
+
+    @Test func aTemplateThatIsWrittenToMeanwhileIsLeftAlone() async throws {
+        let sandbox = try await sandboxWithPassword()
+        let template = try sandbox.directory.write(Array("secrets:\n  ONE:\n    value: one\n".utf8), to: "template")
+        let manifest = try sandbox.manifest()
+        let change = "printf '  TWO:\\n    value: two\\n' >>template"
+        let outcome = try await encrypt(sandbox, [template], meanwhile: change)
+        outcome.expectRefusal(1, "changed meanwhile", hint: "run it again")
+        #expect(String(decoding: try Files.read(template), as: UTF8.self).contains("two"))
+        #expect(try sandbox.manifest() == manifest)
+    }
+
+    @Test(arguments: ["cat new >store/secrets.yaml", "mv new store/secrets.yaml"])
+    func aManifestThatIsWrittenToMeanwhileIsLeftAlone(change: String) async throws {
+        let sandbox = try await sandboxWithPassword()
+        let sealed = try sandbox.manifest()
+        func adding(_ name: String) -> String {
+            sealed.replacingOccurrences(of: "secrets: {}", with: "secrets:\n  \(name):\n    value: plain")
+        }
+        try sandbox.replaceManifest(adding("ONE").utf8)
+        try Files.setMode(0o600, sandbox.directory.write(Array(adding("LONGER").utf8), to: "new"))
+        let outcome = try await encrypt(sandbox, [], meanwhile: change)
+        outcome.expectRefusal(1, "changed meanwhile", hint: "run it again")
+        #expect(try sandbox.manifest() == adding("LONGER"))
+    }
+}
