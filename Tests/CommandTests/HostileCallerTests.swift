@@ -58,4 +58,12 @@ import Testing
         outcome.expectRefusal(1, "changed meanwhile", hint: "run it again")
         #expect(try sandbox.manifest() == adding("LONGER"))
     }
+
+    @Test func aGenerationThatCannotGrowIsAnError() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let text = try sandbox.manifest().replacing(/generation: \d+/, with: "generation: \(UInt64.max)")
+        try sandbox.replaceManifest(text.utf8)
+        (try await sandbox.run("encrypt")).expectRefusal(17, "generation", hint: "restore")
+        #expect(try sandbox.manifest() == text)
+    }
 }
