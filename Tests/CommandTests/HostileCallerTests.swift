@@ -66,4 +66,13 @@ import Testing
         (try await sandbox.run("encrypt")).expectRefusal(17, "generation", hint: "restore")
         #expect(try sandbox.manifest() == text)
     }
+
+    @Test(arguments: ["a\u{fffe}b", "\u{ffff}", "a\u{61c}b"])
+    func aDescriptionThatNoManifestCanHoldIsRefused(description: String) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let before = try sandbox.snapshot()
+        let outcome = try await sandbox.run("set", "ONE", "--description", description, input: [1])
+        outcome.expectRefusal(64, "description")
+        #expect(try sandbox.snapshot() == before)
+    }
 }
