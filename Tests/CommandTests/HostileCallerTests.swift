@@ -75,4 +75,35 @@ import Testing
         outcome.expectRefusal(64, "description")
         #expect(try sandbox.snapshot() == before)
     }
+
+    @Test(arguments: ["ulimit -n 32", "exec 100</dev/null 101</dev/null 102</dev/null 103</dev/null"])
+    func theHelperNeedsNoCertainDescriptors(setting: String) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let template = try sandbox.directory.write(Array("secrets:\n  TWO:\n    value: two\n".utf8), to: "template")
+        let script = "\(setting); exec \"$@\""
+        let outcome = try await ChildProcess.run(
+            "/bin/bash",
+            ["-c", script, "bash", credfs, "encrypt", template],
+            environment: sandbox.environment
+        )
+        #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+        #expect(outcome.standardOutput.isEmpty)
+        #expect(try await sandbox.value("TWO") == Array("two".utf8))
+    }
+
+    @Test func aParentThatIgnoresItsChildrenDoesNotMatter() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let template = try sandbox.directory.write(Array("secrets:\n  TWO:\n    value: two\n".utf8), to: "template")
+        let program = """
+            import os, signal, sys
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            os.execv(sys.argv[1], sys.argv[1:])
+            """
+        let outcome = try await ChildProcess.run(
+            "/usr/bin/env",
+            ["python3", "-c", program, credfs, "encrypt", template],
+            environment: sandbox.environment
+        )
+        #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+    }
 }
