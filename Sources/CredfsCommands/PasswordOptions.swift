@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import Glibc
 internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
@@ -62,9 +63,13 @@ struct PasswordOptions: ParsableArguments {
         try withoutNewline(Store.readSecretFile(path, checker), path)
     }
 
-    /// Runs a command in the shell, with the caller's environment less what credfs was given, and takes its output.
+    /// Runs a command in the shell, with a few variables of the caller's environment, and takes its output.
     private static func password(ofCommand command: String, _ context: CommandContext) throws -> SecureBuffer {
         let origin = "CREDFS_PASSWORD_CMD"
+        // What comes on standard input may be a value that is to be sealed: only a terminal is for the command.
+        let nothing = try StoreError.wrapping("start", origin) { () throws(Errno) in
+            try OwnedDescriptor.open("/dev/null", O_RDONLY)
+        }
         let output = try StoreError.wrapping("start", origin) { () throws(Errno) in try OwnedDescriptor.pipe() }
         let child = try StoreError.wrapping("start", origin) { () throws(Errno) in
             try ChildProcess(
@@ -72,7 +77,7 @@ struct PasswordOptions: ParsableArguments {
                 arguments: ["sh", "-c", command],
                 environment: ["PATH", "HOME", "USER", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "GPG_TTY"]
                     .compactMap { name in context.environment(name).map { "\(name)=\($0)" } },
-                descriptors: [(0, 0), (1, output.write.number), (2, 2)]
+                descriptors: [(0, isatty(0) == 1 ? 0 : nothing.number), (1, output.write.number), (2, 2)]
             )
         }
         let read = output.ends { (read, _) in read }

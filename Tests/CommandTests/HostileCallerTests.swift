@@ -106,4 +106,19 @@ import Testing
         )
         #expect(outcome.status == .exited(0), "\(outcome.errorText)")
     }
+
+    @Test func aPasswordCommandGetsNeitherTheValueNorOtherDescriptors() async throws {
+        let sandbox = try await sandboxWithPassword()
+        let command = "cat >$HOME/input; test -e /proc/$$/fd/9 && echo open >>$HOME/input; cat $HOME/../password"
+        let set = try await sandbox.shell(
+            "exec \"$@\" 9</dev/null",
+            ["set", "ONE"],
+            input: Array("the value".utf8),
+            adding: ["CREDFS_PASSWORD_CMD": command]
+        )
+        #expect(set.status == .exited(0), "\(set.errorText)")
+        #expect(try Files.read(sandbox.directory.path("home/input")).isEmpty)
+        let shown = try await sandbox.run("show", "ONE", "--password-file", sandbox.directory.path("password"))
+        #expect(shown.outputText == "the value")
+    }
 }
