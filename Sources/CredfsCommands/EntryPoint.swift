@@ -74,17 +74,28 @@ enum UsageMessage {
         var message = message.replacing(". Please", with: ", please")
         for argument in arguments.dropFirst() {
             let isLong = argument.hasPrefix("--")
+            // A PEM block begins with dashes, too.
+            if isLong && !looksLikeOption(argument) {
+                for part in [argument[...], argument.prefix { $0 != "=" }] {
+                    message = message.replacing("'\(part)'", with: "'...'").replacing(part, with: "'...'")
+                }
+            }
             if argument.hasPrefix("-") && !isLong {
                 message = message.replacing("'\(argument)'", with: "'\(argument.prefix(2))'")
             }
             let value = isLong ? argument.split(separator: "=", maxSplits: 1).dropFirst().first : argument[...]
-            guard let value, !value.isEmpty, !value.hasPrefix("-") else { continue }
+            guard let value, !value.isEmpty, isLong || !value.hasPrefix("-") else { continue }
             message = message.replacing("'\(value)'", with: "'...'")
         }
         var line = message.split(separator: "\n").map { $0.trimmingSpaces() }.joined(separator: " ")
         if line.hasSuffix(".") { line.removeLast() }
         guard let first = line.first else { return "bad arguments" }
         return first.lowercased() + line.dropFirst()
+    }
+
+    private static func looksLikeOption(_ argument: String) -> Bool {
+        let name = argument.dropFirst(2).prefix { $0 != "=" }
+        return name.first != "-" && name.utf8.allSatisfy { $0 == 0x2d || (0x61...0x7a).contains($0 | 0x20) }
     }
 
     /// Where the arguments are explained.

@@ -121,4 +121,16 @@ import Testing
         let shown = try await sandbox.run("show", "ONE", "--password-file", sandbox.directory.path("password"))
         #expect(shown.outputText == "the value")
     }
+
+    @Test(arguments: [
+        ["set", "ONE", "-----BEGIN PRIVATE KEY-----\nMARK\n-----END PRIVATE KEY-----"], ["set", "ONE", "-----MARK"],
+        ["set", "ONE", "--MARK+/=="], ["set", "ONE", "--key-fd=-MARK"], ["set", "ONE", "--key-fd", "MARK"],
+        ["set", "ONE", "-xMARK"],
+    ])
+    func aValueTakenForAnArgumentIsNotRepeated(arguments: [String]) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let outcome = try await sandbox.run(arguments, input: [1])
+        outcome.expectRefusal(64)
+        #expect(!outcome.errorText.contains("MARK"), "\(outcome.errorText)")
+    }
 }
