@@ -133,4 +133,22 @@ import Testing
         outcome.expectRefusal(64)
         #expect(!outcome.errorText.contains("MARK"), "\(outcome.errorText)")
     }
+
+    @Test func aStandardStreamIsNeverClosed() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let key = sandbox.path("secrets.key")
+        let both = try await sandbox.shell("exec \"$@\" <'\(key)'", ["set", "ONE", "--allow-empty", "--key-fd", "0"])
+        both.expectRefusal(64, "standard input")
+        let error = try await sandbox.shell(
+            "exec \"$@\" 2<'\(key)'",
+            ["set", "-v", "TWO", "--key-fd", "2"],
+            input: [1]
+        )
+        #expect(error.status == .exited(0))
+        #expect(try Files.read(sandbox.path("state/lock")).isEmpty)
+        let value = try sandbox.directory.write([7], to: "value")
+        let input = ["set", "TWO", "--key-fd", "0", "--value-file", value]
+        #expect(try await sandbox.shell("exec \"$@\" <'\(key)'", input).status == .exited(0))
+        #expect(try await sandbox.value("TWO") == [7])
+    }
 }
