@@ -25,6 +25,11 @@ package enum EntryPoint {
         }
         // Before the argument parser is loaded: the helper pays for nothing that it does not use.
         if arguments.count > 1, arguments[1] == PlaintextHelper.mode { return PlaintextHelper.main(arguments) }
+        // The runtime puts U+FFFD where an argument is not UTF-8; a file of that name is not the one that is meant.
+        if arguments.contains(where: { $0.unicodeScalars.contains("\u{fffd}") }) {
+            console.error(CommandError(.usage, "an argument is not UTF-8", hint: "rename the file or secret it names"))
+            return ExitStatus.usage.code
+        }
         do {
             let context = CommandContext(secrets: try SecretVariables())
             defer { console = context.console }

@@ -151,4 +151,16 @@ import Testing
         #expect(try await sandbox.shell("exec \"$@\" <'\(key)'", input).status == .exited(0))
         #expect(try await sandbox.value("TWO") == [7])
     }
+
+    @Test func whatIsNotUTF8IsNotTakenForSomethingElse() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let before = try sandbox.snapshot()
+        for variable in ["CREDFS_STORE", "CREDFS_MANIFEST", "CREDFS_STATE", "CREDFS_KEY_FILE", "XDG_CONFIG_HOME"] {
+            let script = "export \(variable)=\"$HOME/x$(printf '\\377')\"; exec \"$@\""
+            (try await sandbox.shell(script, ["init"])).expectRefusal(64, "\(variable) is not UTF-8", hint: "unset")
+        }
+        let argument = try await sandbox.shell("exec \"$@\" \"$HOME/x$(printf '\\377')\"", ["init", "--store"])
+        argument.expectRefusal(64, "not UTF-8")
+        #expect(try sandbox.snapshot() == before)
+    }
 }
