@@ -163,4 +163,17 @@ import Testing
         argument.expectRefusal(64, "not UTF-8")
         #expect(try sandbox.snapshot() == before)
     }
+
+    @Test func aDirectoryThatOthersUseIsNotMadeAStore() async throws {
+        let sandbox = try Sandbox()
+        try FileManager.default.createDirectory(atPath: sandbox.store, withIntermediateDirectories: false)
+        try Files.setMode(0o755, sandbox.store)
+        try sandbox.directory.write([1], to: "store/other")
+        let before = try sandbox.snapshot()
+        (try await sandbox.run("init")).expectRefusal(14, "not empty", hint: "chmod 0700")
+        #expect(try sandbox.snapshot() == before)
+        #expect(try Files.mode(sandbox.store) == 0o755)
+        try Files.setMode(0o700, sandbox.store)
+        try await sandbox.succeed("init")
+    }
 }
