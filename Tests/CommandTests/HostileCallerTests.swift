@@ -176,4 +176,14 @@ import Testing
         try Files.setMode(0o700, sandbox.store)
         try await sandbox.succeed("init")
     }
+
+    @Test func aFileNameCannotForgeAMessage() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let template = try sandbox.directory.write(Array("secrets:\n  TWO:\n    value: two\n".utf8), to: "template")
+        try sandbox.directory.write([], to: ".template.sw\u{1b}]0;x\u{7}\ncredfs: error: forged")
+        let outcome = try await sandbox.succeed("encrypt", template)
+        #expect(outcome.lines("error").isEmpty)
+        #expect(outcome.lines("warning").contains { $0.contains("\\u{1b}]0;x\\u{7}\\u{a}credfs: error: forged") })
+        #expect(!outcome.errorText.contains("\u{1b}"))
+    }
 }
