@@ -50,10 +50,10 @@ package struct StoreLocation: Sendable, Equatable {
             return value("HOME").map { "\($0)/\(fallback)" }
         }
         manifest = choices.manifest ?? value("CREDFS_MANIFEST")
-        state = choices.state ?? value("CREDFS_STATE")
+        state = (choices.state ?? value("CREDFS_STATE")).map(Self.withoutSlashes)
         stateHome = home("XDG_STATE_HOME", ".local/state").map { "\($0)/credfs" }
         if let store = choices.store ?? value("CREDFS_STORE") {
-            directory = store
+            directory = Self.withoutSlashes(store)
         } else if user == 0 && value("HOME") == nil && value("XDG_CONFIG_HOME") == nil {
             directory = "/etc/credfs"
         } else if let configuration = home("XDG_CONFIG_HOME", ".config") {
@@ -65,5 +65,11 @@ package struct StoreLocation: Sendable, Equatable {
                 hint: "pass --store DIR or set CREDFS_STORE"
             )
         }
+    }
+
+    /// A slash at the end would have a symbolic link followed.
+    private static func withoutSlashes(_ path: String) -> String {
+        guard let end = path.lastIndex(where: { $0 != "/" }) else { return path }
+        return String(path[...end])
     }
 }

@@ -186,4 +186,14 @@ import Testing
         #expect(outcome.lines("warning").contains { $0.contains("\\u{1b}]0;x\\u{7}\\u{a}credfs: error: forged") })
         #expect(!outcome.errorText.contains("\u{1b}"))
     }
+
+    @Test(arguments: ["", "/", "//"])
+    func aLinkedStoreIsRefusedHoweverItIsWritten(suffix: String) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let link = sandbox.directory.path("link")
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: sandbox.store)
+        (try await sandbox.run("list", "--store", link + suffix)).expectRefusal(14, "symbolic link")
+        try await sandbox.succeed("init", "--store", sandbox.directory.path("new") + suffix)
+        try await sandbox.succeed("list", "--store", sandbox.directory.path("new") + suffix)
+    }
 }
