@@ -196,4 +196,21 @@ import Testing
         try await sandbox.succeed("init", "--store", sandbox.directory.path("new") + suffix)
         try await sandbox.succeed("list", "--store", sandbox.directory.path("new") + suffix)
     }
+
+    @Test(.enabled(if: isRoot, "only root can become somebody else"))
+    func aQuestionNeedsLittleLockedMemory() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let identity = try sandbox.giveToStranger()
+        let terminal = try PseudoTerminal()
+        try terminal.start(
+            "/bin/sh",
+            ["-c", "ulimit -l 64; exec \(identity) \"$@\"", "sh", credfs, "set", "ONE"],
+            environment: sandbox.environment
+        )
+        for question in ["value of ONE: ", "the same value again: "] {
+            try await terminal.expect(question)
+            terminal.type("typed\n")
+        }
+        #expect(try await terminal.end() == .exited(0))
+    }
 }
