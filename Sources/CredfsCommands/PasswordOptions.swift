@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import Glibc
 internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
@@ -65,13 +66,17 @@ struct PasswordOptions: ParsableArguments {
     /// Runs a command in the shell and takes its output.
     private static func password(ofCommand command: String, _ context: CommandContext) throws -> SecureBuffer {
         let origin = "the command in CREDFS_PASSWORD_CMD"
+        // What comes on standard input may be a value that is to be sealed: only a terminal is for the command.
+        let nothing = try StoreError.wrapping("start", origin) { () throws(Errno) in
+            try OwnedDescriptor.open("/dev/null", O_RDONLY)
+        }
         let output = try StoreError.wrapping("start", origin) { () throws(Errno) in try OwnedDescriptor.pipe() }
         let child = try StoreError.wrapping("start", origin) { () throws(Errno) in
             try ChildProcess(
                 "/bin/sh",
                 arguments: ["sh", "-c", command],
                 environment: SecretVariables.environmentForChildren(),
-                descriptors: [(0, 0), (1, output.write.number), (2, 2)]
+                descriptors: [(0, isatty(0) == 1 ? 0 : nothing.number), (1, output.write.number), (2, 2)]
             )
         }
         let read = output.ends { (read, _) in read }

@@ -15,33 +15,60 @@ package final class PlaintextFile {
     package let descriptor: OwnedDescriptor
     private let folder: Folder
     private let name: String
+    private let stamp: FileStamp
 
     /// Opens a file.
     ///
     /// - Throws: class `permissions` for anything but a regular file.
-    package convenience init(_ path: String) throws(StoreError) {
+    package init(_ path: String) throws(StoreError) {
         let parts = Store.split(path)
         guard let folder = try Folder.open(parts.directory, followingLink: true) else {
             throw .system("open", path, .noSuchFileOrDirectory)
         }
-        try self.init(in: folder, parts.name, path: path)
-    }
-
-    /// Opens a file in an open directory.
-    ///
-    /// - Parameters:
-    ///   - folder: the directory.
-    ///   - name: the file.
-    ///   - path: for messages.
-    /// - Throws: class `permissions` for anything but a regular file.
-    package init(in folder: Folder, _ name: String, path: String) throws(StoreError) {
-        let descriptor = try folder.writableFile(name)
-        let status = try StoreError.wrapping("examine", path) { () throws(Errno) in try descriptor.status() }
-        guard status.kind == .regular else { throw StoreError(.permissions, "\(path) is not a regular file") }
+        let descriptor = try Self.open(parts.name, in: folder)
+        stamp = try Self.stamp(of: descriptor, path)
         self.path = path
         self.folder = folder
         self.descriptor = descriptor
-        self.name = name
+        name = parts.name
+    }
+
+    /// Opens the manifest of a store in the directory that the store holds, and checks what was opened.
+    ///
+    /// - Throws: class `permissions`, or `failed` if there is none.
+    package init(manifestOf store: Store) throws(StoreError) {
+        let place = try store.manifestPlace()
+        let descriptor = try Self.open(place.name, in: place.folder)
+        _ = try store.checker.check(descriptor, store.manifestPath, store.manifestExpectation)
+        stamp = try Self.stamp(of: descriptor, store.manifestPath)
+        path = store.manifestPath
+        folder = place.folder
+        self.descriptor = descriptor
+        name = place.name
+    }
+
+    private static func open(_ name: String, in folder: Folder) throws(StoreError) -> OwnedDescriptor {
+        let descriptor = try folder.writableFile(name)
+        let path = folder.path(of: name)
+        let status = try StoreError.wrapping("examine", path) { () throws(Errno) in try descriptor.status() }
+        guard status.kind == .regular else { throw StoreError(.permissions, "\(path) is not a regular file") }
+        return descriptor
+    }
+
+    private static func stamp(of file: borrowing OwnedDescriptor, _ path: String) throws(StoreError) -> FileStamp {
+        try StoreError.wrapping("examine", path) { () throws(Errno) in try file.stamp() }
+    }
+
+    /// Makes sure that the name stands for this file and nobody wrote to it since it was opened: what they wrote would
+    /// be overwritten without having been sealed.
+    package func requireUnchanged() throws(StoreError) {
+        guard try isCurrent(), try Self.stamp(of: descriptor, path) == stamp else {
+            throw StoreError(
+                .failed,
+                "\(path) was changed meanwhile and is left alone",
+                hint: "run it again, so that what it says now is sealed"
+            )
+        }
     }
 
     /// Whether others than its owner could read it.

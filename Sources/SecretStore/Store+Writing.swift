@@ -49,7 +49,16 @@ extension Store {
         now: Timestamp
     ) throws(StoreError) -> Manifest {
         var manifest = manifest
-        manifest.generation += 1
+        // An edited manifest can say any number.
+        let (generation, isTooLarge) = manifest.generation.addingReportingOverflow(1)
+        guard !isTooLarge else {
+            throw StoreError(
+                .invalid,
+                "the generation of the manifest cannot grow",
+                hint: "restore it from \(manifestPath)\(Self.backupSuffix)"
+            )
+        }
+        manifest.generation = generation
         manifest.updated = now
         let text = ManifestWriter.text(manifest, signature: try keys.signature(of: manifest))
         guard text.count <= Manifest.maximumByteCount else {

@@ -50,7 +50,7 @@ package struct StoreLocation: Sendable, Equatable {
             return value("HOME").map { "\($0)/\(fallback)" }
         }
         manifest = choices.manifest ?? value("CREDFS_MANIFEST")
-        state = choices.state ?? value("CREDFS_STATE")
+        state = (choices.state ?? value("CREDFS_STATE")).map(Self.withoutTail)
         stateHome = home("XDG_STATE_HOME", ".local/state").map { "\($0)/credfs" }
         if let store = choices.store ?? value("CREDFS_STORE") {
             directory = Self.withoutTail(store)

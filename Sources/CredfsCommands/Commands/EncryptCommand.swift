@@ -34,14 +34,8 @@ struct EncryptCommand: CredfsCommand {
     }
 
     private func sealInPlace(_ store: Store, _ context: CommandContext) throws {
-        guard try store.hasManifest() else {
-            _ = try store.readManifest()
-            return
-        }
         try store.checkPermissions()
-        let place = try store.manifestPlace()
-        let document = try PlaintextFile(in: place.folder, place.name, path: store.manifestPath)
-        _ = try store.checker.check(document.descriptor, document.path, store.manifestExpectation)
+        let document = try PlaintextFile(manifestOf: store)
         let sealing = try DocumentSealing.begin(document.descriptor, .manifest)
         let header = try sealing.header.manifest()
         context.store = header.store
@@ -59,14 +53,8 @@ struct EncryptCommand: CredfsCommand {
         _ keys: StoreKeys,
         _ context: CommandContext
     ) throws {
-        guard try document.isCurrent() else {
-            throw CommandError(
-                .failed,
-                "the manifest was replaced meanwhile",
-                hint: "nothing was changed; run it again"
-            )
-        }
         let result = try sealing.finish(keys)
+        try document.requireUnchanged()
         var manifest = try result.reading.manifest()
         let isSigned = try result.reading.signature.map { try keys.isSignature($0, of: manifest) } ?? false
         guard !isSigned || !result.sealedNames.isEmpty else {
@@ -103,7 +91,9 @@ struct EncryptCommand: CredfsCommand {
             manifest.merge(result.reading)
             try manifest.reenter(result.sealedNames, keys, now: context.now())
             printChanges(to: manifest, since: old, context)
+            try document.requireUnchanged()
         }
+        try document.requireUnchanged()
         try document.overwrite()
         try document.remove()
         warnOfComments(result.reading.comments, context)

@@ -52,6 +52,10 @@ struct SetCommand: CredfsCommand {
         if keepValue && (source != nil || valueFile != nil || allowEmpty) {
             throw ValidationError("--keep-value takes no value.")
         }
+        let keyIsOnStandardInput = keyOptions.keyFd == 0 || keyOptions.password.passwordFd == 0
+        if keyIsOnStandardInput && valueFile == nil && !keepValue {
+            throw ValidationError("standard input cannot hold both the key and the value: use --value-file.")
+        }
         guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
             throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
         }
