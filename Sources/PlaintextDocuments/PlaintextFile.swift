@@ -98,6 +98,14 @@ package final class PlaintextFile {
         return mine.device == current.device && mine.inode == current.inode
     }
 
+    /// Whether another descriptor stands for this file.
+    package func isSame(as other: borrowing OwnedDescriptor) throws(StoreError) -> Bool {
+        do throws(Errno) {
+            let (mine, current) = (try descriptor.status(), try other.status())
+            return mine.device == current.device && mine.inode == current.inode
+        } catch { throw .system("examine", path, error) }
+    }
+
     /// Files beside it that editors leave and that may hold the same plaintext.
     package func editorLeftovers() throws(StoreError) -> [String] {
         try folder.names().filter { entry in

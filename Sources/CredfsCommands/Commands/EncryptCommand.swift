@@ -27,7 +27,10 @@ struct EncryptCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let store = try options.open(context)
         if let file {
-            try sealTemplate(try PlaintextFile(file), into: store, context)
+            let document = try PlaintextFile(file)
+            // As a template it would be replaced, and then overwritten and removed.
+            if try document.isSame(as: store.openManifest()) { return try sealInPlace(store, context) }
+            try sealTemplate(document, into: store, context)
         } else {
             try sealInPlace(store, context)
         }
