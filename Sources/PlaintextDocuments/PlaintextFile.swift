@@ -92,18 +92,15 @@ package final class PlaintextFile {
     /// Whether the name still stands for this file.
     package func isCurrent() throws(StoreError) -> Bool {
         guard let now = try folder.file(name) else { return false }
-        let (mine, current) = try StoreError.wrapping("examine", path) { () throws(Errno) in
-            (try descriptor.status(), try now.status())
-        }
-        return mine.device == current.device && mine.inode == current.inode
+        return try isSame(as: now)
     }
 
     /// Whether another descriptor stands for this file.
     package func isSame(as other: borrowing OwnedDescriptor) throws(StoreError) -> Bool {
-        do throws(Errno) {
-            let (mine, current) = (try descriptor.status(), try other.status())
-            return mine.device == current.device && mine.inode == current.inode
-        } catch { throw .system("examine", path, error) }
+        let (mine, current) = try StoreError.wrapping("examine", path) { () throws(Errno) in
+            (try descriptor.status(), try other.status())
+        }
+        return mine.device == current.device && mine.inode == current.inode
     }
 
     /// Files beside it that editors leave and that may hold the same plaintext.

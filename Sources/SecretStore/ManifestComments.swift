@@ -51,6 +51,19 @@ struct CommentScanner {
         unsafe self.text = text
     }
 
+    /// The place of a byte; its column counts bytes.
+    func position(of offset: Int) -> TextPosition {
+        var position = TextPosition(line: 1, column: 1)
+        for index in 0..<min(offset, count) {
+            let endsLine = unsafe text[index] == UInt8(ascii: "\n")
+            position = TextPosition(
+                line: position.line + (endsLine ? 1 : 0),
+                column: endsLine ? 1 : position.column + 1
+            )
+        }
+        return position
+    }
+
     /// Hands out what was found since the last time.
     mutating func take() -> [String] {
         defer { found = [] }

@@ -47,7 +47,8 @@ extension Store {
         let lock = try state(for: store).lock(Self.lockName, waiting: waiting)
         // The lock ends with its descriptor, which this use keeps to the end.
         defer { _ = lock.number }
-        return try body()
+        // Commands that were given different state directories meet at the directory of the manifest.
+        return try manifestPlace().folder.whileLocked(waiting: waiting, body)
     }
 
     /// Keeps the manifest just signed, for `encrypt` to compare an edited one with.

@@ -203,7 +203,12 @@ struct YAMLEventReader: ~Copyable {
             // NOT SECRET: a constant text of libyaml.
             let problem = unsafe parser.pointee.problem.map { unsafe String(cString: $0) } ?? "not YAML"
             let mark = unsafe parser.pointee.problem_mark
-            throw StoreError(.invalid, "\(problem) at line \(mark.line + 1), column \(mark.column + 1)")
+            // Errors of decoding have an offset in place of a mark.
+            let place =
+                unsafe parser.pointee.error == YAML_READER_ERROR
+                ? comments.position(of: unsafe parser.pointee.problem_offset)
+                : TextPosition(line: Int(mark.line) + 1, column: Int(mark.column) + 1)
+            throw StoreError(.invalid, "\(problem) at line \(place.line), column \(place.column)")
         }
     }
 }

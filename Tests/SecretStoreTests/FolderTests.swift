@@ -127,6 +127,21 @@ import Testing
         #expect(try folder.ensureMode(0o700) == true)
     }
 
+    @Test func aLockIsARegularFileWithOneName() throws {
+        _ = unsafe mkfifo(directory.path("fifo"), 0o600)
+        try directory.write([], to: "file", permissions: 0o640)
+        _ = unsafe link(directory.path("file"), directory.path("other"))
+        #expect(failure { _ = try folder.lock("fifo") {} }?.code == .permissions)
+        #expect(failure { _ = try folder.lock("file") {} }?.code == .permissions)
+        #expect(try folder.file("file")?.status().permissions == 0o640)
+    }
+
+    @Test func aDirectoryNamedLikeALeftoverIsNoObstacle() throws {
+        _ = try folder.makeFolder(".f.credfs-0123456789abcdef.tmp")
+        try folder.removeLeftovers(of: "f")
+        try folder.replace("f", with: "x".utf8.span)
+    }
+
     @Test func oneHolderOfALockAtATime() async throws {
         let first = try folder.lock("lock") { Issue.record("nobody holds it") }
         let other = try #require(try Folder.open(directory.path))

@@ -255,6 +255,31 @@ import Testing
         #expect(failure { try fixture.store().checkPermissions() }?.code == .permissions)
     }
 
+    @Test func writersWithDifferentStateDirectoriesWaitForEachOther() async throws {
+        let fixture = try StoreFixture()
+        let keys = try fixture.keys()
+        let now = fixture.now
+        let stores = try (0..<4).map { index in
+            try StoreLocation(
+                .init(store: fixture.location.directory, state: fixture.directory.path("state\(index)")),
+                user: 0
+            ) { _ in nil }
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<20 {
+                let location = stores[index % stores.count]
+                group.addTask {
+                    let store = try Store(location, checker: PermissionChecker(isStrict: true))
+                    try store.update(keys, now: now, waiting: {}) { $0.secrets.append(try entry("S\(index)")) }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let manifest = try LoadedManifest(fixture.store()).manifest
+        #expect(manifest.secrets.count == 20)
+        #expect(manifest.generation == 21)
+    }
+
     @Test func aManifestWithoutSignatureOrWithPlaintextIsNotLoaded() throws {
         let fixture = try StoreFixture((0..<12).map { "S\($0)" })
         let text = try fixture.text()

@@ -29,7 +29,9 @@ struct EncryptCommand: CredfsCommand {
         if let file {
             let document = try PlaintextFile(file)
             // As a template it would be replaced, and then overwritten and removed.
-            if try document.isSame(as: store.openManifest()) { return try sealInPlace(store, context) }
+            if try store.hasManifest(), try document.isSame(as: PlaintextFile(manifestOf: store).descriptor) {
+                return try sealInPlace(store, context)
+            }
             try sealTemplate(document, into: store, context)
         } else {
             try sealInPlace(store, context)
