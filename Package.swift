@@ -21,7 +21,8 @@ let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package
 let package = Package(
     name: "credfs",
     products: [
-        .executable(name: "credfs", targets: ["credfs"])
+        .executable(name: "credfs", targets: ["credfs"]),
+        .library(name: "Credentials", targets: ["Credentials"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
@@ -38,6 +39,24 @@ let package = Package(
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: strict),
         .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        // For programs that use secrets: the only public API of the package.
+        .target(
+            name: "Credentials",
+            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "CredentialsTests",
+            dependencies: ["Credentials", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
+            name: "ConsumerProbe",
+            dependencies: ["Credentials"],
+            path: "Tests/ConsumerProbe",
+            swiftSettings: strict
+        ),
+
         .target(
             name: "SecretStore",
             dependencies: ["CYAML", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
@@ -99,3 +118,8 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// Documentation only: a consumer never resolves the plugin.
+if Context.environment["CREDFS_DOCS"] != nil {
+    package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", exact: "1.5.0"))
+}

@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <linux/fs.h>
 #include <linux/limits.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #ifndef SYS_memfd_secret
@@ -44,6 +46,10 @@ static inline int credfs_pipe(int *read_end, int *write_end, int flags) {
     }
     return result;
 }
+
+/* Declared only under _GNU_SOURCE, too. */
+extern char *secure_getenv(const char *name);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 
 /* prctl(2) is variadic. */
 static inline int credfs_prctl(int option, unsigned long argument) {

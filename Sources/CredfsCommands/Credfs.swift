@@ -2,6 +2,7 @@
 
 package import ArgumentParser
 internal import SecretStore
+internal import SystemCalls
 
 /// The root command.
 package struct Credfs: ParsableCommand {
@@ -41,13 +42,15 @@ extension CredfsCommand {
 
     /// Does it and records how it ended.
     func perform(_ context: CommandContext) throws {
+        try refuseUnreadableVariables()
         if options.quiet { context.console.verbosity = .quiet }
         if options.verbose { context.console.verbosity = .verbose }
-        defer { reportWarnings(context) }
         do {
             try run(context)
+            reportPermissions(context)
             record(.success, nil, context)
         } catch {
+            reportPermissions(context)
             let failure = CommandError(anyError: error)
             let isDenied = [.permissions, .authentication, .incorrectPassword, .refused].contains(failure.status)
             record(isDenied ? .denied : .failed, failure.message, context)
@@ -63,12 +66,21 @@ extension CredfsCommand {
         return reference
     }
 
-    /// Says what reduced permission checks let pass.
-    private func reportWarnings(_ context: CommandContext) {
+    /// A place that cannot be read must not be taken for one that was not named.
+    private func refuseUnreadableVariables() throws {
+        let names = ["STORE", "MANIFEST", "STATE", "KEY_FILE", "PASSWORD_FILE", "PASSWORD_CMD"].map { "CREDFS_\($0)" }
+        for name in names + ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"]
+        where EnvironmentVariables.secureValue(name) == .notUTF8 {
+            throw CommandError(.usage, "the variable \(name) is not UTF-8", hint: "set it to another path, or unset it")
+        }
+    }
+
+    /// Says and records what only the reduced mode accepted.
+    private func reportPermissions(_ context: CommandContext) {
         for warning in context.checker.warnings {
             context.console.warning(warning)
             context.recorder.record(
-                OperationEvent(.permissions, status: .success, reason: "let pass: \(warning)", store: context.store)
+                OperationEvent(.permissions, status: .success, reason: warning, store: context.store)
             )
         }
     }

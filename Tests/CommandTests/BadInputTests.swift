@@ -76,11 +76,7 @@ import Testing
         }
         (try await sandbox.run("show", "KEPT", "--key-fd=-1")).expectRefusal(64)
         (try await sandbox.run("show", "KEPT", "--key-file", "a", "--key-fd", "4")).expectRefusal(64, "not several")
-        (try await sandbox.run("show", "KEPT", "--slot", "none")).expectRefusal(
-            64,
-            "no key slot 'none'",
-            hint: "keyfile"
-        )
+        (try await sandbox.run("show", "KEPT", "--slot", "none")).expectRefusal(15)
         // Where a key file lies, a password in a variable is not looked at.
         try await sandbox.succeed("show", "KEPT", adding: ["CREDFS_PASSWORD": "unused"])
     }
@@ -196,7 +192,7 @@ import Testing
                 .replacing("@", with: values[1])
         },
         Damage("another signature", 15, "signature") {
-            $0.replacing(/signature: .*/, with: "signature: \(String(repeating: "0a", count: 32))")
+            $0.replacing(/signature: '................/, with: "signature: '0123456789abcdef")
         },
         Damage("a sealed key that changed", 15, "key") {
             $0.replacing(/sealed: ENC\[AES256_GCM,data:....../) { "\($0.output.dropLast(6))AAAAAA" }

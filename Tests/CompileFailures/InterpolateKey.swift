@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+// expected: 'SecretKey'.* 'Copyable'
+
+import Credentials
+
+func show(_ key: borrowing SecretKey) -> String {
+    "key: \(key)"
+}
