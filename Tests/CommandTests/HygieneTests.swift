@@ -58,7 +58,7 @@ import Testing
         let prefix = try sandbox.giveToStranger().split(separator: " ").map(String.init)
         let pipe = PipePair()
         let process = try await waitingForAValue(sandbox, pipe, program: prefix, adding: [:])
-        let control = try ChildProcess.Running("/usr/bin/env", prefix + ["sleep", "60"])
+        let control = try ChildProcess.Running("/usr/bin/env", prefix + ["sleep", "600"])
         try await Task.sleep(for: .milliseconds(50))
         for file in ["environ", "maps", "mem", "fd/0", "root"] {
             func look(_ id: Int32) async throws -> ChildProcess.Outcome.Status {
