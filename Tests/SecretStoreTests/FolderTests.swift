@@ -145,14 +145,14 @@ import Testing
     @Test func oneHolderOfALockAtATime() async throws {
         let first = try folder.lock("lock") { Issue.record("nobody holds it") }
         let other = try #require(try Folder.open(directory.path))
-        let waiting = Task.detached {
+        async let waiting = onItsOwnThread {
             var waited = false
             _ = try other.lock("lock") { waited = true }
             return waited
         }
         try await Task.sleep(for: .milliseconds(200))
         _ = consume first
-        #expect(try await waiting.value)
+        #expect(try await waiting)
     }
 
     @Test func missingDirectoriesAreMadeForTheOwnerOnly() throws {

@@ -269,8 +269,10 @@ import Testing
             for index in 0..<20 {
                 let location = stores[index % stores.count]
                 group.addTask {
-                    let store = try Store(location, checker: PermissionChecker(isStrict: true))
-                    try store.update(keys, now: now, waiting: {}) { $0.secrets.append(try entry("S\(index)")) }
+                    try await onItsOwnThread {
+                        let store = try Store(location, checker: PermissionChecker(isStrict: true))
+                        try store.update(keys, now: now, waiting: {}) { $0.secrets.append(try entry("S\(index)")) }
+                    }
                 }
             }
             try await group.waitForAll()
