@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CredfsTestSupport
-import Foundation
 import Sealing
 import SecureMemory
 import SystemCalls
@@ -132,12 +131,5 @@ func memoryFailure() -> SecureMemoryError {
         preconditionFailure("no machine has that much memory")
     } catch {
         return error
-    }
-}
-
-/// Runs a function that may wait for another: the threads that tests share must not be kept by it.
-func onItsOwnThread<R: Sendable>(_ body: @escaping @Sendable () throws -> R) async throws -> R {
-    try await withCheckedThrowingContinuation { continuation in
-        Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
     }
 }
