@@ -238,6 +238,21 @@ import Testing
         #expect(failure { try checker.check(file, "f", .privateDirectory) }?.message == "f is not a directory")
     }
 
+    @Test func aPathThatCannotBeOpenedSaysWhy() {
+        let codes: [(Errno, StoreError.Code, String)] = [
+            (.tooManySymbolicLinkLevels, .permissions, "p is a symbolic link"),
+            (.notDirectory, .permissions, "p is not a directory"),
+            (.noSuchAddressOrDevice, .permissions, "p is not a regular file"),
+            (.permissionDenied, .permissions, "cannot open p: permission denied"),
+            (.ioError, .failed, "cannot open p: input/output error"),
+        ]
+        for (errno, code, message) in codes {
+            let error = PermissionChecker.openFailure("p", errno)
+            #expect(error.code == code)
+            #expect(error.message == message)
+        }
+    }
+
     @Test func aDirectoryIsNoFile() throws {
         unsafe mkdir(directory.path("d"), 0o700)
         #expect(try error("d")?.message == "d is not a regular file")
