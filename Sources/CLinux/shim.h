@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <linux/fs.h>
 #include <linux/limits.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -48,6 +49,7 @@ static inline int credfs_pipe(int *read_end, int *write_end, int flags) {
 
 /* Declared only under _GNU_SOURCE, too. */
 extern char *secure_getenv(const char *name);
+extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 
 /* prctl(2) is variadic. */
 static inline int credfs_prctl(int option, unsigned long argument) {

@@ -35,6 +35,11 @@ final class CommandContext {
         self.user = user
     }
 
+    /// Says that another command holds the lock.
+    func noteWaiting() {
+        console.detail("waiting for another command")
+    }
+
     /// The value of a `CREDFS_` variable, or of its older `CLAMP_` name.
     func variable(_ name: String) -> String? {
         environment("CREDFS_" + name) ?? environment("CLAMP_" + name)
@@ -65,6 +70,12 @@ final class SecretVariables {
     var hasKey: Bool { key != nil }
     /// Whether a password was given.
     var hasPassword: Bool { password != nil }
+
+    /// The environment of a command that runs for the user: everything but what could open a store.
+    static func environmentForChildren() -> [String] {
+        let prefixes = ["CREDFS_KEY", "CREDFS_PASSWORD", "CREDFS_AGE_KEY", "SOPS_AGE_KEY"]
+        return EnvironmentVariables.entries { name in prefixes.contains { name.hasPrefix($0) } }
+    }
 
     /// Hands out the key.
     func takeKey() -> SecureBuffer? { key.take() }

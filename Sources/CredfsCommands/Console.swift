@@ -30,12 +30,12 @@ struct Console: Sendable {
 
     /// Says what was done.
     func note(_ message: String) {
-        if verbosity != .quiet { write("credfs: \(message)\n") }
+        if verbosity != .quiet { write(message) }
     }
 
     /// Says what only somebody who asked wants to know.
     func detail(_ message: String) {
-        if verbosity == .verbose { write("credfs: \(message)\n") }
+        if verbosity == .verbose { write(message) }
     }
 
     /// Writes data.
@@ -55,11 +55,24 @@ struct Console: Sendable {
     }
 
     private func say(_ kind: String, _ message: String) {
-        write("credfs: \(kind): \(message)\n")
+        write("\(kind): \(message)")
     }
 
-    private func write(_ text: String) {
+    private func write(_ message: String) {
+        let text = "credfs: \(Self.visible(message))\n"
         // There is no other place to say that standard error cannot be written.
         try? writeAll(Self.standardError, text.utf8.span)
+    }
+
+    /// The message with what would move a cursor or begin a line written as `\u{1b}`: paths can hold anything.
+    static func visible(_ message: String) -> String {
+        var text = ""
+        for scalar in message.unicodeScalars {
+            switch scalar.properties.generalCategory {
+            case .control, .lineSeparator, .paragraphSeparator: text += "\\u{\(String(scalar.value, radix: 16))}"
+            default: text.unicodeScalars.append(scalar)
+            }
+        }
+        return text
     }
 }

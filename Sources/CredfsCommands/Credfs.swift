@@ -2,6 +2,7 @@
 
 package import ArgumentParser
 internal import SecretStore
+internal import SystemCalls
 
 /// The root command.
 package struct Credfs: ParsableCommand {
@@ -41,6 +42,7 @@ extension CredfsCommand {
 
     /// Does it and records how it ended.
     func perform(_ context: CommandContext) throws {
+        try refuseUnreadableVariables()
         if options.quiet { context.console.verbosity = .quiet }
         if options.verbose { context.console.verbosity = .verbose }
         do {
@@ -62,6 +64,15 @@ extension CredfsCommand {
             throw CommandError(.usage, "bad name of a secret", hint: SecretReference.rule)
         }
         return reference
+    }
+
+    /// A place that cannot be read must not be taken for one that was not named.
+    private func refuseUnreadableVariables() throws {
+        let names = ["STORE", "MANIFEST", "STATE", "KEY_FILE", "PASSWORD_FILE", "PASSWORD_CMD"].map { "CREDFS_\($0)" }
+        for name in names + ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"]
+        where EnvironmentVariables.secureValue(name) == .notUTF8 {
+            throw CommandError(.usage, "the variable \(name) is not UTF-8", hint: "set it to another path, or unset it")
+        }
     }
 
     /// Says and records what only the reduced mode accepted.

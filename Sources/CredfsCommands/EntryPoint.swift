@@ -25,6 +25,11 @@ package enum EntryPoint {
         }
         // Before the argument parser is loaded: the helper pays for nothing that it does not use.
         if arguments.count > 1, arguments[1] == PlaintextHelper.mode { return PlaintextHelper.main(arguments) }
+        // The runtime puts U+FFFD where an argument is not UTF-8; a file of that name is not the one that is meant.
+        if arguments.contains(where: { $0.unicodeScalars.contains("\u{fffd}") }) {
+            console.error(CommandError(.usage, "an argument is not UTF-8", hint: "rename the file or secret it names"))
+            return ExitStatus.usage.code
+        }
         do {
             let context = CommandContext(secrets: try SecretVariables())
             defer { console = context.console }
@@ -74,17 +79,28 @@ enum UsageMessage {
         var message = message.replacing(". Please", with: ", please")
         for argument in arguments.dropFirst() {
             let isLong = argument.hasPrefix("--")
+            // A PEM block begins with dashes, too.
+            if isLong && !looksLikeOption(argument) {
+                for part in [argument[...], argument.prefix { $0 != "=" }] {
+                    message = message.replacing("'\(part)'", with: "'...'").replacing(part, with: "'...'")
+                }
+            }
             if argument.hasPrefix("-") && !isLong {
                 message = message.replacing("'\(argument)'", with: "'\(argument.prefix(2))'")
             }
             let value = isLong ? argument.split(separator: "=", maxSplits: 1).dropFirst().first : argument[...]
-            guard let value, !value.isEmpty, !value.hasPrefix("-") else { continue }
+            guard let value, !value.isEmpty, isLong || !value.hasPrefix("-") else { continue }
             message = message.replacing("'\(value)'", with: "'...'")
         }
         var line = message.split(separator: "\n").map { $0.trimmingSpaces() }.joined(separator: " ")
         if line.hasSuffix(".") { line.removeLast() }
         guard let first = line.first else { return "bad arguments" }
         return first.lowercased() + line.dropFirst()
+    }
+
+    private static func looksLikeOption(_ argument: String) -> Bool {
+        let name = argument.dropFirst(2).prefix { $0 != "=" }
+        return name.first != "-" && name.utf8.allSatisfy { $0 == 0x2d || (0x61...0x7a).contains($0 | 0x20) }
     }
 
     /// Where the arguments are explained.

@@ -5,6 +5,7 @@ internal import Glibc
 internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
+internal import SystemPackage
 
 /// The options that say where a key or password comes from.
 ///
@@ -60,7 +61,7 @@ struct KeyOptions: ParsableArguments {
     ) throws -> KeyMaterial {
         if let slot, manifest.slots[slot] == nil {
             throw CommandError(
-                .usage,
+                .authentication,
                 "the manifest has no key slot '\(slot)'",
                 hint: "its slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
             )
@@ -73,7 +74,9 @@ struct KeyOptions: ParsableArguments {
         }
         if let text = context.secrets.takeKey() {
             return .keyFile(
-                try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
+                try text.withBytes { (text) throws(StoreError) in
+                    try KeyFile.parse(text, from: "the variable CREDFS_KEY")
+                }
             )
         }
         if let path = keyFileVariable(context) { return try Self.key(inFile: path, store.checker) }
@@ -102,9 +105,15 @@ struct KeyOptions: ParsableArguments {
 
 /// Descriptors that the caller opened for us.
 enum InheritedDescriptor {
-    /// Reads one to its end and closes it.
+    /// Reads one to its end and closes it, unless it is a standard stream.
     static func read(_ number: Int32, limit: Int) throws(StoreError) -> SecureBuffer {
         guard number >= 0 else { throw StoreError(.usage, "a descriptor is a number from 0 on") }
-        return try Folder.readSecret(OwnedDescriptor(owning: number), "descriptor \(number)", limit: limit)
+        let name = "descriptor \(number)"
+        let inherited = OwnedDescriptor(owning: number)
+        guard number <= Console.standardError else { return try Folder.readSecret(inherited, name, limit: limit) }
+        // A closed standard stream would become the next file that is opened, and messages would be written to it.
+        let copy = try StoreError.wrapping("read", name) { () throws(Errno) in try inherited.duplicate() }
+        _ = inherited.release()
+        return try Folder.readSecret(copy, name, limit: limit)
     }
 }

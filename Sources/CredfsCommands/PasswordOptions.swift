@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import Glibc
 internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
@@ -62,24 +63,27 @@ struct PasswordOptions: ParsableArguments {
         try withoutNewline(Store.readSecretFile(path, checker), path)
     }
 
-    /// Runs a command in the shell, with the caller's environment less what credfs was given, and takes its output.
+    /// Runs a command in the shell and takes its output.
     private static func password(ofCommand command: String, _ context: CommandContext) throws -> SecureBuffer {
-        let origin = "CREDFS_PASSWORD_CMD"
+        let origin = "the command in CREDFS_PASSWORD_CMD"
+        // What comes on standard input may be a value that is to be sealed: only a terminal is for the command.
+        let nothing = try StoreError.wrapping("start", origin) { () throws(Errno) in
+            try OwnedDescriptor.open("/dev/null", O_RDONLY)
+        }
         let output = try StoreError.wrapping("start", origin) { () throws(Errno) in try OwnedDescriptor.pipe() }
         let child = try StoreError.wrapping("start", origin) { () throws(Errno) in
             try ChildProcess(
                 "/bin/sh",
                 arguments: ["sh", "-c", command],
-                environment: ["PATH", "HOME", "USER", "LANG", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "GPG_TTY"]
-                    .compactMap { name in context.environment(name).map { "\(name)=\($0)" } },
-                descriptors: [(0, 0), (1, output.write.number), (2, 2)]
+                environment: SecretVariables.environmentForChildren(),
+                descriptors: [(0, isatty(0) == 1 ? 0 : nothing.number), (1, output.write.number), (2, 2)]
             )
         }
         let read = output.ends { (read, _) in read }
         let password = try Folder.readSecret(read, origin, limit: Store.maximumKeyFileByteCount)
         let exit = try StoreError.wrapping("wait for", origin) { () throws(Errno) in try child.wait() }
         guard exit == .status(0) else {
-            throw CommandError(.failed, "the command in \(origin) failed", hint: "run it by hand to see why")
+            throw CommandError(.failed, "\(origin) failed", hint: "run it by hand to see why")
         }
         return try withoutNewline(password, origin)
     }

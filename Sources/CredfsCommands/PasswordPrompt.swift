@@ -44,6 +44,8 @@ enum PasswordPrompt {
         limit: Int
     ) throws -> SecureBuffer {
         try StoreError.wrapping("write to", "the terminal") { () throws(Errno) in try terminal.write(question) }
+        // No line is longer, and little memory may be locked.
+        let limit = min(limit, Terminal.longestLine)
         var answer = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: limit + 1) }
         var filled = 0
         while true {

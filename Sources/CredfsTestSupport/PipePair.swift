@@ -44,7 +44,8 @@ package final class PipePair {
     /// Reads what is there, or waits for some bytes.
     package func read(atMost count: Int) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: count)
-        return Array(bytes.prefix(max(0, unsafe Glibc.read(output, &bytes, count))))
+        let filled = unsafe Glibc.read(output, &bytes, count)
+        return Array(bytes.prefix(max(0, filled)))
     }
 
     /// Makes writes fail where they would wait.

@@ -9,7 +9,8 @@ package struct TemporaryDirectory: ~Copyable, Sendable {
 
     /// Makes the directory.
     package init() throws {
-        path = FileManager.default.temporaryDirectory.path(percentEncoded: false) + "/credfs-test-" + UUID().uuidString
+        path = FileManager.default.temporaryDirectory.appending(component: "credfs-test-" + UUID().uuidString)
+            .path(percentEncoded: false)
         try FileManager.default.createDirectory(
             atPath: path,
             withIntermediateDirectories: false,

@@ -6,7 +6,7 @@ package import SystemCalls
 internal import SystemPackage
 
 /// The caller's side of the helper process: seals every plaintext value of a document without reading any of it.
-package struct DocumentSealing: ~Copyable {
+package final class DocumentSealing {
     /// What comes back.
     package struct Result: Sendable {
         /// The document with every value sealed.
@@ -20,6 +20,18 @@ package struct DocumentSealing: ~Copyable {
     private let helper: ChildProcess
     private let toHelper: OwnedDescriptor
     private let fromHelper: OwnedDescriptor
+
+    private init(
+        header: ManifestReader.Reading,
+        helper: consuming ChildProcess,
+        toHelper: consuming OwnedDescriptor,
+        fromHelper: consuming OwnedDescriptor
+    ) {
+        self.header = header
+        self.helper = helper
+        self.toHelper = toHelper
+        self.fromHelper = fromHelper
+    }
 
     /// Starts the helper process on a document and reads its header.
     ///

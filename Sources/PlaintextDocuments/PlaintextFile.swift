@@ -8,13 +8,14 @@ internal import SystemPackage
 /// A file with plaintext that is to be gone afterwards.
 ///
 /// Held open, so that what is overwritten is what was read.
-package struct PlaintextFile: ~Copyable {
+package final class PlaintextFile {
     /// Its path, for messages.
     package let path: String
     /// Open for reading and writing.
     package let descriptor: OwnedDescriptor
     private let folder: Folder
     private let name: String
+    private let stamp: FileStamp
 
     /// Opens a file.
     ///
@@ -24,13 +25,50 @@ package struct PlaintextFile: ~Copyable {
         guard let folder = try Folder.open(parts.directory, followingLink: true) else {
             throw .system("open", path, .noSuchFileOrDirectory)
         }
-        let descriptor = try folder.writableFile(parts.name)
-        let status = try StoreError.wrapping("examine", path) { () throws(Errno) in try descriptor.status() }
-        guard status.kind == .regular else { throw StoreError(.permissions, "\(path) is not a regular file") }
+        let descriptor = try Self.open(parts.name, in: folder)
+        stamp = try Self.stamp(of: descriptor, path)
         self.path = path
         self.folder = folder
         self.descriptor = descriptor
         name = parts.name
+    }
+
+    /// Opens the manifest of a store in the directory that the store holds, and checks what was opened.
+    ///
+    /// - Throws: class `permissions`, or `failed` if there is none.
+    package init(manifestOf store: Store) throws(StoreError) {
+        let place = try store.manifestPlace()
+        let descriptor = try Self.open(place.name, in: place.folder)
+        _ = try store.checker.check(descriptor, store.manifestPath, store.manifestExpectation)
+        stamp = try Self.stamp(of: descriptor, store.manifestPath)
+        path = store.manifestPath
+        folder = place.folder
+        self.descriptor = descriptor
+        name = place.name
+    }
+
+    private static func open(_ name: String, in folder: Folder) throws(StoreError) -> OwnedDescriptor {
+        let descriptor = try folder.writableFile(name)
+        let path = folder.path(of: name)
+        let status = try StoreError.wrapping("examine", path) { () throws(Errno) in try descriptor.status() }
+        guard status.kind == .regular else { throw StoreError(.permissions, "\(path) is not a regular file") }
+        return descriptor
+    }
+
+    private static func stamp(of file: borrowing OwnedDescriptor, _ path: String) throws(StoreError) -> FileStamp {
+        try StoreError.wrapping("examine", path) { () throws(Errno) in try file.stamp() }
+    }
+
+    /// Makes sure that the name stands for this file and nobody wrote to it since it was opened: what they wrote would
+    /// be overwritten without having been sealed.
+    package func requireUnchanged() throws(StoreError) {
+        guard try isCurrent(), try Self.stamp(of: descriptor, path) == stamp else {
+            throw StoreError(
+                .failed,
+                "\(path) was changed meanwhile and is left alone",
+                hint: "run it again, so that what it says now is sealed"
+            )
+        }
     }
 
     /// Whether others than its owner could read it.
@@ -54,8 +92,13 @@ package struct PlaintextFile: ~Copyable {
     /// Whether the name still stands for this file.
     package func isCurrent() throws(StoreError) -> Bool {
         guard let now = try folder.file(name) else { return false }
+        return try isSame(as: now)
+    }
+
+    /// Whether another descriptor stands for this file.
+    package func isSame(as other: borrowing OwnedDescriptor) throws(StoreError) -> Bool {
         let (mine, current) = try StoreError.wrapping("examine", path) { () throws(Errno) in
-            (try descriptor.status(), try now.status())
+            (try descriptor.status(), try other.status())
         }
         return mine.device == current.device && mine.inode == current.inode
     }

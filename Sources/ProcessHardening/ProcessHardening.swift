@@ -21,6 +21,8 @@ package enum ProcessHardening {
         try occupyStandardDescriptors()
         // A closed pipe is an error of the write, reported like any other.
         try ProcessAttributes.ignoreSignal(SIGPIPE)
+        // A parent that ignores it would leave no child to wait for.
+        try ProcessAttributes.resetSignal(SIGCHLD)
     }
 
     /// Gives the crash signals their default action, whatever the language runtime or SWIFT_BACKTRACE installed: its

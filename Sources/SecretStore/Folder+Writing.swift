@@ -50,7 +50,8 @@ extension Folder {
     package func removeLeftovers(of name: String) throws(StoreError) {
         do throws(Errno) {
             for entry in try descriptor.entryNames() where Self.isTemporary(entry, of: name) {
-                try descriptor.unlink(entry)
+                // What cannot be removed is none of ours, such as a directory of that name.
+                try? descriptor.unlink(entry)
             }
         } catch { throw .system("clean", path, error) }
     }
@@ -97,15 +98,29 @@ extension Folder {
     /// - Throws: `StoreError`.
     package func lock(_ name: String, waiting: () -> Void) throws(StoreError) -> OwnedDescriptor {
         do throws(Errno) {
-            let file = try descriptor.open(name, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            let file = try descriptor.open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
+            let status = try file.status()
+            guard status.kind == .regular && status.linkCount == 1 else { throw Errno.tooManySymbolicLinkLevels }
             // The umask may have taken bits away that the next command needs to open it.
-            if try file.status().permissions != 0o600 { try file.setPermissions(0o600) }
+            if status.permissions != 0o600 { try file.setPermissions(0o600) }
             if try !file.lock(wait: false) {
                 waiting()
                 _ = try file.lock(wait: true)
             }
             return file
         } catch { throw PermissionChecker.openFailure(path(of: name), error) }
+    }
+
+    /// Runs a function while nobody else holds the lock of this directory itself.
+    func whileLocked<R>(waiting: () -> Void, _ body: () throws -> R) throws -> R {
+        try StoreError.wrapping("lock", path) { () throws(Errno) in
+            if try !descriptor.lock(wait: false) {
+                waiting()
+                _ = try descriptor.lock(wait: true)
+            }
+        }
+        defer { descriptor.unlock() }
+        return try body()
     }
 
     /// Sets the mode of this directory if it is another.

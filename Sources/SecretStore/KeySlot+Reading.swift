@@ -11,6 +11,12 @@ extension KeySlot {
             guard slots.count < maximumCount else { throw events.invalid("more than \(maximumCount) slots") }
             slots[identifier] = try read(&events)
         }
+        let iterations = slots.values.reduce(0) { sum, slot in
+            if case .password(let count, _) = slot.kind { sum + count } else { sum }
+        }
+        guard iterations <= maximumIterationsOfAll else {
+            throw events.invalid("the password slots ask for more than \(maximumIterationsOfAll) iterations together")
+        }
         guard !slots.isEmpty else { throw events.invalid("a manifest has at least one slot") }
         return slots
     }

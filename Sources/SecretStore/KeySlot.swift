@@ -22,6 +22,8 @@ package struct KeySlot: Sendable, Equatable {
     package static let usualIterations = 600_000
     /// What a manifest may ask for, checked before any of it is computed.
     package static let iterationBounds = 100_000...10_000_000
+    /// What all password slots may ask for together, since a password is tried on each.
+    static let maximumIterationsOfAll = 20_000_000
     /// The size of a salt in bytes.
     package static let saltByteCount = 16
     /// The size of the data key in bytes.

@@ -27,6 +27,8 @@ package struct Manifest: Sendable, Equatable {
     package var slots: [String: KeySlot]
     /// The secrets in the order of the file.
     package var secrets: [SecretEntry]
+    /// What people wrote beside it.
+    package var comments = ManifestComments.initial
 
     /// The position of a secret in `secrets`.
     package func index(of name: SecretName) -> Int? {

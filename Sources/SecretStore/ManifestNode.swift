@@ -5,6 +5,8 @@
 /// What has its default value is left out, so that a manifest that spells a default out means the same.
 enum ManifestNode: Equatable {
     case text(String)
+    /// Text of hexadecimal digits, which stands in quotes whether it begins with a letter or not.
+    case digits(String)
     case number(UInt64)
     case flag(Bool)
     case list([ManifestNode])
@@ -28,7 +30,7 @@ extension Manifest {
             ("expires", expires.map { .text($0.text) }),
         ]
         let identity: [(String, ManifestNode?)] = [
-            ("version", .number(Self.formatVersion)), ("store", .text(store.text)),
+            ("version", .number(Self.formatVersion)), ("store", .digits(store.text)),
             ("generation", .number(generation)),
         ]
         let slots = slots.sorted { $0.key < $1.key }.map { ($0.key, $0.value.node) }
@@ -44,7 +46,7 @@ extension KeySlot {
         case .password(let iterations, let salt):
             .mapping([
                 ("type", .text(kind.word)), ("kdf", .text(Self.passwordDerivation)),
-                ("iterations", .number(UInt64(iterations))), ("salt", .text(Hexadecimal.text(salt))),
+                ("iterations", .number(UInt64(iterations))), ("salt", .digits(Hexadecimal.text(salt))),
                 ("sealed", .text(sealedKey)),
             ])
         }
@@ -81,7 +83,7 @@ extension ReadPolicy {
     var node: ManifestNode {
         let programs = executables.map { program in
             ManifestNode.mapping(present: [
-                ("path", .text(program.path)), ("sha256", program.sha256.map { .text($0) }),
+                ("path", .text(program.path)), ("sha256", program.sha256.map { .digits($0) }),
             ])
         }
         return .mapping(present: [

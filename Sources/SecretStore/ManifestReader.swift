@@ -27,6 +27,8 @@ package struct ManifestReader {
         package var signature: String?
         /// The secrets, in the order of the file.
         package var secrets: [SecretEntry]?
+        /// The comments.
+        package var comments = ManifestComments()
 
         /// The manifest.
         ///
@@ -39,7 +41,8 @@ package struct ManifestReader {
                 updated: try present(updated, "updated"),
                 expires: expires,
                 slots: try present(slots, "slots"),
-                secrets: try present(secrets, "secrets")
+                secrets: try present(secrets, "secrets"),
+                comments: comments
             )
         }
 
@@ -92,6 +95,8 @@ package struct ManifestReader {
 
     private mutating func readDocument(_ events: inout YAMLEventReader) throws(StoreError) {
         try events.mapping { (key, events) throws(StoreError) in
+            reading.comments.note(events.takeComments(), at: key)
+            defer { reading.comments.note(events.takeComments(), at: key) }
             switch key {
             case "version":
                 let version = try events.number()
@@ -124,6 +129,7 @@ package struct ManifestReader {
             }
         }
         try events.expectEnd()
+        reading.comments.end = events.takeComments()
     }
 
     private mutating func readSecrets(_ events: inout YAMLEventReader) throws(StoreError) {
@@ -132,7 +138,9 @@ package struct ManifestReader {
             guard let name = SecretName(key) else {
                 throw events.invalid("bad name of a secret", hint: SecretReference.rule)
             }
+            reading.comments.note(events.takeComments(), at: name)
             secrets.append(try SecretEntry.read(name, &events, sealer))
+            reading.comments.note(events.takeComments(), at: name)
         }
         reading.secrets = secrets
     }

@@ -2,13 +2,6 @@
 
 /// The text of a manifest: one value per line, so that a change is one line of a diff.
 package enum ManifestWriter {
-    /// The first lines of every manifest that credfs writes.
-    static let preamble = """
-        # Sealed by credfs and safe to commit. Names are readable, values are not.
-        # Change it with: credfs set NAME. After editing by hand: credfs encrypt.
-
-        """
-
     /// Writes a manifest.
     ///
     /// - Parameters:
@@ -16,30 +9,39 @@ package enum ManifestWriter {
     ///   - signature: 64 hexadecimal digits.
     /// - Returns: UTF-8.
     package static func text(_ manifest: Manifest, signature: String) -> [UInt8] {
-        text(header: manifest.header, secrets: manifest.secrets, signature: signature)
+        text(manifest.header, manifest.secrets, manifest.comments, signature: signature)
     }
 
     /// Writes a document with the signature it came with, if any: what the helper process hands back.
     package static func unsignedText(_ reading: ManifestReader.Reading) -> [UInt8] {
         let header = (try? reading.manifest())?.header ?? reading.expires.map { [("expires", .text($0.text))] } ?? []
-        return text(header: header, secrets: reading.secrets ?? [], signature: reading.signature)
+        return text(header, reading.secrets ?? [], reading.comments, signature: reading.signature)
     }
 
     private static func text(
-        header: [(key: String, node: ManifestNode)],
-        secrets: [SecretEntry],
+        _ header: [(key: String, node: ManifestNode)],
+        _ secrets: [SecretEntry],
+        _ comments: ManifestComments,
         signature: String?
     ) -> [UInt8] {
         var writer = Output()
-        writer.line(0, preamble)
-        for (key, node) in header { writer.entry(0, key, node) }
+        for (key, node) in header {
+            writer.comments(0, comments.entries[key])
+            writer.entry(0, key, node)
+        }
+        writer.comments(0, comments.entries["secrets"])
         if secrets.isEmpty {
             writer.line(0, "secrets: {}\n")
         } else {
             writer.line(0, "secrets:\n")
-            for secret in secrets { writer.entry(1, secret.name.text, secret.node) }
+            for secret in secrets {
+                writer.comments(1, comments.secrets[secret.name])
+                writer.entry(1, secret.name.text, secret.node)
+            }
         }
-        if let signature { writer.entry(0, "signature", .text(signature)) }
+        writer.comments(0, comments.entries["signature"])
+        if let signature { writer.entry(0, "signature", .digits(signature)) }
+        writer.comments(0, comments.end)
         return writer.bytes
     }
 
@@ -51,6 +53,10 @@ package enum ManifestWriter {
             bytes.append(contentsOf: text.utf8)
         }
 
+        mutating func comments(_ depth: Int, _ comments: [String]?) {
+            for comment in comments ?? [] { line(depth, comment + "\n") }
+        }
+
         mutating func entry(_ depth: Int, _ key: String, _ node: ManifestNode) {
             line(depth, scalar(key))
             value(depth, node)
@@ -60,6 +66,7 @@ package enum ManifestWriter {
         private mutating func value(_ depth: Int, _ node: ManifestNode) {
             switch node {
             case .text(let text): line(0, ": \(scalar(text))\n")
+            case .digits(let text): line(0, ": '\(text)'\n")
             case .number(let number): line(0, ": \(number)\n")
             case .flag(let flag): line(0, ": \(flag)\n")
             case .list(let items):
@@ -73,7 +80,7 @@ package enum ManifestWriter {
 
         private mutating func listItem(_ depth: Int, _ node: ManifestNode) {
             switch node {
-            case .text(let text): line(depth, "- \(scalar(text))\n")
+            case .text(let text), .digits(let text): line(depth, "- \(scalar(text))\n")
             case .number(let number): line(depth, "- \(number)\n")
             case .flag(let flag): line(depth, "- \(flag)\n")
             case .list, .mapping:

@@ -24,7 +24,7 @@ extension SecretEntry {
             throw StoreError(
                 .invalid,
                 "the value of '\(name.text)' is larger than \(limit) bytes",
-                hint: "--max-size raises the limit up to \(Manifest.maximumSecretByteCount) bytes"
+                hint: "set --max-size raises the limit up to \(Manifest.maximumSecretByteCount) bytes"
             )
         }
         try format?.check(content, of: name)

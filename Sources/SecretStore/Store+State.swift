@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import SystemCalls
+internal import SystemCalls
 internal import SystemPackage
 
 /// The directory of what a store remembers about itself: the lock and the last signed manifest.
@@ -35,15 +35,20 @@ extension Store {
         return state
     }
 
-    /// Takes the lock that every writing command holds from reading the manifest to writing it.
+    /// Runs a function under the lock that every writing command holds from reading the manifest to writing it.
     ///
     /// - Parameters:
     ///   - store: as for `state`.
     ///   - waiting: called once if another command holds it.
-    /// - Returns: the lock; it ends with its descriptor.
-    /// - Throws: `StoreError`.
-    package func lock(_ store: StoreID, waiting: () -> Void) throws(StoreError) -> OwnedDescriptor {
-        try state(for: store).lock(Self.lockName, waiting: waiting)
+    ///   - body: the function.
+    /// - Returns: what the function returns.
+    /// - Throws: `StoreError`, or what the function throws.
+    package func withLock<R>(_ store: StoreID, waiting: () -> Void, _ body: () throws -> R) throws -> R {
+        let lock = try state(for: store).lock(Self.lockName, waiting: waiting)
+        // The lock ends with its descriptor, which this use keeps to the end.
+        defer { _ = lock.number }
+        // Commands that were given different state directories meet at the directory of the manifest.
+        return try manifestPlace().folder.whileLocked(waiting: waiting, body)
     }
 
     /// Keeps the manifest just signed, for `encrypt` to compare an edited one with.

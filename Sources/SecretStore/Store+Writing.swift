@@ -6,6 +6,29 @@ package import SystemCalls
 extension Store {
     private static let backupSuffix = ".bak"
 
+    /// Reads the manifest, lets a function change it, and writes it, all under the lock.
+    ///
+    /// - Parameters:
+    ///   - keys: the keys of the store.
+    ///   - now: the time.
+    ///   - waiting: called once if another command holds the lock.
+    ///   - change: must not wait for a person or a pipe.
+    /// - Throws: `StoreError`, or what `change` throws; then nothing was changed.
+    package func update(
+        _ keys: StoreKeys,
+        now: Timestamp,
+        waiting: () -> Void,
+        _ change: (inout Manifest) throws -> Void
+    ) throws {
+        try withLock(keys.store, waiting: waiting) {
+            let loaded = try LoadedManifest(self)
+            try loaded.checkSignature(keys)
+            var manifest = loaded.manifest
+            try change(&manifest)
+            try commit(manifest, signedWith: keys, previous: loaded.file, now: now)
+        }
+    }
+
     /// Signs a manifest and puts it into the place of the old one, under the lock.
     ///
     /// - Parameters:
@@ -26,7 +49,16 @@ extension Store {
         now: Timestamp
     ) throws(StoreError) -> Manifest {
         var manifest = manifest
-        manifest.generation += 1
+        // An edited manifest can say any number.
+        let (generation, isTooLarge) = manifest.generation.addingReportingOverflow(1)
+        guard !isTooLarge else {
+            throw StoreError(
+                .invalid,
+                "the generation of the manifest cannot grow",
+                hint: "restore it from \(manifestPath)\(Self.backupSuffix)"
+            )
+        }
+        manifest.generation = generation
         manifest.updated = now
         let text = ManifestWriter.text(manifest, signature: try keys.signature(of: manifest))
         guard text.count <= Manifest.maximumByteCount else {
@@ -36,13 +68,12 @@ extension Store {
                 hint: "keep large or many secrets in a second store"
             )
         }
-        try withManifestFolder { (folder, name) throws(StoreError) in
-            let backup = name + Self.backupSuffix
-            try folder.removeLeftovers(of: name)
-            try folder.removeLeftovers(of: backup)
-            if let previous { try folder.replace(backup, with: previous.bytes.span) }
-            try folder.replace(name, with: text.span, mode: mode(permissions ?? previous?.status.permissions))
-        }
+        let (folder, name) = try manifestPlace()
+        let backup = name + Self.backupSuffix
+        try folder.removeLeftovers(of: name)
+        try folder.removeLeftovers(of: backup)
+        if let previous { try folder.replace(backup, with: previous.bytes.span) }
+        try folder.replace(name, with: text.span, mode: mode(permissions ?? previous?.status.permissions))
         rememberSigned(text.span, manifest.store)
         return manifest
     }

@@ -2,7 +2,7 @@
 
 package import Sealing
 package import SecureMemory
-package import SystemCalls
+internal import SystemCalls
 internal import SystemPackage
 
 /// An open store: its directory and the place of its manifest, held by descriptors from the first check to the last write.
@@ -60,7 +60,8 @@ package struct Store {
 
     /// Whether there is a manifest.
     package func hasManifest() throws(StoreError) -> Bool {
-        try withManifestFolder { (folder, name) throws(StoreError) in try folder.file(name) != nil }
+        let place = try manifestPlace()
+        return try place.folder.file(place.name) != nil
     }
 
     /// Whether there is a key file in the store directory.
@@ -79,10 +80,9 @@ package struct Store {
                 _ = try checker.check(key, keyPath, .privateFile)
             }
         }
-        try withManifestFolder { (folder, name) throws(StoreError) in
-            guard let manifest = try folder.file(name) else { throw Self.noStore(location) }
-            _ = try checker.check(manifest, manifestPath, manifestExpectation)
-        }
+        let place = try manifestPlace()
+        guard let manifest = try place.folder.file(place.name) else { throw Self.noStore(location) }
+        _ = try checker.check(manifest, manifestPath, manifestExpectation)
         if let state = try existingState() {
             _ = try checker.check(state.descriptor, state.path, .privateDirectory)
         }
@@ -92,19 +92,17 @@ package struct Store {
     ///
     /// - Throws: class `noStore` if there is none, `permissions`, or `invalid` if it is too large.
     package func readManifest() throws(StoreError) -> FileContents {
-        let contents = try withManifestFolder { (folder, name) throws(StoreError) in
-            try folder.contents(of: name, limit: Manifest.maximumByteCount, manifestExpectation, checker)
-        }
-        guard let contents else { throw Self.noStore(location) }
+        let place = try manifestPlace()
+        let limit = Manifest.maximumByteCount
+        guard let contents = try place.folder.contents(of: place.name, limit: limit, manifestExpectation, checker)
+        else { throw Self.noStore(location) }
         return contents
     }
 
-    /// Opens the manifest file for a process that will read it, and checks it.
-    package func openManifest() throws(StoreError) -> OwnedDescriptor {
-        let file = try withManifestFolder { (folder, name) throws(StoreError) in try folder.file(name) }
-        guard let file else { throw Self.noStore(location) }
-        _ = try checker.check(file, manifestPath, manifestExpectation)
-        return file
+    /// The open directory that the manifest is in, and its name there.
+    package func manifestPlace() throws(StoreError) -> (folder: Folder, name: String) {
+        guard let folder = manifestFolder ?? folder else { throw Self.noStore(location) }
+        return (folder, manifestName)
     }
 
     /// Reads the key file in the store directory.
@@ -129,14 +127,6 @@ package struct Store {
             let content = try folder.secret(name, limit: maximumKeyFileByteCount, checker)
         else { throw .system("open", path, .noSuchFileOrDirectory) }
         return content
-    }
-
-    func withManifestFolder<R: ~Copyable>(
-        _ body: (Folder, String) throws(StoreError) -> R
-    ) throws(StoreError) -> R {
-        if let manifestFolder { return try body(manifestFolder, manifestName) }
-        guard let folder else { throw Self.noStore(location) }
-        return try body(folder, manifestName)
     }
 
     static func noStore(_ location: StoreLocation) -> StoreError {

@@ -59,6 +59,7 @@ package enum StoreCreation {
         way: () throws -> Way
     ) throws -> Outcome {
         let directory = try Folder.make(location.directory)
+        try refuseForeign(directory)
         _ = try directory.ensureMode(0o700)
         let identity = try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
         let store = try Store(location, checker: checker)
@@ -66,17 +67,29 @@ package enum StoreCreation {
             _ = try state.ensureMode(0o700)
         }
         _ = try directory.ensureMode(0o600, of: StoreLocation.keyName)
-        let lock = try store.lock(identity) {}
-        defer { _ = lock.number }
-
-        let isNew = try !store.hasManifest()
-        if isNew {
-            try make(store, directory, identity, secrets: secrets, now: now, way: try way())
-        } else if location.manifest == nil {
-            _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName)
+        return try store.withLock(identity, waiting: {}) {
+            let isNew = try !store.hasManifest()
+            if isNew {
+                try make(store, directory, identity, secrets: secrets, now: now, way: try way())
+            } else if location.manifest == nil {
+                _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName)
+            }
+            try store.checkPermissions()
+            return Outcome(isNew: isNew, notes: try notes(store, directory), store: isNew ? identity : nil)
         }
-        try store.checkPermissions()
-        return Outcome(isNew: isNew, notes: try notes(store, directory), store: isNew ? identity : nil)
+    }
+
+    /// A directory with other things in it that others use is hardly meant: its mode would shut them out.
+    private static func refuseForeign(_ directory: Folder) throws(StoreError) {
+        let mode = try PermissionChecker.status(of: directory.descriptor, directory.path).permissions
+        guard mode & 0o077 != 0, try directory.file(StoreLocation.manifestName) == nil,
+            try directory.file(StoreLocation.keyName) == nil, try !directory.names().isEmpty
+        else { return }
+        throw StoreError(
+            .permissions,
+            "\(directory.path) is not a store, not empty and open to others: mode \(PermissionChecker.octal(mode))",
+            hint: "name a directory of its own, or if this one is meant: chmod 0700 \(directory.path)"
+        )
     }
 
     private static func make(

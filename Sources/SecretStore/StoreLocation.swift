@@ -50,10 +50,10 @@ package struct StoreLocation: Sendable, Equatable {
             return value("HOME").map { "\($0)/\(fallback)" }
         }
         manifest = choices.manifest ?? value("CREDFS_MANIFEST")
-        state = choices.state ?? value("CREDFS_STATE")
+        state = (choices.state ?? value("CREDFS_STATE")).map(Self.withoutTail)
         stateHome = home("XDG_STATE_HOME", ".local/state").map { "\($0)/credfs" }
         if let store = choices.store ?? value("CREDFS_STORE") {
-            directory = store
+            directory = Self.withoutTail(store)
         } else if user == 0 && value("HOME") == nil && value("XDG_CONFIG_HOME") == nil {
             directory = "/etc/credfs"
         } else if let configuration = home("XDG_CONFIG_HOME", ".config") {
@@ -65,5 +65,20 @@ package struct StoreLocation: Sendable, Equatable {
                 hint: "pass --store DIR or set CREDFS_STORE"
             )
         }
+    }
+
+    /// A path without slashes and dots at its end, behind which the kernel would follow a link.
+    private static func withoutTail(_ path: String) -> String {
+        var path = path
+        while path.utf8.count > 1 {
+            if path.utf8.last == UInt8(ascii: "/") {
+                path = String(path.utf8.dropLast()) ?? path
+            } else if path.hasSuffix("/.") {
+                path = path == "/." ? "/" : String(path.dropLast(2))
+            } else {
+                break
+            }
+        }
+        return path
     }
 }

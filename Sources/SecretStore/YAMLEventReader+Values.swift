@@ -113,13 +113,15 @@ extension SecretEntry {
         text.unicodeScalars.allSatisfy { scalar in
             switch scalar.properties.generalCategory {
             case .control, .lineSeparator, .paragraphSeparator: false
-            default: !reordering.contains(scalar.value)
+            default: !refused.contains(scalar.value)
             }
         }
     }
 
-    // U+FEFF, and the bidirectional controls that make a text look like another (CVE-2021-42574).
-    private static let reordering: Set<UInt32> = [
-        0xfeff, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069,
+    // U+FEFF, U+FFFE and U+FFFF, which YAML does not have, and the bidirectional controls that make a text look like
+    // another (CVE-2021-42574).
+    private static let refused: Set<UInt32> = [
+        0xfeff, 0xfffe, 0xffff, 0x061c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068,
+        0x2069,
     ]
 }

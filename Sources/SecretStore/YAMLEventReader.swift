@@ -22,6 +22,7 @@ struct YAMLEventReader: ~Copyable {
     private let parser: UnsafeMutablePointer<yaml_parser_t>
     private let event: UnsafeMutablePointer<yaml_event_t>
     private var depth = 0
+    private var comments: CommentScanner
 
     /// Runs a function over the events of a text, which must stay where it is meanwhile.
     static func read<R>(
@@ -45,6 +46,7 @@ struct YAMLEventReader: ~Copyable {
     private init(_ text: UnsafeBufferPointer<UInt8>) throws(StoreError) {
         unsafe parser = .allocate(capacity: 1)
         unsafe event = .allocate(capacity: 1)
+        comments = unsafe CommentScanner(text)
         unsafe event.initialize(to: yaml_event_t())
         let initialized = unsafe yaml_parser_initialize(parser)
         // Out of memory is the only failure, and there is nothing to go on with.
@@ -104,16 +106,19 @@ struct YAMLEventReader: ~Copyable {
             let scalar = unsafe event.pointee.data.scalar
             try refuse(anchor: unsafe scalar.anchor != nil, tag: unsafe scalar.tag != nil)
             try refuseFolding()
+            noteComments()
             return .scalar
         case YAML_MAPPING_START_EVENT:
             let start = unsafe event.pointee.data.mapping_start
             try refuse(anchor: unsafe start.anchor != nil, tag: unsafe start.tag != nil)
             try descend()
+            noteComments()
             return .mappingStart
         case YAML_SEQUENCE_START_EVENT:
             let start = unsafe event.pointee.data.sequence_start
             try refuse(anchor: unsafe start.anchor != nil, tag: unsafe start.tag != nil)
             try descend()
+            noteComments()
             return .sequenceStart
         case YAML_MAPPING_END_EVENT:
             depth -= 1
@@ -131,10 +136,34 @@ struct YAMLEventReader: ~Copyable {
     /// Makes sure that nothing follows the document.
     mutating func expectEnd() throws(StoreError) {
         _ = try next()
+        comments.scan(above: Int.max)
         try advance()
         guard unsafe event.pointee.type == YAML_STREAM_END_EVENT else {
             throw invalid("second document")
         }
+    }
+
+    /// The comments that were passed since the last call.
+    mutating func takeComments() -> [String] {
+        comments.take()
+    }
+
+    /// Block scalars may hold lines that look like comments; they end where the line behind them begins.
+    private mutating func noteComments() {
+        let start = unsafe event.pointee.start_mark
+        let end = unsafe event.pointee.end_mark
+        comments.scan(above: Int(start.line))
+        guard unsafe event.pointee.type == YAML_SCALAR_EVENT else { return }
+        if isBlockScalar {
+            comments.pass(Int(end.line))
+        } else {
+            comments.scan(behind: Int(end.column), on: Int(end.line))
+        }
+    }
+
+    private var isBlockScalar: Bool {
+        let style = unsafe event.pointee.data.scalar.style
+        return style == YAML_LITERAL_SCALAR_STYLE || style == YAML_FOLDED_SCALAR_STYLE
     }
 
     private mutating func expectStart() throws(StoreError) {
@@ -155,8 +184,7 @@ struct YAMLEventReader: ~Copyable {
 
     /// A line break that YAML reads as a space would be a second spelling of the same text.
     private func refuseFolding() throws(StoreError) {
-        let style = unsafe event.pointee.data.scalar.style
-        guard style != YAML_LITERAL_SCALAR_STYLE && style != YAML_FOLDED_SCALAR_STYLE else { return }
+        guard !isBlockScalar else { return }
         guard unsafe event.pointee.start_mark.line == event.pointee.end_mark.line else {
             throw invalid("text over several lines", hint: "write it after a '|' and indented")
         }
@@ -175,7 +203,12 @@ struct YAMLEventReader: ~Copyable {
             // NOT SECRET: a constant text of libyaml.
             let problem = unsafe parser.pointee.problem.map { unsafe String(cString: $0) } ?? "not YAML"
             let mark = unsafe parser.pointee.problem_mark
-            throw StoreError(.invalid, "\(problem) at line \(mark.line + 1), column \(mark.column + 1)")
+            // Errors of decoding have an offset in place of a mark.
+            let place =
+                unsafe parser.pointee.error == YAML_READER_ERROR
+                ? comments.position(of: unsafe parser.pointee.problem_offset)
+                : TextPosition(line: Int(mark.line) + 1, column: Int(mark.column) + 1)
+            throw StoreError(.invalid, "\(problem) at line \(place.line), column \(place.column)")
         }
     }
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import CLinux
 internal import Glibc
 package import SystemPackage
 
@@ -32,16 +33,16 @@ package struct ChildProcess: ~Copyable {
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
         // Ours are moved out of the way first, so that no target overwrites a source that is still needed.
-        let top: Int32 = 100
+        let top = descriptors.reduce(0) { max($0, $1.child, $1.ours) } + 1
         for (offset, pair) in descriptors.enumerated() {
-            unsafe posix_spawn_file_actions_adddup2(&actions, pair.ours, top + Int32(offset))
+            try Self.check(unsafe posix_spawn_file_actions_adddup2(&actions, pair.ours, top + Int32(offset)))
         }
         for (offset, pair) in descriptors.enumerated() {
-            unsafe posix_spawn_file_actions_adddup2(&actions, top + Int32(offset), pair.child)
+            try Self.check(unsafe posix_spawn_file_actions_adddup2(&actions, top + Int32(offset), pair.child))
         }
-        for offset in descriptors.indices {
-            unsafe posix_spawn_file_actions_addclose(&actions, top + Int32(offset))
-        }
+        // Ours are close-on-exec; those that our caller opened for us are not.
+        let firstClosed = descriptors.reduce(0) { max($0, $1.child + 1) }
+        try Self.check(unsafe posix_spawn_file_actions_addclosefrom_np(&actions, firstClosed))
         var attributes = posix_spawnattr_t()
         unsafe posix_spawnattr_init(&attributes)
         defer { unsafe posix_spawnattr_destroy(&attributes) }
@@ -58,8 +59,13 @@ package struct ChildProcess: ~Copyable {
                 unsafe posix_spawn(&id, path, &actions, &attributes, arguments, environment)
             }
         }
-        guard result == 0 else { throw Errno(rawValue: result) }
+        try Self.check(result)
         self.id = id
+    }
+
+    /// These functions return what others leave in errno.
+    private static func check(_ result: Int32) throws(Errno) {
+        guard result == 0 else { throw Errno(rawValue: result) }
     }
 
     /// Waits for the end of the process.

@@ -10,6 +10,19 @@ package enum EnvironmentVariables {
         unsafe getenv(name).flatMap { unsafe String(validatingCString: $0) }
     }
 
+    /// Every entry, `NAME=value`, but for the names that a function refuses and what is not text.
+    package static func entries(except isRefused: (Substring) -> Bool) -> [String] {
+        var entries: [String] = []
+        var entry = unsafe credfs_environment()
+        while let text = unsafe entry?.pointee {
+            if let text = unsafe String(validatingCString: text), !isRefused(text.prefix { $0 != "=" }) {
+                entries.append(text)
+            }
+            unsafe entry = entry?.advanced(by: 1)
+        }
+        return entries
+    }
+
     /// Lends the value of a variable, then overwrites it and removes the variable.
     ///
     /// It is overwritten where the kernel shows it (`/proc/PID/environ`). Only at start, while there is one thread.

@@ -82,6 +82,11 @@ extension OwnedDescriptor {
         }
     }
 
+    /// Gives the flock(2) back; it also ends with the descriptor.
+    package func unlock() {
+        flock(number, LOCK_UN)
+    }
+
     /// The names in this directory, without `.` and `..`.
     package func entryNames() throws(Errno) -> [String] {
         let copy = try open(".", O_RDONLY | O_DIRECTORY)

@@ -192,7 +192,7 @@ import Testing
                 .replacing("@", with: values[1])
         },
         Damage("another signature", 15, "signature") {
-            $0.replacing(/signature: ................/, with: "signature: 0123456789abcdef")
+            $0.replacing(/signature: '................/, with: "signature: '0123456789abcdef")
         },
         Damage("a sealed key that changed", 15, "key") {
             $0.replacing(/sealed: ENC\[AES256_GCM,data:....../) { "\($0.output.dropLast(6))AAAAAA" }

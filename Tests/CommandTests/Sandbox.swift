@@ -226,7 +226,9 @@ extension ChildProcess.Outcome {
         let error = errors.first ?? ""
         #expect(text.isEmpty || error.contains(text), sourceLocation: location)
         for line in errors + lines("hint") {
-            #expect(line.first?.isUppercase == false, "\(line)", sourceLocation: location)
+            // A variable is named as it is written.
+            let word = line.prefix { $0.isLetter || $0 == "_" }
+            #expect(word.first?.isUppercase != true || word == word.uppercased(), "\(line)", sourceLocation: location)
             #expect(!line.hasSuffix("."), "\(line)", sourceLocation: location)
         }
         if let hint {

@@ -5,7 +5,9 @@ import Foundation
 import Testing
 
 extension Sandbox {
-    /// Gives the sandbox to somebody without privileges. Needs root.
+    /// Gives the sandbox to somebody without privileges.
+    ///
+    /// Needs root.
     ///
     /// - Returns: a command that runs what follows as that user.
     func giveToStranger() throws -> String {

@@ -127,17 +127,32 @@ import Testing
         #expect(try folder.ensureMode(0o700) == true)
     }
 
+    @Test func aLockIsARegularFileWithOneName() throws {
+        _ = unsafe mkfifo(directory.path("fifo"), 0o600)
+        try directory.write([], to: "file", permissions: 0o640)
+        _ = unsafe link(directory.path("file"), directory.path("other"))
+        #expect(failure { _ = try folder.lock("fifo") {} }?.code == .permissions)
+        #expect(failure { _ = try folder.lock("file") {} }?.code == .permissions)
+        #expect(try folder.file("file")?.status().permissions == 0o640)
+    }
+
+    @Test func aDirectoryNamedLikeALeftoverIsNoObstacle() throws {
+        _ = try folder.makeFolder(".f.credfs-0123456789abcdef.tmp")
+        try folder.removeLeftovers(of: "f")
+        try folder.replace("f", with: "x".utf8.span)
+    }
+
     @Test func oneHolderOfALockAtATime() async throws {
         let first = try folder.lock("lock") { Issue.record("nobody holds it") }
         let other = try #require(try Folder.open(directory.path))
-        let waiting = Task.detached {
+        async let waiting = onItsOwnThread {
             var waited = false
             _ = try other.lock("lock") { waited = true }
             return waited
         }
         try await Task.sleep(for: .milliseconds(200))
         _ = consume first
-        #expect(try await waiting.value)
+        #expect(try await waiting)
     }
 
     @Test func missingDirectoriesAreMadeForTheOwnerOnly() throws {
@@ -221,6 +236,21 @@ import Testing
         _ = try checker.check(file, "f", .privateFile)
         #expect(checker.warnings.count == 2)
         #expect(failure { try checker.check(file, "f", .privateDirectory) }?.message == "f is not a directory")
+    }
+
+    @Test func aPathThatCannotBeOpenedSaysWhy() {
+        let codes: [(Errno, StoreError.Code, String)] = [
+            (.tooManySymbolicLinkLevels, .permissions, "p is a symbolic link"),
+            (.notDirectory, .permissions, "p is not a directory"),
+            (.noSuchAddressOrDevice, .permissions, "p is not a regular file"),
+            (.permissionDenied, .permissions, "cannot open p: permission denied"),
+            (.ioError, .failed, "cannot open p: input/output error"),
+        ]
+        for (errno, code, message) in codes {
+            let error = PermissionChecker.openFailure("p", errno)
+            #expect(error.code == code)
+            #expect(error.message == message)
+        }
     }
 
     @Test func aDirectoryIsNoFile() throws {

@@ -133,7 +133,8 @@ import Testing
         ("secrets: {A: !!str x}", "tag"), ("secrets: {A: &a x}", "anchor"), ("secrets: {A: &a [x]}", "anchor"),
         ("<<: {}", "merge key"), ("secrets: {}\nsecrets: {}", "duplicate key"), ("secret: {}", "unknown key"),
         ("[x]: y", "a key must be text"), ("{[x]: y}", "a key must be text"), ("secrets: {", "line 2"),
-        ("secrets: {A: \"\\xff\\0\"}", "a mapping is expected"), ("a: b: c", "line 1"), ("\u{1}", "line"),
+        ("secrets: {A: \"\\xff\\0\"}", "a mapping is expected"), ("a: b: c", "line 1"),
+        ("a: b\nc\u{1}", "line 2, column 2"), ("a: \u{e9}\u{1}", "line 1, column 6"),
         ("secrets: {.a: {value: x}}", "bad name"), ("secrets: {a/b: {value: x}}", "bad name"),
         ("secrets: {A: {}}", "has no 'value'"), ("secrets:\n  A:\n    value: one\n      two", "over several lines"),
         ("secrets: {A: {value: 'one\n  two'}}", "over several lines"), ("secrets: {A: }", "a mapping is expected"),
@@ -206,6 +207,15 @@ import Testing
         let many = (0...KeySlot.maximumCount).map { "  s\($0): {type: keyfile, sealed: '\(Self.slotKey)'}\n" }.joined()
         let slots = failure { try Self.read("slots:\n\(many)") }
         #expect(slots?.message.contains("more than 64 slots") == true)
+        let salt = String(repeating: "00", count: 16)
+        let costly = (0..<3).map {
+            "  p\($0): {type: password, kdf: pbkdf2-hmac-sha256, iterations: 7000000, salt: '\(salt)', "
+                + "sealed: '\(Self.slotKey)'}\n"
+        }
+        let cost = failure { try Self.read("slots:\n\(costly.joined())") }
+        #expect(cost?.message.contains("iterations together") == true)
+        let bearable = failure { try Self.read("slots:\n\(costly[0...1].joined())secrets: {}") }
+        #expect(bearable?.message.contains("no 'version'") == true)
     }
 
     @Test func collectionsNestSixteenLevelsDeepAtMost() throws {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import Sealing
 import Testing
 
@@ -70,7 +71,7 @@ import Testing
             let manifest = try Self.manifest(secrets)
             let text = ManifestWriter.text(manifest, signature: Self.signature)
             let reading = try ManifestReader.read(text.span)
-            #expect(try reading.manifest() == manifest)
+            #expect(try reading.manifest() == manifest, "\(round)")
             #expect(reading.signature == Self.signature)
         }
     }
@@ -129,5 +130,58 @@ import Testing
         let secrets = manifest.secrets.map { ($0.name.text, $0.node) }
         let whole = ManifestNode.mapping(manifest.header + [("secrets", .mapping(secrets))])
         #expect(Array(pieces.joined()) == CanonicalEncoding.bytes(of: whole))
+    }
+}
+
+@Suite struct ManifestCommentsTests {
+    @Test func commentsStayWithWhatTheyAreAbout() throws {
+        let fixture = try StoreFixture(["A", "B"])
+        let keys = try fixture.keys()
+        try fixture.edit { text in
+            text.replacing("generation: 1", with: "# g\ngeneration: 1   # behind g\r")
+                .replacing("secrets:\n", with: "# above\n\nsecrets: # behind\n    # for A \n")
+                .replacing("  B:\n", with: "    # for B \u{e9}\n  B:\n    # also B\n")
+                .replacing("    required: true\nsignature", with: "    required: true # B too\n# end of all\nsignature")
+                + "# the\n  # end"
+        }
+        let loaded = try LoadedManifest(fixture.store())
+        try loaded.checkSignature(keys)
+        try fixture.store().commit(loaded.manifest, signedWith: keys, previous: nil, now: fixture.now)
+        let text = try fixture.text()
+        #expect(text.contains("# g\n# behind g\ngeneration: 2\n"))
+        #expect(text.contains("# above\n# behind\nsecrets:\n  # for A\n  A:\n"))
+        #expect(text.contains("  # for B \u{e9}\n  # also B\n  # B too\n  B:\n"))
+        #expect(text.contains("# end of all\nsignature"))
+        #expect(text.hasSuffix("\n# the\n# end\n"))
+        #expect(text.components(separatedBy: "# Sealed by credfs").count == 2)
+        try fixture.store().commit(
+            LoadedManifest(fixture.store()).manifest,
+            signedWith: keys,
+            previous: nil,
+            now: fixture.now
+        )
+        #expect(
+            try fixture.text().replacing("generation: 3", with: "generation: 2").dropSignature() == text.dropSignature()
+        )
+    }
+
+    @Test func whatLooksLikeACommentInsideAValueIsTheValue() throws {
+        var content: [UInt8] = []
+        let text = "secrets:\n  A:\n    value: |\n      one\n      # two\n  # for B\n  B: {value: 'a # b'} # behind\n"
+        let reading = try ManifestReader.read(text.utf8.span, as: .template) { (entry, value) in
+            if entry.name.text == "A" { content = bytes(value) }
+            entry.value = .sealed("x")
+        }
+        #expect(content == Array("one\n# two\n".utf8))
+        #expect(reading.comments.secrets.count == 1)
+        #expect(reading.comments.secrets[try #require(SecretName("B"))] == ["# for B", "# behind"])
+        #expect(!reading.comments.isEmptyButForTheFirst)
+        #expect(ManifestComments.initial.isEmptyButForTheFirst)
+    }
+}
+
+extension String {
+    fileprivate func dropSignature() -> String {
+        split(separator: "\n").filter { !$0.hasPrefix("signature") }.joined(separator: "\n")
     }
 }

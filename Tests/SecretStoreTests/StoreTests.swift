@@ -24,6 +24,11 @@ import Testing
         #expect(try Self.directory(all) == "/v")
         #expect(try Self.directory(all.filter { $0.key != "CREDFS_STORE" }) == "/c/credfs")
         #expect(try Self.directory(["HOME": "/h"]) == "/h/.config/credfs")
+        for tail in ["/", "//", "/.", "/./", "/.//."] {
+            #expect(try Self.directory(.init(store: "/f" + tail), all) == "/f")
+        }
+        #expect(try Self.directory(.init(store: "/."), all) == "/")
+        #expect(try Self.directory(.init(store: ".."), all) == "..")
         #expect(try Self.directory(["HOME": "/h", "CREDFS_STORE": ""]) == "/h/.config/credfs")
         #expect(try Self.directory(["HOME": "/h", "XDG_CONFIG_HOME": "relative"]) == "/h/.config/credfs")
     }
@@ -140,7 +145,6 @@ import Testing
         #expect(failure { try LoadedManifest(store) }?.code == .noStore)
         #expect(failure { try store.readManifest() }?.code == .noStore)
         #expect(failure { try store.checkPermissions() }?.code == .noStore)
-        #expect(failure { _ = try store.openManifest() }?.code == .noStore)
     }
 
     @Test func aManifestElsewhereNeedsNoStoreDirectory() throws {
@@ -157,14 +161,16 @@ import Testing
         #expect(absentKey == nil ? true : false)
         let loaded = try LoadedManifest(store)
         try loaded.checkSignature(key)
-        _ = try store.lock(key.store) {}
+        try store.withLock(key.store, waiting: {}) {}
         try store.commit(loaded.manifest, signedWith: key, previous: loaded.file, now: fixture.now)
         let names = try #require(try Folder.open(fixture.directory.path)).names()
         #expect(names.contains("manifest.yaml.bak"))
-        #expect(try store.openManifest().status().permissions == 0o644)
-        #expect(try store.manifestPermissions(store.openManifest()) == 0o644)
+        #expect(try store.readManifest().status.permissions == 0o644)
+        let place = try store.manifestPlace()
+        let manifest = try place.folder.writableFile(place.name)
+        #expect(try store.manifestPermissions(manifest) == 0o644)
         _ = try store.commit(loaded.manifest, signedWith: key, previous: nil, now: fixture.now)
-        #expect(try store.openManifest().status().permissions == 0o600)
+        #expect(try store.readManifest().status.permissions == 0o600)
     }
 
     @Test func aKeyOrPasswordFileElsewhereIsCheckedTheSameWay() throws {
@@ -245,8 +251,35 @@ import Testing
         let fixture = try StoreFixture()
         unsafe chmod(fixture.path("state"), 0o750)
         let identity = try LoadedManifest(file: fixture.store().readManifest()).manifest.store
-        #expect(failure { try fixture.store().lock(identity) {} }?.code == .permissions)
+        #expect(failure { try fixture.store().withLock(identity, waiting: {}) {} }?.code == .permissions)
         #expect(failure { try fixture.store().checkPermissions() }?.code == .permissions)
+    }
+
+    @Test func writersWithDifferentStateDirectoriesWaitForEachOther() async throws {
+        let fixture = try StoreFixture()
+        let keys = try fixture.keys()
+        let now = fixture.now
+        let stores = try (0..<4).map { index in
+            try StoreLocation(
+                .init(store: fixture.location.directory, state: fixture.directory.path("state\(index)")),
+                user: 0
+            ) { _ in nil }
+        }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for index in 0..<20 {
+                let location = stores[index % stores.count]
+                group.addTask {
+                    try await onItsOwnThread {
+                        let store = try Store(location, checker: PermissionChecker(isStrict: true))
+                        try store.update(keys, now: now, waiting: {}) { $0.secrets.append(try entry("S\(index)")) }
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        let manifest = try LoadedManifest(fixture.store()).manifest
+        #expect(manifest.secrets.count == 20)
+        #expect(manifest.generation == 21)
     }
 
     @Test func aManifestWithoutSignatureOrWithPlaintextIsNotLoaded() throws {

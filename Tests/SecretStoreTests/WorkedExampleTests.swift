@@ -32,7 +32,7 @@ import Testing
         // The same code over the bytes that the page shows: so they are the canonical encoding.
         let canonical = try Hexadecimal.decode(page.block("canonical"))
         #expect(try Self.code(of: canonical, key: page.bytes("signing key")) == signature)
-        #expect(try page.block("manifest").contains("\nsignature: \(signature)"))
+        #expect(try page.block("manifest").contains("\nsignature: '\(signature)'"))
     }
 
     @Test func theManifestIsTheTextThatIsWritten() throws {

@@ -35,14 +35,11 @@ struct DeleteCommand: CredfsCommand {
             throw CommandError(.failed, "'\(entry.name.text)' was not deleted")
         }
         let keys = try keyOptions.unlock(store, before.manifest, context)
-        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
-        defer { _ = lock.number }
-        let loaded = try LoadedManifest(store)
-        try loaded.checkSignature(keys)
-        _ = try loaded.manifest.entry(reference)
-        var manifest = loaded.manifest
-        manifest.secrets.removeAll { $0.name == entry.name }
-        try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
+        try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
+            _ = try manifest.entry(reference)
+            manifest.secrets.removeAll { $0.name == entry.name }
+            manifest.comments.secrets[entry.name] = nil
+        }
         context.console.detail("deleted \(entry.name.text)")
     }
 

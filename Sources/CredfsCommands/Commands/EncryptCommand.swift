@@ -27,37 +27,42 @@ struct EncryptCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let store = try options.open(context)
         if let file {
-            try sealTemplate(try PlaintextFile(file), into: store, context)
+            let document = try PlaintextFile(file)
+            // As a template it would be replaced, and then overwritten and removed.
+            if try store.hasManifest(), try document.isSame(as: PlaintextFile(manifestOf: store).descriptor) {
+                return try sealInPlace(store, context)
+            }
+            try sealTemplate(document, into: store, context)
         } else {
             try sealInPlace(store, context)
         }
     }
 
     private func sealInPlace(_ store: Store, _ context: CommandContext) throws {
-        guard try store.hasManifest() else {
-            _ = try store.readManifest()
-            return
-        }
         try store.checkPermissions()
-        let document = try PlaintextFile(store.manifestPath)
+        let document = try PlaintextFile(manifestOf: store)
         let sealing = try DocumentSealing.begin(document.descriptor, .manifest)
         let header = try sealing.header.manifest()
         context.store = header.store
         let keys = try keyOptions.unlock(store, header, context)
-        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
-        defer { _ = lock.number }
-        guard try document.isCurrent() else {
-            throw CommandError(
-                .failed,
-                "the manifest was replaced meanwhile",
-                hint: "nothing was changed; run it again"
-            )
+        try store.withLock(keys.store, waiting: context.noteWaiting) {
+            try sealInPlace(store, document, sealing, keys, context)
         }
+        warnOfLeftovers(document, context)
+    }
+
+    private func sealInPlace(
+        _ store: Store,
+        _ document: PlaintextFile,
+        _ sealing: DocumentSealing,
+        _ keys: StoreKeys,
+        _ context: CommandContext
+    ) throws {
         let result = try sealing.finish(keys)
+        try document.requireUnchanged()
         var manifest = try result.reading.manifest()
         let isSigned = try result.reading.signature.map { try keys.isSignature($0, of: manifest) } ?? false
         guard !isSigned || !result.sealedNames.isEmpty else {
-            warnOfLeftovers(document, context)
             return context.console.note("every value is sealed and the signature holds: nothing to do")
         }
         let last = store.lastSigned(keys)
@@ -70,19 +75,14 @@ struct EncryptCommand: CredfsCommand {
             permissions: try store.manifestPermissions(document.descriptor),
             now: context.now()
         )
-        if !result.sealedNames.isEmpty {
-            try document.overwrite()
-            context.console.note("sealed \(result.sealedNames.joined(separator: ", "))")
-            sayWhatOverwritingProves(context)
-        }
-        warnOfLeftovers(document, context)
+        guard !result.sealedNames.isEmpty else { return }
+        try document.overwrite()
+        context.console.note("sealed \(result.sealedNames.joined(separator: ", "))")
+        warnOfComments(manifest.comments, context)
+        sayWhatOverwritingProves(context)
     }
 
-    private func sealTemplate(
-        _ document: consuming PlaintextFile,
-        into store: Store,
-        _ context: CommandContext
-    ) throws {
+    private func sealTemplate(_ document: PlaintextFile, into store: Store, _ context: CommandContext) throws {
         let before = try LoadedManifest(store)
         context.store = before.manifest.store
         if try document.isReadableByOthers() {
@@ -90,17 +90,18 @@ struct EncryptCommand: CredfsCommand {
         }
         let sealing = try DocumentSealing.begin(document.descriptor, .template)
         let keys = try keyOptions.unlock(store, before.manifest, context)
-        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
-        defer { _ = lock.number }
-        let loaded = try LoadedManifest(store)
-        try loaded.checkSignature(keys)
         let result = try sealing.finish(keys)
-        var manifest = loaded.manifest.merging(result.reading)
-        try manifest.reenter(result.sealedNames, keys, now: context.now())
-        printChanges(to: manifest, since: loaded.manifest, context)
-        try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
+        try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
+            let old = manifest
+            manifest.merge(result.reading)
+            try manifest.reenter(result.sealedNames, keys, now: context.now())
+            printChanges(to: manifest, since: old, context)
+            try document.requireUnchanged()
+        }
+        try document.requireUnchanged()
         try document.overwrite()
         try document.remove()
+        warnOfComments(result.reading.comments, context)
         context.console.note(
             "sealed \(Count.of(result.sealedNames.count, "value")); \(document.path) was overwritten and removed"
         )
@@ -117,13 +118,20 @@ struct EncryptCommand: CredfsCommand {
         for line in manifest.changes(since: old) { context.console.note("changed: \(line)") }
     }
 
+    /// Comments are kept, and somebody may have put an old value into one.
+    private func warnOfComments(_ comments: ManifestComments, _ context: CommandContext) {
+        if !comments.isEmptyButForTheFirst {
+            context.console.warning("comments are kept as they are: make sure that none holds a value")
+        }
+    }
+
     private func sayWhatOverwritingProves(_ context: CommandContext) {
         context.console.note(
             "overwriting proves nothing on copy-on-write or flash storage; 'credfs set' writes no plaintext at all"
         )
     }
 
-    private func warnOfLeftovers(_ document: borrowing PlaintextFile, _ context: CommandContext) {
+    private func warnOfLeftovers(_ document: PlaintextFile, _ context: CommandContext) {
         for path in (try? document.editorLeftovers()) ?? [] {
             context.console.warning("\(path) may hold the same plaintext: remove it")
         }
@@ -131,20 +139,19 @@ struct EncryptCommand: CredfsCommand {
 }
 
 extension Manifest {
-    /// This manifest with what a template says; nothing that the template does not name is touched.
-    fileprivate func merging(_ template: ManifestReader.Reading) -> Manifest {
-        var manifest = self
+    /// Takes over what a template says; nothing that the template does not name is touched.
+    fileprivate mutating func merge(_ template: ManifestReader.Reading) {
         var positions = Dictionary(secrets.enumerated().map { ($1.name, $0) }) { first, _ in first }
         for entry in template.secrets ?? [] {
             if let index = positions[entry.name] {
-                manifest.secrets[index] = manifest.secrets[index].updated(by: entry)
+                secrets[index] = secrets[index].updated(by: entry)
             } else {
-                positions[entry.name] = manifest.secrets.count
-                manifest.secrets.append(entry)
+                positions[entry.name] = secrets.count
+                secrets.append(entry)
             }
         }
-        if let expires = template.expires { manifest.expires = expires }
-        return manifest
+        if let expires = template.expires { self.expires = expires }
+        comments.secrets.merge(template.comments.secrets) { _, new in new }
     }
 
     /// Lets new values pass the newline policy and the format that their entries had before the template came.

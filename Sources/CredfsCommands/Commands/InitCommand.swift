@@ -89,7 +89,9 @@ struct InitCommand: CredfsCommand {
         if let text = context.secrets.takeKey() {
             return .givenKey(
                 .keyFile(
-                    try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: "CREDFS_KEY") }
+                    try text.withBytes { (text) throws(StoreError) in
+                        try KeyFile.parse(text, from: "the variable CREDFS_KEY")
+                    }
                 )
             )
         }

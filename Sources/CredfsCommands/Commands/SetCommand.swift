@@ -52,6 +52,10 @@ struct SetCommand: CredfsCommand {
         if keepValue && (source != nil || valueFile != nil || allowEmpty) {
             throw ValidationError("--keep-value takes no value.")
         }
+        let keyIsOnStandardInput = keyOptions.keyFd == 0 || keyOptions.password.passwordFd == 0
+        if keyIsOnStandardInput && valueFile == nil && !keepValue {
+            throw ValidationError("standard input cannot hold both the key and the value: use --value-file.")
+        }
         guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
             throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
         }
@@ -64,31 +68,32 @@ struct SetCommand: CredfsCommand {
         context.store = before.manifest.store
         let keys = try keyOptions.unlock(store, before.manifest, context)
         if keepValue { _ = try before.manifest.entry(reference) }
-        let value = keepValue ? nil : try newValue(reference)
-        // Everything that waits for a person or a pipe is over: from here on the lock is held.
-        let lock = try store.lock(keys.store) { context.console.detail("waiting for another command") }
-        defer { _ = lock.number }
-        let loaded = try LoadedManifest(store)
-        try loaded.checkSignature(keys)
-        var manifest = loaded.manifest
-        let index = try manifest.indexForWriting(reference)
-        var entry = manifest.secrets[index]
-        try attributes.apply(to: &entry)
+        let value = keepValue ? nil : NewValue(try newValue(reference))
+        // Everything that waits for a person or a pipe is over.
+        try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
+            let index = try manifest.indexForWriting(reference)
+            var entry = manifest.secrets[index]
+            try attributes.apply(to: &entry)
+            try apply(value, to: &entry, keys, now: context.now())
+            manifest.secrets[index] = entry
+        }
+        context.console.detail("set \(reference.name.text)")
+    }
+
+    private func apply(_ new: NewValue?, to entry: inout SecretEntry, _ keys: StoreKeys, now: Timestamp) throws {
         var cipher = try keys.valueCipher()
-        if let value = consume value {
-            if value.count == 0 {
+        if let new {
+            let content = try new.take()
+            if content.count == 0 {
                 entry.value = .empty
-                entry.rotated = context.now()
+                entry.rotated = now
             } else {
-                try entry.enter(value, with: &cipher, limit: maxSize, now: context.now())
+                try entry.enter(content, with: &cipher, limit: maxSize, now: now)
             }
         } else if case .sealed(let text) = entry.value, let value = SealedValue(text) {
             // What stays must have the format that is asked for now.
             try entry.format?.check(cipher.open(value, as: entry.name), of: entry.name)
         }
-        manifest.secrets[index] = entry
-        try store.commit(manifest, signedWith: keys, previous: loaded.file, now: context.now())
-        context.console.detail("set \(entry.name.text)")
     }
 
     private func newValue(_ reference: SecretReference) throws -> SecureBuffer {
@@ -133,6 +138,20 @@ struct SetCommand: CredfsCommand {
                 }
             }
         )
+    }
+}
+
+/// A value that was read before the lock was taken; handed over once.
+private final class NewValue {
+    private var content: SecureBuffer?
+
+    init(_ content: consuming SecureBuffer) {
+        self.content = consume content
+    }
+
+    func take() throws -> SecureBuffer {
+        guard let content = content.take() else { throw CommandError(.failed, "the value was used already") }
+        return content
     }
 }
 

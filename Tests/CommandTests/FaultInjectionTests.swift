@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Testing
+
+/// A full disk, an I/O error and a kill at every call with which a command changes files.
+@Suite(.enabled(if: isRoot, "strace can look into a process that is not dumpable only as root"))
+struct FaultInjectionTests {
+    /// A writing command on a store whose secret KEPT is never touched.
+    struct Command: Sendable, CustomTestStringConvertible {
+        let testDescription: String
+        let arguments: [String]
+        /// Made in the sandbox before, beside its store.
+        var template = ""
+        /// Replaces the value of ONE in the manifest before.
+        var isPlaintextInManifest = false
+        var hasStore = true
+        /// What ONE may be afterwards, beside what it was; nil for gone.
+        var changed: String? = "new"
+    }
+
+    /// One call of a system call.
+    struct Site: Hashable {
+        let call: String
+        let number: Int
+    }
+
+    static let calls = [
+        "write", "fsync", "renameat", "openat", "mkdirat", "fchmod", "fchmodat", "unlinkat", "ftruncate",
+    ]
+
+    static let commands = [
+        Command(testDescription: "init", arguments: ["init", "--empty"], hasStore: false),
+        Command(testDescription: "set", arguments: ["set", "ONE"]),
+        Command(testDescription: "delete", arguments: ["delete", "ONE", "-y"], changed: nil),
+        Command(testDescription: "encrypt", arguments: ["encrypt"], isPlaintextInManifest: true),
+        Command(
+            testDescription: "encrypt a template",
+            arguments: ["encrypt", "template"],
+            template: "secrets:\n  ONE:\n    value: new\n"
+        ),
+    ]
+
+    private func prepare(_ command: Command) async throws -> Sandbox {
+        guard command.hasStore else { return try Sandbox() }
+        let sandbox = try await Sandbox(["KEPT": "kept", "ONE": "old"])
+        if !command.template.isEmpty { try sandbox.directory.write(Array(command.template.utf8), to: "template") }
+        if command.isPlaintextInManifest {
+            try sandbox.replaceManifest(
+                try sandbox.manifest().replacing(/ONE:\n    value: .*/, with: "ONE:\n    value: new").utf8
+            )
+        }
+        return sandbox
+    }
+
+    private func trace(_ command: Command, _ sandbox: Sandbox, _ options: [String]) async throws -> ChildProcess.Outcome
+    {
+        let arguments = command.arguments.map { $0 == "template" ? sandbox.directory.path("template") : $0 }
+        return try await ChildProcess.run(
+            "/usr/bin/strace",
+            ["-f", "-qq", "--seccomp-bpf"] + options + [credfs] + arguments,
+            environment: sandbox.environment,
+            standardInput: Array("new".utf8)
+        )
+    }
+
+    /// The calls that change something, found in a run without faults.
+    private func sites(_ command: Command) async throws -> [Site] {
+        let sandbox = try await prepare(command)
+        let log = sandbox.directory.path("trace")
+        let names = Self.calls.joined(separator: ",")
+        let outcome = try await trace(command, sandbox, ["-y", "-e", "trace=\(names)", "-e", "signal=none", "-o", log])
+        try #require(outcome.status == .exited(0), "\(outcome.errorText)")
+        var counts: [String: Int] = [:]
+        var sites: Set<Site> = []
+        for line in String(decoding: try Files.read(log), as: UTF8.self).split(separator: "\n") {
+            // A process, a call and its arguments; short numbers of processes are followed by more spaces.
+            let parts = line.split(whereSeparator: { " (".contains($0) })
+            guard parts.count > 2, Self.calls.contains(String(parts[1])) else { continue }
+            let call = String(parts[1])
+            // strace counts calls of each process by itself.
+            counts["\(parts[0]) \(call)", default: 0] += 1
+            let number = counts["\(parts[0]) \(call)", default: 0]
+            let changes =
+                call == "openat" ? line.contains("O_CREAT") || line.contains("O_RDWR") : !line.contains("write(2<")
+            if changes && (line.contains(sandbox.directory.path) || line.contains("pipe:")) {
+                sites.insert(Site(call: call, number: number))
+            }
+        }
+        return sites.sorted { ($0.call, $0.number) < ($1.call, $1.number) }
+    }
+
+    @Test(arguments: commands)
+    func leavesTheOldStateOrTheNewOneWhateverFails(command: Command) async throws {
+        let sites = try await sites(command)
+        try #require(sites.count >= 15, "\(sites)")
+        try await withThrowingTaskGroup { group in
+            for site in sites {
+                var faults = ["signal=KILL"]
+                // Each call fails as it can: those that need room on the disk with ENOSPC.
+                if ["write", "openat", "mkdirat", "renameat"].contains(site.call) { faults.append("error=ENOSPC") }
+                if !["openat", "mkdirat", "renameat"].contains(site.call) { faults.append("error=EIO") }
+                for fault in faults {
+                    group.addTask { try await self.inject(fault, at: site, command) }
+                }
+            }
+            try await group.waitForAll()
+        }
+    }
+
+    private func inject(_ fault: String, at site: Site, _ command: Command) async throws {
+        let what: Comment = "\(command.testDescription): \(fault) at \(site.call) \(site.number)"
+        let sandbox = try await prepare(command)
+        let unsealed = try? sandbox.manifest()
+        let outcome = try await trace(
+            command,
+            sandbox,
+            ["-o", "/dev/null", "-e", "trace=\(site.call)", "-e", "inject=\(site.call):\(fault):when=\(site.number)"]
+        )
+        switch outcome.status {
+        case .exited(0): break
+        case .signal(SIGKILL): #expect(fault == "signal=KILL", what)
+        // The fault also meets the helper process, whose answer through a pipe, which never fails like that, is cut then,
+        // and the message about it.
+        case .exited where site.call == "write" && command.arguments[0] == "encrypt": break
+        default: outcome.expectRefusal(1)
+        }
+        if command.isPlaintextInManifest, try sandbox.manifest() == unsealed {
+            // The command can be given again, as it can after any error.
+            #expect(outcome.status != .exited(0), what)
+            try await sandbox.succeed("encrypt")
+        }
+        if !command.hasStore { try await sandbox.succeed("init", "--empty") }
+        let verification = try await sandbox.run("verify")
+        #expect(verification.status == .exited(0), "\(what) \(verification.outputText)")
+        if command.hasStore {
+            #expect(try await sandbox.value("KEPT") == Array("kept".utf8), what)
+            let one = try await sandbox.run("show", "ONE")
+            let now = one.status == .exited(0) ? one.outputText : nil
+            #expect(one.status == .exited(now == nil ? 11 : 0), what)
+            #expect(now == command.changed || now == "old" && outcome.status != .exited(0), what)
+            if !command.template.isEmpty, now == "old" {
+                #expect(try sandbox.directory.read("template") == Array(command.template.utf8), what)
+            }
+        }
+        // The next write cleans up.
+        try await sandbox.succeed("set", "AFTER", input: [65])
+        #expect(try sandbox.snapshot().leftovers == [], what)
+    }
+}
