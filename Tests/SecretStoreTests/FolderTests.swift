@@ -3,6 +3,7 @@
 import CredfsTestSupport
 import Foundation
 import Glibc
+import Synchronization
 import SystemCalls
 import SystemPackage
 import Testing
@@ -142,17 +143,16 @@ import Testing
         try folder.replace("f", with: "x".utf8.span)
     }
 
-    @Test func oneHolderOfALockAtATime() async throws {
+    @Test(.timeLimit(.minutes(1))) func oneHolderOfALockAtATime() async throws {
         let first = try folder.lock("lock") { Issue.record("nobody holds it") }
         let other = try #require(try Folder.open(directory.path))
-        async let waiting = onItsOwnThread {
-            var waited = false
-            _ = try other.lock("lock") { waited = true }
-            return waited
+        let isWaiting = Mutex(false)
+        async let lock: Void = onItsOwnThread {
+            _ = try other.lock("lock") { isWaiting.withLock { $0 = true } }
         }
-        try await Task.sleep(for: .milliseconds(200))
+        while !isWaiting.withLock({ $0 }) { try await Task.sleep(for: .milliseconds(2)) }
         _ = consume first
-        #expect(try await waiting)
+        try await lock
     }
 
     @Test func missingDirectoriesAreMadeForTheOwnerOnly() throws {
