@@ -215,6 +215,36 @@ import Testing
         #expect(try fixture.text() == before)
     }
 
+    @Test func aGenerationThatCannotGrowIsAnError() throws {
+        let fixture = try StoreFixture()
+        var manifest = try LoadedManifest(fixture.store()).manifest
+        manifest.generation = .max
+        let before = try fixture.text()
+        let error = failure {
+            try fixture.store().commit(manifest, signedWith: fixture.keys(), previous: nil, now: fixture.now)
+        }
+        #expect(error?.code == .invalid)
+        #expect(try fixture.text() == before)
+    }
+
+    @Test func aDirectoryThatOthersUseIsNotMadeAStore() throws {
+        let directory = try TemporaryDirectory()
+        try directory.write([], to: "something")
+        _ = unsafe chmod(directory.path, 0o755)
+        let location = try StoreLocation(.init(store: directory.path), user: 0) { _ in nil }
+        let error = failure {
+            try StoreCreation.run(
+                location,
+                PermissionChecker(isStrict: true),
+                secrets: [],
+                now: Timestamp(seconds: 0)
+            ) { .keyFile }
+        }
+        #expect(error?.code == .permissions)
+        #expect(try Folder.open(directory.path)?.names() == ["something"])
+        #expect(try Folder.open(directory.path)?.descriptor.status().permissions == 0o755)
+    }
+
     @Test func theLastSignedManifestIsOnlyBelievedIfItsSignatureHolds() throws {
         let fixture = try StoreFixture(["A"])
         let keys = try fixture.keys()
