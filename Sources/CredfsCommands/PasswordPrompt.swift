@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Sealing
 internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
@@ -32,7 +33,7 @@ enum PasswordPrompt {
     static func askTwice(_ question: String, again: String, limit: Int) throws -> SecureBuffer {
         let first = try ask(question, limit: limit)
         let second = try ask(again, limit: limit)
-        guard first.withBytes({ first in second.withBytes { first.elementsEqual($0) } }) else {
+        guard first.withBytes({ first in second.withBytes { ConstantTime.equal(first, $0) } }) else {
             throw CommandError(.failed, "the two answers differ", hint: "nothing was changed; try again")
         }
         return first
@@ -79,15 +80,5 @@ enum PasswordPrompt {
             }
             guard filled <= limit else { throw CommandError(.failed, "the answer is longer than \(limit) bytes") }
         }
-    }
-}
-
-extension Span<UInt8> {
-    /// Whether two answers of the same person are the same.
-    fileprivate func elementsEqual(_ other: Span<UInt8>) -> Bool {
-        guard count == other.count else { return false }
-        var difference: UInt8 = 0
-        for index in indices { difference |= self[index] ^ other[index] }
-        return difference == 0
     }
 }

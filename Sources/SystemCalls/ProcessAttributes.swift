@@ -16,11 +16,6 @@ package enum ProcessAttributes {
         try valueOrErrno { credfs_prctl(PR_GET_DUMPABLE, 0) } == 1
     }
 
-    /// Sends this process a signal when the thread that started it ends; wraps prctl(PR_SET_PDEATHSIG).
-    package static func setParentDeathSignal(_ signal: Int32) throws(Errno) {
-        try checkErrno { credfs_prctl(PR_SET_PDEATHSIG, UInt(signal)) }
-    }
-
     /// Sets soft and hard limit of the size of core files in bytes; wraps setrlimit(RLIMIT_CORE).
     package static func setCoreLimit(soft: UInt, hard: UInt) throws(Errno) {
         try checkErrno { credfs_setrlimit_core(soft, hard) }
