@@ -35,7 +35,7 @@ import Testing
 
     @Test func rootWithoutHomeUsesTheSystemDirectory() throws {
         #expect(try Self.directory(user: 0) == "/etc/credfs")
-        #expect(try Self.directory(user: 0, ["HOME": "/root"]) == "/root/.config/credfs")
+        #expect(try Self.directory(user: 0, ["HOME": "/h"]) == "/h/.config/credfs")
         #expect(failure { try Self.directory() }?.code == .usage)
     }
 
