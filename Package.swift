@@ -79,9 +79,17 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "Jobs",
+            dependencies: [
+                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureMemory", "ProcessHardening", "SystemCalls",
+                systemPackage,
+            ],
+            swiftSettings: strict
+        ),
+        .target(
             name: "CredfsCommands",
             dependencies: [
-                "PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls",
+                "Jobs", "SecretFileSystem", "PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls",
                 argumentParser, systemPackage,
             ],
             swiftSettings: strict
@@ -125,6 +133,14 @@ let package = Package(
             dependencies: [
                 "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "CredfsTestSupport",
                 systemPackage,
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "JobsTests",
+            dependencies: [
+                "Jobs", "SecretFileSystem", "FuseBridge", "SecretStore", "ProcessHardening", "SystemCalls",
+                "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
         ),

@@ -7,15 +7,24 @@
 #define CREDFS_CLINUX_SHIM_H
 
 #include <errno.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/limits.h>
+#include <linux/seccomp.h>
 #include <spawn.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -70,6 +79,167 @@ static inline int credfs_getrlimit_core(rlim_t *soft, rlim_t *hard) {
         *hard = limit.rlim_max;
     }
     return result;
+}
+
+/* Namespaces: declared only under _GNU_SOURCE, like their flags (linux/sched.h). */
+extern int unshare(int flags);
+#define CREDFS_NEW_MOUNTS 0x00020000 /* CLONE_NEWNS */
+#define CREDFS_NEW_USERS 0x10000000  /* CLONE_NEWUSER */
+
+extern int execvpe(const char *file, char *const argv[], char *const envp[]);
+
+/* A pair of sockets that keeps messages apart. */
+static inline int credfs_message_sockets(int *one, int *other) {
+    int ends[2];
+    int result = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+    if (result == 0) {
+        *one = ends[0];
+        *other = ends[1];
+    }
+    return result;
+}
+
+/* The stream socket that fusermount3 answers on. */
+static inline int credfs_stream_sockets(int *one, int *other) {
+    int ends[2];
+    int result = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends);
+    if (result == 0) {
+        *one = ends[0];
+        *other = ends[1];
+    }
+    return result;
+}
+
+/* Sends one message, with a descriptor unless that is -1 (cmsg(3) is made of macros). */
+static inline ssize_t credfs_send_message(int socket, const void *bytes, size_t count, int descriptor) {
+    struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    memset(&control, 0, sizeof control);
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (descriptor >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control.space;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
+    }
+    return sendmsg(socket, &message, MSG_NOSIGNAL);
+}
+
+/* Receives one message and at most one descriptor, close-on-exec; -1 where there is none. */
+static inline ssize_t credfs_receive_message(int socket, void *bytes, size_t count, int *descriptor) {
+    struct iovec part = {.iov_base = bytes, .iov_len = count};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    memset(&control, 0, sizeof control);
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+    ssize_t result = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+    *descriptor = -1;
+    if (result >= 0) {
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+            header->cmsg_len == CMSG_LEN(sizeof(int))) {
+            memcpy(descriptor, CMSG_DATA(header), sizeof *descriptor);
+        }
+    }
+    return result;
+}
+
+/* sd_notify(3): one datagram to a path or, with '@' for the leading zero, an abstract name. */
+static inline ssize_t credfs_send_datagram(const char *name, const void *bytes, size_t count) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(name);
+    if (length == 0 || length >= sizeof address.sun_path) {
+        errno = EINVAL;
+        return -1;
+    }
+    memcpy(address.sun_path, name, length);
+    if (name[0] == '@') address.sun_path[0] = 0;
+    int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (sender < 0) return -1;
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (name[0] == '@' ? 0 : 1));
+    ssize_t result = sendto(sender, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
+    int error = errno;
+    close(sender);
+    errno = error;
+    return result;
+}
+
+/* The kind of file system (linux/magic.h); -1 with errno. */
+static inline long credfs_file_system_kind(int descriptor) {
+    struct statfs status;
+    return fstatfs(descriptor, &status) == 0 ? (long)status.f_type : -1;
+}
+
+static inline int credfs_getrlimit_memlock(rlim_t *soft) {
+    struct rlimit limit;
+    int result = getrlimit(RLIMIT_MEMLOCK, &limit);
+    if (result == 0) *soft = limit.rlim_cur;
+    return result;
+}
+
+/* The architecture that system call numbers are of (seccomp(2)). */
+#if defined(__x86_64__)
+#define CREDFS_AUDIT_ARCHITECTURE AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define CREDFS_AUDIT_ARCHITECTURE AUDIT_ARCH_AARCH64
+#else
+#error "the system call filter does not know this architecture"
+#endif
+
+#define CREDFS_REFUSE(number)                                      \
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1),           \
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+
+/* Calls that a serving process has no use for: running programs, looking into others, network, new namespaces. */
+static inline int credfs_install_filter(void) {
+    struct sock_filter program[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CREDFS_AUDIT_ARCHITECTURE, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        /* x86-64: numbers from 0x40000000 on are those of x32. */
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        CREDFS_REFUSE(SYS_execve),
+        CREDFS_REFUSE(SYS_execveat),
+        CREDFS_REFUSE(SYS_ptrace),
+        CREDFS_REFUSE(SYS_process_vm_readv),
+        CREDFS_REFUSE(SYS_process_vm_writev),
+        CREDFS_REFUSE(SYS_pidfd_getfd),
+        CREDFS_REFUSE(SYS_connect),
+        CREDFS_REFUSE(SYS_bind),
+        CREDFS_REFUSE(SYS_listen),
+        CREDFS_REFUSE(SYS_accept),
+        CREDFS_REFUSE(SYS_accept4),
+        CREDFS_REFUSE(SYS_unshare),
+        CREDFS_REFUSE(SYS_setns),
+        CREDFS_REFUSE(SYS_mount),
+        CREDFS_REFUSE(SYS_pivot_root),
+        CREDFS_REFUSE(SYS_chroot),
+        CREDFS_REFUSE(SYS_open_by_handle_at),
+        CREDFS_REFUSE(SYS_bpf),
+        CREDFS_REFUSE(SYS_perf_event_open),
+        CREDFS_REFUSE(SYS_userfaultfd),
+        CREDFS_REFUSE(SYS_io_uring_setup),
+        CREDFS_REFUSE(SYS_keyctl),
+        CREDFS_REFUSE(SYS_add_key),
+        CREDFS_REFUSE(SYS_init_module),
+        CREDFS_REFUSE(SYS_finit_module),
+        CREDFS_REFUSE(SYS_kexec_load),
+        CREDFS_REFUSE(SYS_swapon),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
 }
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ProcessHardening
 internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
@@ -16,6 +17,12 @@ final class CommandContext {
     let user: UInt32
     /// Who judges files: one for the whole command, which reports what it let pass.
     private(set) lazy var checker = PermissionChecker(isStrict: variable("PERMISSIONS_STRICT") != "0", user: user)
+    /// The arguments of the process, byte by byte.
+    let arguments: [[UInt8]]
+    /// What the process was started with and gave up.
+    let inherited: ProcessHardening.Inherited
+    /// The exit status of a command that did not fail: that of a job.
+    var exitStatus = ExitStatus.done.code
     /// Where messages go.
     var console = Console()
     /// The store at hand, once it is known; for the audit log.
@@ -25,11 +32,15 @@ final class CommandContext {
 
     init(
         secrets: SecretVariables,
+        arguments: [[UInt8]],
+        inherited: ProcessHardening.Inherited,
         environment: @escaping (String) -> String? = EnvironmentVariables.value,
         now: @escaping () -> Timestamp = Timestamp.now,
         user: UInt32 = ProcessAttributes.effectiveUser
     ) {
         self.secrets = secrets
+        self.arguments = arguments
+        self.inherited = inherited
         self.environment = environment
         self.now = now
         self.user = user
@@ -70,6 +81,11 @@ final class SecretVariables {
     var hasKey: Bool { key != nil }
     /// Whether a password was given.
     var hasPassword: Bool { password != nil }
+
+    /// Overwrites the variables without keeping anything of them.
+    static func forget() {
+        for name in ["CREDFS_KEY", "CREDFS_PASSWORD"] { EnvironmentVariables.take(name) { _ in } }
+    }
 
     /// The environment of a command that runs for the user: everything but what could open a store.
     static func environmentForChildren() -> [String] {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import ArgumentParser
+internal import Jobs
 internal import SecretStore
 internal import SystemCalls
 
@@ -17,7 +18,8 @@ package struct Credfs: ParsableCommand {
         version: "credfs 0.1.0",
         subcommands: [
             InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
-            DeleteCommand.self, EncryptCommand.self, VerifyCommand.self,
+            DeleteCommand.self, EncryptCommand.self, VerifyCommand.self, RunCommand.self, MountCommand.self,
+            UnmountCommand.self, EnvCommand.self, StatusCommand.self,
         ]
     )
 
@@ -35,10 +37,15 @@ protocol CredfsCommand: ParsableCommand {
 
     /// Does it.
     func run(_ context: CommandContext) throws
+
+    /// What an error of it comes to.
+    func failure(of error: any Error) -> CommandError
 }
 
 extension CredfsCommand {
     var subject: String? { nil }
+
+    func failure(of error: any Error) -> CommandError { CommandError(anyError: error) }
 
     /// Does it and records how it ended.
     func perform(_ context: CommandContext) throws {
@@ -51,10 +58,10 @@ extension CredfsCommand {
             record(.success, nil, context)
         } catch {
             reportPermissions(context)
-            let failure = CommandError(anyError: error)
-            let isDenied = [.permissions, .authentication, .incorrectPassword, .refused].contains(failure.status)
-            record(isDenied ? .denied : .failed, failure.message, context)
-            throw failure
+            let cause = CommandError(anyError: error)
+            let isDenied = [.permissions, .authentication, .incorrectPassword, .refused].contains(cause.status)
+            record(isDenied ? .denied : .failed, cause.message, context)
+            throw failure(of: error)
         }
     }
 
@@ -107,6 +114,7 @@ extension CommandError {
             switch error {
             case let error as CommandError: error
             case let error as StoreError: CommandError(error)
+            case let error as MountError: CommandError(error)
             // Other errors could describe what they choked on; their kind is all that may be said.
             default: CommandError(.failed, "unexpected failure (\(type(of: error)))")
             }

@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Glibc
+internal import Jobs
 internal import PlaintextDocuments
 internal import ProcessHardening
 internal import SecretStore
@@ -13,25 +14,33 @@ internal import SystemPackage
 package enum EntryPoint {
     /// Hardens the process, becomes a helper or runs a command.
     ///
-    /// - Parameter arguments: those of the process, its name first.
+    /// - Parameter raw: the arguments of the process byte by byte, its name first.
     /// - Returns: the exit status.
-    package static func main(_ arguments: [String]) -> Int32 {
+    package static func main(_ raw: [[UInt8]]) -> Int32 {
+        let arguments = raw.map { String(decoding: $0, as: UTF8.self) }
+        let mode = arguments.count > 1 ? arguments[1] : ""
         var console = Console()
+        // This process becomes the job, which is hardened as little as it is without credfs.
+        if mode == JobEntrance.mode { return JobEntrance.main(raw) }
+        let inherited: ProcessHardening.Inherited
         do throws(Errno) {
-            try ProcessHardening.begin()
+            inherited = try ProcessHardening.begin(keepingHardCoreLimit: mode == RunCommand.name)
         } catch {
             console.error(CommandError(.failed, "cannot protect this process: \(error.message)"))
             return ExitStatus.failed.code
         }
         // Before the argument parser is loaded: the helper pays for nothing that it does not use.
-        if arguments.count > 1, arguments[1] == PlaintextHelper.mode { return PlaintextHelper.main(arguments) }
-        // The runtime puts U+FFFD where an argument is not UTF-8; a file of that name is not the one that is meant.
-        if arguments.contains(where: { $0.unicodeScalars.contains("\u{fffd}") }) {
+        if mode == PlaintextHelper.mode { return PlaintextHelper.main(arguments) }
+        if mode == Keeper.mode { return Keeper.main(arguments) }
+        // U+FFFD stands where an argument is not UTF-8; a file of that name is not the one that is meant. What follows
+        // `--` is a job's, which gets it as it is.
+        if arguments.prefix(while: { $0 != "--" }).contains(where: { $0.unicodeScalars.contains("\u{fffd}") }) {
             console.error(CommandError(.usage, "an argument is not UTF-8", hint: "rename the file or secret it names"))
             return ExitStatus.usage.code
         }
         do {
-            let context = CommandContext(secrets: try SecretVariables())
+            if MountLauncher.isAsked(by: arguments) { return try MountLauncher.launch(raw) }
+            let context = CommandContext(secrets: try SecretVariables(), arguments: raw, inherited: inherited)
             defer { console = context.console }
             return try run(Array(arguments.dropFirst()), context)
         } catch let error as SecureMemoryError {
@@ -49,6 +58,7 @@ package enum EntryPoint {
             var command = try Credfs.parseAsRoot(arguments)
             if let command = command as? any CredfsCommand {
                 try command.perform(context)
+                return context.exitStatus
             } else {
                 // The root itself and `help`: both answer by an error that succeeds.
                 try command.run()

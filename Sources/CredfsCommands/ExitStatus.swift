@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Jobs
 internal import SecretStore
 
 /// The exit statuses of credfs: a promise to scripts, never renumbered (docs/cli-abi.md).
@@ -8,6 +9,7 @@ struct ExitStatus: Sendable, Equatable {
 
     static let done = ExitStatus(code: 0)
     static let failed = ExitStatus(code: 1)
+    static let mountPoint = ExitStatus(code: 10)
     static let noSuchSecret = ExitStatus(code: 11)
     static let incorrectPassword = ExitStatus(code: 12)
     static let permissions = ExitStatus(code: 14)
@@ -15,9 +17,12 @@ struct ExitStatus: Sendable, Equatable {
     static let expired = ExitStatus(code: 16)
     static let invalid = ExitStatus(code: 17)
     static let noStore = ExitStatus(code: 18)
+    static let mount = ExitStatus(code: 19)
     static let refused = ExitStatus(code: 21)
     static let unsealed = ExitStatus(code: 22)
     static let usage = ExitStatus(code: 64)
+    /// A failure of `run` itself, whatever its kind.
+    static let runFailed = ExitStatus(code: 125)
 }
 
 extension ExitStatus {
@@ -39,6 +44,21 @@ extension ExitStatus {
     }
 }
 
+extension ExitStatus {
+    /// The status of a class of failure.
+    init(_ code: MountError.Code) {
+        self =
+            switch code {
+            case .place: .mountPoint
+            case .mount: .mount
+            case .variables: .invalid
+            case .policy: .refused
+            case .usage: .usage
+            case .failed: .failed
+            }
+    }
+}
+
 /// A failure that ends a command: what to say and with which status.
 struct CommandError: Error {
     let status: ExitStatus
@@ -52,6 +72,10 @@ struct CommandError: Error {
     }
 
     init(_ error: StoreError) {
+        self.init(ExitStatus(error.code), error.message, hint: error.hint)
+    }
+
+    init(_ error: MountError) {
         self.init(ExitStatus(error.code), error.message, hint: error.hint)
     }
 }

@@ -39,6 +39,9 @@ final class ReceiveLoop: Sendable {
     /// Whether the end of the loop was asked for or has come by itself.
     var hasEnded: Bool { isStopped.load(ordering: .acquiring) }
 
+    /// Can be read after the end.
+    var endNotice: Int32 { stopRead.number }
+
     /// Lets every worker end after the request that it handles.
     func stop() {
         guard !isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }

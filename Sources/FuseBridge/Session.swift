@@ -78,6 +78,9 @@ package final class Session: Sendable {
     /// Whether requests are being answered.
     package var isServing: Bool { !loop.hasEnded }
 
+    /// A descriptor that can be read from the moment on when requests are answered no more, whoever ended that.
+    package var endNotice: Int32 { loop.endNotice }
+
     /// What the answers came to so far.
     package var counts: Counts {
         let replies = connection.counts

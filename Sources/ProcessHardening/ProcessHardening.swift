@@ -9,20 +9,71 @@ package enum ProcessHardening {
     /// The signals after which a crash handler could print memory.
     package static let crashSignals = [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV]
 
+    /// What a process was started with and gave up, for a job to have it back.
+    package struct Inherited: Sendable, Equatable {
+        /// The signals that were ignored.
+        package let ignoredSignals: [Int32]
+        /// The soft limit of core files in bytes.
+        package let softCoreLimit: UInt
+        /// The hard limit of core files in bytes.
+        package let hardCoreLimit: UInt
+
+        /// Makes a record.
+        package init(ignoredSignals: [Int32], softCoreLimit: UInt, hardCoreLimit: UInt) {
+            self.ignoredSignals = ignoredSignals
+            self.softCoreLimit = softCoreLimit
+            self.hardCoreLimit = hardCoreLimit
+        }
+    }
+
     /// Applies everything that holds for the whole life of a credfs process.
     ///
     /// The first call of `main`.
     ///
+    /// - Parameter keepingHardCoreLimit: whether a job may be started that is to have its core files.
+    /// - Returns: what was given up.
     /// - Throws: the error of the call that failed: such a process must not go on.
-    package static func begin() throws(Errno) {
+    @discardableResult
+    package static func begin(keepingHardCoreLimit: Bool = false) throws(Errno) -> Inherited {
+        let inherited = try changedByUs()
         try disarmCrashHandlers()
         try forbidInspection()
-        try forbidCoreDumps()
+        try forbidCoreDumps(keepingHardLimit: keepingHardCoreLimit)
         try occupyStandardDescriptors()
         // A closed pipe is an error of the write, reported like any other.
         try ProcessAttributes.ignoreSignal(SIGPIPE)
         // A parent that ignores it would leave no child to wait for.
         try ProcessAttributes.resetSignal(SIGCHLD)
+        return inherited
+    }
+
+    private static func changedByUs() throws(Errno) -> Inherited {
+        let limit = try ProcessAttributes.coreLimit()
+        return Inherited(
+            ignoredSignals: (crashSignals + [SIGPIPE, SIGCHLD]).filter { ProcessAttributes.isIgnored($0) },
+            softCoreLimit: limit.soft,
+            hardCoreLimit: limit.hard
+        )
+    }
+
+    /// Gives this process what another one had, before it becomes a program of the user.
+    ///
+    /// - Parameters:
+    ///   - inherited: what the other was started with.
+    ///   - allowsCore: whether core files are left alone; they are forbidden otherwise.
+    package static func restore(_ inherited: Inherited, allowsCore: Bool) throws(Errno) {
+        for signal in crashSignals + [SIGPIPE, SIGCHLD] {
+            if inherited.ignoredSignals.contains(signal) {
+                try ProcessAttributes.ignoreSignal(signal)
+            } else {
+                try ProcessAttributes.resetSignal(signal)
+            }
+        }
+        if allowsCore {
+            try ProcessAttributes.setCoreLimit(soft: inherited.softCoreLimit, hard: inherited.hardCoreLimit)
+        } else {
+            try forbidCoreDumps()
+        }
     }
 
     /// Gives the crash signals their default action, whatever the language runtime or SWIFT_BACKTRACE installed: its
@@ -38,11 +89,13 @@ package enum ProcessHardening {
     }
 
     /// Limits core files to one byte: the only value that also stops a core_pattern that is a pipe (fs/coredump.c).
-    package static func forbidCoreDumps() throws(Errno) {
+    ///
+    /// - Parameter keepingHardLimit: whether a child can still be given more.
+    package static func forbidCoreDumps(keepingHardLimit: Bool = false) throws(Errno) {
         let current = try ProcessAttributes.coreLimit()
         // A hard limit of 0 cannot be raised to 1 and allows no core file either.
         guard current.hard >= 1 else { return }
-        try ProcessAttributes.setCoreLimit(soft: 1, hard: 1)
+        try ProcessAttributes.setCoreLimit(soft: 1, hard: keepingHardLimit ? current.hard : 1)
     }
 
     /// Puts something under closed descriptors 0, 1 and 2, so that no key file is opened as standard output.

@@ -27,7 +27,6 @@ package final class SecretFileSystem: Sendable {
         package let next: DirectoryOffset
     }
 
-    private let content: any ContentSource
     private let decision: any AccessDecision
     private let ownership: Ownership
     private let now: @Sendable () -> Timestamp
@@ -39,19 +38,16 @@ package final class SecretFileSystem: Sendable {
     ///
     /// - Parameters:
     ///   - snapshot: the first generation.
-    ///   - content: what opens its values and those of later generations.
     ///   - ownership: whom the files belong to.
     ///   - decision: the rule at every open.
     ///   - now: the time.
     package init(
         _ snapshot: Snapshot,
-        content: any ContentSource,
         ownership: Ownership,
         decision: any AccessDecision = AllowEveryone(),
         now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
     ) {
         current = Mutex(snapshot)
-        self.content = content
         self.ownership = ownership
         self.decision = decision
         self.now = now
@@ -131,7 +127,7 @@ package final class SecretFileSystem: Sendable {
         }
         if let expires = record.expires, expires <= now() { throw .expired }
         let buffer = buffers.buffer(of: worker)
-        try content.authenticate(snapshot.content(of: record), as: record.name, scratch: &buffer.scratch)
+        try snapshot.source.authenticate(snapshot.content(of: record), as: record.name, scratch: &buffer.scratch)
         _ = opened.withLock { $0.insert(inode) }
         return OpenSecret(self, snapshot, record)
     }
@@ -167,7 +163,7 @@ package final class SecretFileSystem: Sendable {
         buffer.memory.setCount(part.count)
         do throws(FileSystemError) {
             try buffer.memory.withMutableBytes { (bytes) throws(FileSystemError) in
-                try content.decrypt(snapshot.content(of: record), at: part.lowerBound, into: &bytes)
+                try snapshot.source.decrypt(snapshot.content(of: record), at: part.lowerBound, into: &bytes)
             }
         } catch {
             buffer.wipe()

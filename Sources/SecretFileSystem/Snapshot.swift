@@ -64,6 +64,8 @@ package final class Snapshot: Sendable {
 
     /// The number of the generation.
     package let generation: UInt64
+    /// What opens its values.
+    package let source: any ContentSource
     /// When the directory last changed.
     let modified: Timestamp
     /// In the order of the names.
@@ -83,11 +85,13 @@ package final class Snapshot: Sendable {
     ///   - generation: its number.
     ///   - items: the secrets, each name once.
     ///   - modified: when the set of names last changed.
+    ///   - source: what opens the values.
     ///   - previous: the generation before.
     package init(
         generation: UInt64,
         items: [SnapshotItem],
         modified: Timestamp,
+        source: any ContentSource,
         after previous: Snapshot? = nil
     ) {
         var inodes = previous?.inodes ?? [:]
@@ -118,6 +122,7 @@ package final class Snapshot: Sendable {
             positions[Int(record.inode.value - Self.firstFile)] = position
         }
         self.generation = generation
+        self.source = source
         self.modified = modified
         self.records = records
         self.arena = arena
@@ -128,9 +133,24 @@ package final class Snapshot: Sendable {
     /// Makes a generation of a manifest whose signature was checked.
     ///
     /// What has no value or has expired is left out.
-    package convenience init(_ manifest: Manifest, now: Timestamp, after previous: Snapshot? = nil) {
+    ///
+    /// - Parameters:
+    ///   - manifest: the manifest.
+    ///   - now: the time.
+    ///   - source: what opens its values.
+    ///   - previous: the generation before.
+    ///   - isShown: whether a secret is to be shown at all.
+    package convenience init(
+        _ manifest: Manifest,
+        now: Timestamp,
+        source: any ContentSource,
+        after previous: Snapshot? = nil,
+        where isShown: (SecretName) -> Bool = { _ in true }
+    ) {
         let items = manifest.secrets.compactMap { secret -> SnapshotItem? in
-            guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { return nil }
+            guard isShown(secret.name), case .sealed(let text) = secret.value, let value = SealedValue(text) else {
+                return nil
+            }
             if let expires = secret.expires, expires <= now { return nil }
             return SnapshotItem(
                 name: secret.name,
@@ -140,8 +160,17 @@ package final class Snapshot: Sendable {
                 expires: secret.expires
             )
         }
-        self.init(generation: manifest.generation, items: items, modified: manifest.updated, after: previous)
+        self.init(
+            generation: manifest.generation,
+            items: items,
+            modified: manifest.updated,
+            source: source,
+            after: previous
+        )
     }
+
+    /// The names, in their order.
+    package var names: [SecretName] { records.map(\.name) }
 
     /// The position of a name, found without a copy of it.
     func position(of name: Span<UInt8>) -> Int? {

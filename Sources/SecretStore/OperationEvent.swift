@@ -15,6 +15,11 @@ package struct OperationEvent: Sendable, Equatable {
         case show
         case list
         case delete
+        case run
+        case mount
+        case unmount
+        case environment = "env"
+        case status
     }
 
     /// How it ended.

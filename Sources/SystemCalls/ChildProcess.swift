@@ -10,6 +10,12 @@ package struct ChildProcess: ~Copyable {
     package enum Exit: Sendable, Equatable {
         case status(Int32)
         case signal(Int32)
+
+        /// Takes apart what waitpid(2) gives for a process that ended.
+        init(waitStatus: Int32) {
+            let signal = waitStatus & 0x7f
+            self = signal == 0 ? .status(waitStatus >> 8 & 0xff) : .signal(signal)
+        }
     }
 
     /// The process id.
@@ -54,8 +60,49 @@ package struct ChildProcess: ~Copyable {
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
 
         var id: pid_t = 0
-        let result = unsafe Self.withCStrings(arguments) { arguments in
-            unsafe Self.withCStrings(environment) { environment in
+        let result = unsafe CStrings.lend(arguments.map { Array($0.utf8) }) { arguments in
+            unsafe CStrings.lend(environment.map { Array($0.utf8) }) { environment in
+                unsafe posix_spawn(&id, path, &actions, &attributes, arguments, environment)
+            }
+        }
+        try Self.check(result)
+        self.id = id
+    }
+
+    /// Starts a program that inherits what this process was started with: its descriptors and its signal mask.
+    ///
+    /// - Parameters:
+    ///   - path: the program.
+    ///   - arguments: its arguments, the name it goes by first.
+    ///   - environment: its environment, as `NAME=value`.
+    ///   - secrets: more of it, each entry ended by a zero byte.
+    ///   - descriptors: descriptors of ours that it gets under the same numbers.
+    ///   - mask: the signals that it does not receive.
+    /// - Throws: the error of posix_spawn(3).
+    package init(
+        _ path: String,
+        arguments: [[UInt8]],
+        environment: [[UInt8]],
+        secrets: Span<UInt8>,
+        handing descriptors: [Int32],
+        mask: SignalMask
+    ) throws(Errno) {
+        var actions = unsafe posix_spawn_file_actions_t()
+        unsafe posix_spawn_file_actions_init(&actions)
+        defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+        for number in descriptors {
+            // Onto itself: the child's copy is not close-on-exec.
+            try Self.check(unsafe posix_spawn_file_actions_adddup2(&actions, number, number))
+        }
+        var attributes = posix_spawnattr_t()
+        unsafe posix_spawnattr_init(&attributes)
+        defer { unsafe posix_spawnattr_destroy(&attributes) }
+        var mask = mask.set
+        unsafe posix_spawnattr_setsigmask(&attributes, &mask)
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
+        var id: pid_t = 0
+        let result = unsafe CStrings.lend(arguments) { arguments in
+            unsafe CStrings.lend(environment, followedBy: secrets) { environment in
                 unsafe posix_spawn(&id, path, &actions, &attributes, arguments, environment)
             }
         }
@@ -70,18 +117,6 @@ package struct ChildProcess: ~Copyable {
 
     /// Waits for the end of the process.
     package func wait() throws(Errno) -> Exit {
-        var status: Int32 = 0
-        try checkErrno { unsafe waitpid(id, &status, 0) }
-        let signal = status & 0x7f
-        return signal == 0 ? .status(status >> 8 & 0xff) : .signal(signal)
-    }
-
-    private static func withCStrings<R>(
-        _ texts: [String],
-        _ body: ([UnsafeMutablePointer<CChar>?]) -> R
-    ) -> R {
-        let copies = unsafe texts.map { unsafe strdup($0) }
-        defer { for index in unsafe copies.indices { unsafe free(copies[index]) } }
-        return unsafe body(copies + [nil])
+        try Children.exit(of: id)
     }
 }

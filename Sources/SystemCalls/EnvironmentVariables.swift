@@ -23,6 +23,17 @@ package enum EnvironmentVariables {
         return entries
     }
 
+    /// Every entry, byte by byte as it is.
+    package static func rawEntries() -> [[UInt8]] {
+        var entries: [[UInt8]] = []
+        var entry = unsafe credfs_environment()
+        while let text = unsafe entry?.pointee {
+            entries.append(unsafe Array(UnsafeRawBufferPointer(start: text, count: strlen(text))))
+            unsafe entry = entry?.advanced(by: 1)
+        }
+        return entries
+    }
+
     /// Lends the value of a variable, then overwrites it and removes the variable.
     ///
     /// It is overwritten where the kernel shows it (`/proc/PID/environ`). Only at start, while there is one thread.

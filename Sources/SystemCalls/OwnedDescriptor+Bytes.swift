@@ -17,6 +17,21 @@ extension OwnedDescriptor {
         try SystemCalls.writeAll(number, bytes)
     }
 
+    /// Reads to the end, as text with U+FFFD where it is not UTF-8; for what holds nothing secret.
+    ///
+    /// - Parameter limit: where reading stops.
+    package func readText(limit: Int) throws(Errno) -> String {
+        var bytes = [UInt8](repeating: 0, count: limit)
+        var filled = 0
+        while filled < limit {
+            var span = bytes.mutableSpan
+            let count = try read(into: &span, from: filled)
+            if count == 0 { break }
+            filled += count
+        }
+        return String(decoding: bytes[..<filled], as: UTF8.self)
+    }
+
     /// Writes a text as UTF-8.
     package func writeAll(_ text: String) throws(Errno) {
         try writeAll(text.utf8.span)

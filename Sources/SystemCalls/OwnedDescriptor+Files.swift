@@ -69,12 +69,48 @@ extension OwnedDescriptor {
         try checkErrno { unsafe unlinkat(number, name, 0) }
     }
 
+    /// Wraps unlinkat(AT_REMOVEDIR).
+    package func removeDirectory(_ name: String) throws(Errno) {
+        try checkErrno { unsafe unlinkat(number, name, AT_REMOVEDIR) }
+    }
+
+    /// Lets the owner of a file in this directory write it; wraps fchmodat(2).
+    package func forceWritable(_ name: String) throws(Errno) {
+        try checkErrno { unsafe fchmodat(number, name, 0o600, 0) }
+    }
+
+    /// Wraps fchown(2).
+    package func setOwner(user: UInt32, group: UInt32) throws(Errno) {
+        try checkErrno { fchown(number, user, group) }
+    }
+
+    /// Cuts or extends a file; wraps ftruncate(2).
+    package func truncate(to byteCount: Int) throws(Errno) {
+        try checkErrno { ftruncate(number, off_t(byteCount)) }
+    }
+
+    /// Whether this file is in memory: on a tmpfs or ramfs (linux/magic.h).
+    package var isInMemory: Bool { [0x0102_1994, 0x8584_58f6].contains(credfs_file_system_kind(number)) }
+
     /// Takes the exclusive flock(2), waiting for another holder if `wait` is set.
     ///
     /// - Returns: false if the lock is held elsewhere and `wait` is not set.
     package func lock(wait: Bool) throws(Errno) -> Bool {
         do throws(Errno) {
             try checkErrno { flock(number, wait ? LOCK_EX : LOCK_EX | LOCK_NB) }
+            return true
+        } catch {
+            if error == .wouldBlock { return false }
+            throw error
+        }
+    }
+
+    /// Takes a shared flock(2) without waiting.
+    ///
+    /// - Returns: false if somebody holds it exclusively.
+    package func lockShared() throws(Errno) -> Bool {
+        do throws(Errno) {
+            try checkErrno { flock(number, LOCK_SH | LOCK_NB) }
             return true
         } catch {
             if error == .wouldBlock { return false }

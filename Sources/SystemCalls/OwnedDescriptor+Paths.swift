@@ -14,6 +14,46 @@ extension OwnedDescriptor {
         try open(path, pathOnly | O_DIRECTORY)
     }
 
+    /// Opens whatever a path leads to without any effect on it, to be asked for its status.
+    package static func startOfWalk(file path: String) throws(Errno) -> OwnedDescriptor {
+        try open(path, pathOnly)
+    }
+
+    /// Makes a directory the working directory of this process; wraps chdir(2).
+    package static func changeWorkingDirectory(to path: String) throws(Errno) {
+        try checkErrno { unsafe chdir(path) }
+    }
+
+    /// The path of the working directory; wraps getcwd(3).
+    package static func workingDirectory() throws(Errno) -> String {
+        var path = [CChar](repeating: 0, count: Int(PATH_MAX))
+        guard unsafe getcwd(&path, path.count) != nil else { throw Errno(rawValue: errno) }
+        let bytes = path.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        guard let text = String(validating: bytes, as: UTF8.self) else { throw .illegalByteSequence }
+        return text
+    }
+
+    /// The path by which the kernel knows what is open, without links; nil where it is not UTF-8.
+    package func resolvedPath() throws(Errno) -> String? {
+        let list = try OwnedDescriptor.open("/proc/self/fd", Self.pathOnly | O_DIRECTORY)
+        return try list.openEntry("\(number)").linkTarget()
+    }
+
+    /// Closes every descriptor from 3 on that is not close-on-exec: ours all are, so somebody else opened it.
+    package static func closeInherited() throws(Errno) {
+        let list = try open("/proc/self/fd", O_RDONLY | O_DIRECTORY)
+        for name in try list.entryNames() {
+            guard let number = Int32(name), number > 2 else { continue }
+            let flags = fcntl(number, F_GETFD)
+            if flags >= 0 && flags & FD_CLOEXEC == 0 { close(number) }
+        }
+    }
+
+    /// Lets the descriptor end when this process runs another program.
+    package func closeOnExec() throws(Errno) {
+        try checkErrno { fcntl(number, F_SETFD, FD_CLOEXEC) }
+    }
+
     /// Opens an entry of this directory without following it and without any effect on a FIFO or device; what comes
     /// back can be asked for its status, walked through or read as a link, nothing else.
     package func openEntry(_ name: String) throws(Errno) -> OwnedDescriptor {

@@ -50,6 +50,44 @@ package enum ProcessAttributes {
         try checkErrno { unsafe sigaltstack(&stack, nil) }
     }
 
+    /// Whether a signal is ignored.
+    package static func isIgnored(_ signal: Int32) -> Bool {
+        var action = sigaction()
+        guard unsafe sigaction(signal, nil, &action) == 0 else { return false }
+        return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
+            == unsafeBitCast(SIG_IGN, to: Int.self)
+    }
+
+    /// Makes this process the parent of its descendants whose own parent ends; wraps prctl(PR_SET_CHILD_SUBREAPER).
+    package static func adoptOrphans() throws(Errno) {
+        try checkErrno { credfs_prctl(PR_SET_CHILD_SUBREAPER, 1) }
+    }
+
+    /// Asks for a signal when the thread that started this process ends, or for none with 0; wraps
+    /// prctl(PR_SET_PDEATHSIG).
+    package static func setParentDeathSignal(_ signal: Int32) throws(Errno) {
+        try checkErrno { credfs_prctl(PR_SET_PDEATHSIG, UInt(signal)) }
+    }
+
+    /// How many bytes of memory this process may lock (RLIMIT_MEMLOCK).
+    package static func lockableByteCount() throws(Errno) -> Int {
+        var soft: rlim_t = 0
+        try checkErrno { unsafe credfs_getrlimit_memlock(&soft) }
+        return Int(clamping: soft)
+    }
+
+    /// Whether this process has CAP_SYS_ADMIN in its user namespace (capabilities(7)).
+    package static func mayAdministrate() -> Bool {
+        guard let status = try? OwnedDescriptor.open("/proc/self/status", O_RDONLY).readText(limit: 1 << 16),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
+            let set = UInt64(line.dropFirst("CapEff:".count).drop { $0 == "\t" || $0 == " " }, radix: 16)
+        else { return false }
+        return set & (1 << 21) != 0
+    }
+
+    /// The effective group id.
+    package static var effectiveGroup: UInt32 { getegid() }
+
     /// The effective user id.
     package static var effectiveUser: UInt32 { geteuid() }
 

@@ -86,8 +86,12 @@ final class MountedFixture {
         keys = try StoreKeys(dataKey: .random(), store: .random())
         let items = try Self.items(files, keys)
         rules = SecretFileSystem(
-            Snapshot(generation: 1, items: items, modified: Timestamp(seconds: 1_700_000_000)),
-            content: StoreContent(keys),
+            Snapshot(
+                generation: 1,
+                items: items,
+                modified: Timestamp(seconds: 1_700_000_000),
+                source: StoreContent(keys)
+            ),
             ownership: Ownership(user: 0, group: 0),
             decision: decision
         )
@@ -102,6 +106,7 @@ final class MountedFixture {
             generation: previous.generation + 1,
             items: try Self.items(files, keys),
             modified: Timestamp(seconds: 1_700_000_100),
+            source: previous.source,
             after: previous
         )
         try mount.session.invalidate(rules.replace(with: next))

@@ -57,10 +57,14 @@ final class Served {
         bufferByteCount: Int = 128 << 10
     ) throws {
         sealer = try Sealer()
-        let snapshot = Snapshot(generation: 1, items: try items(sealer), modified: Self.now)
+        let snapshot = Snapshot(
+            generation: 1,
+            items: try items(sealer),
+            modified: Self.now,
+            source: StoreContent(sealer.keys)
+        )
         rules = SecretFileSystem(
             snapshot,
-            content: StoreContent(sealer.keys),
             ownership: Ownership(user: 1000, group: 100),
             decision: decision,
             now: { Self.now }
@@ -71,7 +75,13 @@ final class Served {
     func replace(_ items: [SnapshotItem]) -> SecretFileSystem.Invalidations {
         let previous = rules.snapshot
         return rules.replace(
-            with: Snapshot(generation: previous.generation + 1, items: items, modified: Self.now, after: previous)
+            with: Snapshot(
+                generation: previous.generation + 1,
+                items: items,
+                modified: Self.now,
+                source: previous.source,
+                after: previous
+            )
         )
     }
 

@@ -85,7 +85,7 @@ import Testing
         manifest.secrets[0].mode = .ownerAndGroup
         manifest.secrets[0].rotated = Timestamp(seconds: 9)
         manifest.secrets[2].expires = Served.now
-        let snapshot = Snapshot(manifest, now: Served.now)
+        let snapshot = Snapshot(manifest, now: Served.now, source: StoreContent(try Sealer().keys))
         let rules = SecretFileSystem(
             snapshot,
             content: StoreContent(sealer.keys),

@@ -3,7 +3,6 @@
 internal import ArgumentParser
 internal import Glibc
 internal import SecretStore
-internal import SecureMemory
 
 /// The command `credfs show`.
 struct ShowCommand: CredfsCommand {
@@ -66,18 +65,7 @@ struct ValueOutput {
     }
 
     private func write(_ value: SealedValue, _ name: SecretName, _ keys: StoreKeys, _ context: CommandContext) throws {
-        var scratch = try SecureBuffer.scratch()
-        var cipher = try keys.valueCipher()
-        try cipher.authenticate(value, as: name, scratch: &scratch)
-        var offset = 0
-        while offset < value.ciphertext.count {
-            scratch.setCount(min(scratch.capacity, value.ciphertext.count - offset))
-            try scratch.withMutableBytes { (part) throws(StoreError) in
-                try keys.decrypt(value, at: offset, into: &part)
-            }
-            try scratch.withBytes { (part) throws in try context.console.output(part) }
-            offset += scratch.count
-        }
+        try keys.readParts(of: value, as: name) { part in try context.console.output(part) }
         let addsNewline = newline == .yes || newline == .auto && isatty(Console.standardOutput) == 1
         if addsNewline { try context.console.output("\n") }
     }

@@ -50,14 +50,7 @@ struct VerifyCommand: CredfsCommand {
         _ manifest: Manifest,
         _ context: CommandContext
     ) throws(StoreError) -> StoreKeys? {
-        if noKey { return nil }
-        do {
-            return try keyOptions.unlock(store, manifest, context)
-        } catch {
-            let failure = CommandError(anyError: error)
-            let code = StoreError.Code.allCases.first { ExitStatus($0) == failure.status } ?? .failed
-            throw StoreError(code, failure.message, hint: failure.hint)
-        }
+        noKey ? nil : try KeyOptions.forGuard { try keyOptions.unlock(store, manifest, context) }
     }
 
     private static func line(_ result: AcceptanceGuard.Result) -> String {

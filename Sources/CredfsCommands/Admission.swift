@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Jobs
+internal import SecretFileSystem
+internal import SecretStore
+internal import SystemCalls
+
+/// What is to happen where a secret that was named is not there.
+enum MissingPolicy: String, CaseIterable {
+    case error
+    case warn
+    case ignore
+}
+
+/// The secrets of a store that a job or mount gets, after every check of the acceptance guard.
+struct Admission {
+    /// Whether the secrets are there.
+    let auth: AuthMode
+    /// The manifest, where they are.
+    let manifest: Manifest?
+    /// What opens them.
+    let keys: StoreKeys?
+    /// The entries that are shown.
+    var entries: [SecretEntry] = []
+
+    /// The generation that is served; nil where there is none.
+    func snapshot(now: Timestamp, after previous: Snapshot? = nil) -> Snapshot? {
+        guard let manifest, let keys else { return nil }
+        let shown = Set(entries.map(\.name))
+        return Snapshot(manifest, now: now, source: StoreContent(keys), after: previous) { shown.contains($0) }
+    }
+
+    /// Checks a store and chooses from it.
+    ///
+    /// - Parameters:
+    ///   - options: which store.
+    ///   - keyOptions: how it is opened.
+    ///   - rules: what is chosen.
+    ///   - context: everything else.
+    /// - Returns: what is admitted.
+    /// - Throws: why nothing is, unless a rule says to go on without secrets.
+    static func decide(
+        _ options: StoreOptions,
+        _ keyOptions: KeyOptions,
+        _ rules: AdmissionOptions,
+        _ context: CommandContext
+    ) throws -> Admission {
+        try decide(options, keyOptions, rules, context) { (store, manifest) in
+            try keyOptions.unlock(store, manifest, context)
+        }
+    }
+
+    /// As above, with another way to find the keys.
+    static func decide(
+        _ options: StoreOptions,
+        _ keyOptions: KeyOptions,
+        _ rules: AdmissionOptions,
+        _ context: CommandContext,
+        unlock: (Store, Manifest) throws -> StoreKeys?
+    ) throws -> Admission {
+        if let variable = context.ignoringVariable {
+            context.console.warning("secrets are ignored because \(variable) is set")
+            return Admission(auth: .unauthenticated(reason: variable), manifest: nil, keys: nil)
+        }
+        let outcome = AcceptanceGuard.examine(
+            try options.location(context),
+            context.checker,
+            now: context.now(),
+            unlock: { (store, manifest) throws(StoreError) in
+                try KeyOptions.forGuard { try unlock(store, manifest) }
+            }
+        )
+        context.store = outcome.manifest?.store
+        if let failure = rules.failure(of: outcome), let error = failure.error {
+            let refusal = CommandError(
+                ExitStatus(error.code),
+                "\(failure.check.rawValue): \(error.message)",
+                hint: error.hint
+            )
+            guard try rules.goesOnUnauthenticated(context) else { throw refusal }
+            context.console.error(refusal)
+            context.console.warning("going on without secrets")
+            return Admission(auth: .unauthenticated(reason: failure.check.reason), manifest: nil, keys: nil)
+        }
+        for result in outcome.results where result.status == .warning && result.check != .permissions {
+            context.console.warning(result.message)
+        }
+        guard let manifest = outcome.manifest, let keys = outcome.keys else {
+            throw CommandError(.failed, "the store was not opened")
+        }
+        var admission = Admission(auth: .authenticated, manifest: manifest, keys: keys)
+        admission.entries = try rules.choose(from: manifest, context)
+        return admission
+    }
+
+    /// The secret of a name that is shown.
+    func entry(_ name: SecretName) -> SecretEntry? { entries.first { $0.name == name } }
+}
+
+extension KeyOptions {
+    /// Looks for keys, with the error that the guard reports.
+    static func forGuard(_ unlock: () throws -> StoreKeys?) throws(StoreError) -> StoreKeys? {
+        do {
+            return try unlock()
+        } catch {
+            let failure = CommandError(anyError: error)
+            let code = StoreError.Code.allCases.first { ExitStatus($0) == failure.status } ?? .failed
+            throw StoreError(code, failure.message, hint: failure.hint)
+        }
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import SecretStore
+
+/// Which secrets of a store are shown, and what is done where that cannot be.
+struct AdmissionOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("Show these secrets and no others (names, separated by commas).", valueName: "names"))
+    var only: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where a named or required secret is not there: error, warn or ignore.",
+            valueName: "what"
+        )
+    )
+    var ifMissing: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where the store is rejected: fail, or unauthenticated to go on without secrets (CREDFS_ON_REJECT).",
+            valueName: "what"
+        )
+    )
+    var onReject: String?
+
+    @Option(help: ArgumentHelp("The largest secret shown, in bytes, up to 16777216.", valueName: "bytes"))
+    var maxSize = Manifest.usualSecretByteCount
+
+    @Flag(help: "Show secrets with a policy, too, though nothing enforces it.")
+    var ignorePolicy = false
+
+    func validate() throws {
+        if let ifMissing, MissingPolicy(rawValue: ifMissing) == nil {
+            throw ValidationError("--if-missing takes error, warn or ignore.")
+        }
+        if let onReject, !["fail", "unauthenticated"].contains(onReject) {
+            throw ValidationError("--on-reject takes fail or unauthenticated.")
+        }
+        guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
+            throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
+        }
+    }
+
+    /// What is done where a secret is not there.
+    var missing: MissingPolicy { ifMissing.flatMap(MissingPolicy.init) ?? .error }
+
+    /// Whether a rejected store is no reason to stop.
+    func goesOnUnauthenticated(_ context: CommandContext) throws -> Bool {
+        if let onReject { return onReject == "unauthenticated" }
+        switch context.variable("ON_REJECT") {
+        case nil, "", "fail": return false
+        case "unauthenticated": return true
+        default:
+            throw CommandError(.usage, "CREDFS_ON_REJECT takes fail or unauthenticated")
+        }
+    }
+
+    /// The first check that failed and is not to be overlooked.
+    func failure(of outcome: AcceptanceGuard.Outcome) -> AcceptanceGuard.Result? {
+        outcome.results.first { $0.status == .failed && ($0.check != .required || missing == .error) }
+    }
+
+    /// The entries that are shown.
+    func choose(from manifest: Manifest, _ context: CommandContext) throws -> [SecretEntry] {
+        var entries = manifest.secrets
+        if let only {
+            let names = try only.split(separator: ",").map { try Self.name(String($0)) }
+            let wanted = Set(names)
+            entries = entries.filter { wanted.contains($0.name) }
+            let there = Set(entries.map(\.name))
+            for name in names where !there.contains(name) { try reportMissing(name, context) }
+        }
+        if missing == .warn {
+            for entry in manifest.secrets where entry.required && entry.value == .empty {
+                context.console.warning("required secret '\(entry.name.text)' has no value")
+            }
+        }
+        let now = context.now()
+        entries = entries.filter { entry in entry.expires.map { $0 > now } ?? true }
+        try checkPolicies(entries)
+        try checkSizes(entries)
+        return entries
+    }
+
+    /// Says that a secret is not there, or stops.
+    func reportMissing(_ name: SecretName, _ context: CommandContext) throws {
+        switch missing {
+        case .ignore: break
+        case .warn: context.console.warning("no secret has the name '\(name.text)'")
+        case .error:
+            throw CommandError(
+                .noSuchSecret,
+                "no secret has the name '\(name.text)'",
+                hint: "see the names with: credfs list; or pass --if-missing=warn"
+            )
+        }
+    }
+
+    /// The name of a secret in an argument.
+    static func name(_ text: String) throws -> SecretName {
+        guard let reference = SecretReference(text) else {
+            throw CommandError(.usage, "bad name of a secret", hint: SecretReference.rule)
+        }
+        return reference.name
+    }
+
+    // Nothing is shown that is less protected than its owner said.
+    private func checkPolicies(_ entries: [SecretEntry]) throws {
+        guard !ignorePolicy else { return }
+        let names = entries.filter { $0.policy != nil }.map { "'\($0.name.text)'" }
+        guard names.isEmpty else {
+            throw CommandError(
+                .refused,
+                "secrets with a policy, which a mount does not enforce yet: \(names.joined(separator: ", "))",
+                hint: "leave them out with --only, or show them all the same with --ignore-policy"
+            )
+        }
+    }
+
+    private func checkSizes(_ entries: [SecretEntry]) throws {
+        for entry in entries {
+            guard case .sealed(let text) = entry.value, let count = SealedValue.contentCount(text.utf8.span),
+                count > maxSize
+            else { continue }
+            throw CommandError(
+                .invalid,
+                "the value of '\(entry.name.text)' is larger than \(maxSize) bytes",
+                hint: "allow it with --max-size"
+            )
+        }
+    }
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Glibc
+internal import Jobs
+internal import SecretFileSystem
+internal import SecretStore
+internal import SystemCalls
+internal import SystemPackage
+
+/// The command `credfs mount`.
+struct MountCommand: CredfsCommand {
+    static let name = "mount"
+    static let configuration = CommandConfiguration(
+        commandName: name,
+        abstract: "Show the secrets of a store as files until they are unmounted.",
+        discussion: """
+            Serves in the background, prints the directory and returns when it can be listed. Only processes of its \
+            owner may open secrets. SIGHUP reads the store again, SIGTERM unmounts. See also 'credfs env', which \
+            prints the variables for a job, and 'credfs unmount'.
+            """
+    )
+    static let operation = OperationEvent.Operation.mount
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: "Secrets") var admission: AdmissionOptions
+    @OptionGroup(title: "Mount") var mount: MountOptions
+
+    @Flag(help: "Serve in the foreground.")
+    var foreground = false
+
+    @Option(help: .hidden)
+    var readyFd: Int32?
+
+    @Argument(help: ArgumentHelp("An empty directory; one is made if none is named.", valueName: "dir"))
+    var directory: String?
+
+    func validate() throws {
+        if mount.callers == ReadPolicy.Callers.job.rawValue {
+            throw ValidationError("--callers job is for credfs run: a mount belongs to no job.")
+        }
+    }
+
+    func run(_ context: CommandContext) throws {
+        let started = ContinuousClock.now
+        let admitted = try Admission.decide(options, keyOptions, admission, context)
+        let rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
+        let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
+        Unmounting.clean(runtime, user: context.user)
+        let service = try MountService(at: directory, in: runtime, user: context.user)
+        let empty = Snapshot(generation: 0, items: [], modified: context.now(), source: NoContent())
+        try service.begin(
+            admitted.snapshot(now: context.now()) ?? empty,
+            rules,
+            store: admitted.manifest?.store,
+            auth: admitted.auth
+        )
+        defer {
+            notify("STOPPING=1", context)
+            service.end()
+        }
+        Telemetry(admitted, started: started, command: Self.name).write(options, context)
+        // What is written relative to the working directory is found again when the store is read again.
+        let store = try absolute(context)
+        try announce(service.path, context)
+        while try service.nextRequest() == .reload {
+            reload(service, admitted, store, context)
+        }
+    }
+
+    /// Lets whoever waits know that the directory can be used.
+    private func announce(_ path: String, _ context: CommandContext) throws {
+        notify("READY=1\nSTATUS=serving \(path)\nMAINPID=\(ProcessAttributes.processID)", context)
+        guard let readyFd else { return try context.console.output("\(path)\n") }
+        let ready = OwnedDescriptor(owning: readyFd)
+        try StoreError.wrapping("leave", "the terminal") { () throws(Errno) in
+            try ready.closeOnExec()
+            try Daemon.detach()
+        }
+        // Who waited may be gone.
+        try? ready.writeAll("\(path)\n")
+    }
+
+    private func notify(_ state: String, _ context: CommandContext) {
+        guard let socket = context.environment("NOTIFY_SOCKET"), !socket.isEmpty else { return }
+        try? ServiceNotification.send(state, to: socket)
+    }
+
+    private func absolute(_ context: CommandContext) throws -> StoreOptions {
+        var options = options
+        let directory = try StoreError.wrapping("find", "the working directory") { () throws(Errno) in
+            try OwnedDescriptor.workingDirectory()
+        }
+        let location = try options.location(context)
+        func absolute(_ path: String) -> String { path.hasPrefix("/") ? path : "\(directory)/\(path)" }
+        options.store = absolute(location.directory)
+        options.manifest = location.manifest.map(absolute)
+        options.state = location.state.map(absolute)
+        return options
+    }
+
+    /// Serves what the store holds now; where it is not accepted, what was served goes on being served.
+    private func reload(
+        _ service: MountService,
+        _ admitted: Admission,
+        _ options: StoreOptions,
+        _ context: CommandContext
+    ) {
+        do {
+            guard admitted.auth == .authenticated, let previous = service.snapshot else { return }
+            let next = try Reload.admission(options, keyOptions, admission, admitted, context)
+            guard let snapshot = next.snapshot(now: context.now(), after: previous) else { return }
+            try service.replace(with: snapshot)
+            context.console.note("serving generation \(snapshot.generation)")
+            record(.success, "reloaded", context)
+        } catch {
+            let failure = CommandError(anyError: error)
+            context.console.error(failure)
+            record(.failed, "not reloaded: \(failure.message)", context)
+        }
+    }
+
+    private func record(_ status: OperationEvent.Status, _ reason: String, _ context: CommandContext) {
+        context.recorder.record(OperationEvent(.mount, status: status, reason: reason, store: context.store))
+    }
+}
+
+/// Reading a store again that is being served.
+enum Reload {
+    /// Admits what the store holds now, with the keys at hand or, where it has others now, with a key file.
+    static func admission(
+        _ options: StoreOptions,
+        _ keyOptions: KeyOptions,
+        _ rules: AdmissionOptions,
+        _ admitted: Admission,
+        _ context: CommandContext
+    ) throws -> Admission {
+        var rules = rules
+        rules.onReject = "fail"
+        return try Admission.decide(options, keyOptions, rules, context) { (store, manifest) in
+            if let keys = admitted.keys, let loaded = try? LoadedManifest(store),
+                (try? loaded.checkSignature(keys)) != nil
+            {
+                return keys
+            }
+            return try keyOptions.unlockSilently(store, manifest, context)
+        }
+    }
+}
+
+/// What a process does that goes on without its terminal.
+enum Daemon {
+    /// Leaves session, working directory and every descriptor that somebody else opened.
+    static func detach() throws(Errno) {
+        setsid()
+        try OwnedDescriptor.changeWorkingDirectory(to: "/")
+        try OwnedDescriptor.closeInherited()
+        let nothing = try OwnedDescriptor.open("/dev/null", O_RDWR)
+        for number in Int32(0)...2 { dup2(nothing.number, number) }
+    }
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Jobs
+internal import SecretFileSystem
+internal import SecretStore
+internal import SystemCalls
+internal import SystemPackage
+
+/// The command `credfs run`.
+struct RunCommand: CredfsCommand {
+    static let name = "run"
+    static let configuration = CommandConfiguration(
+        commandName: name,
+        abstract: "Run a program with the secrets of a store as files.",
+        usage: "credfs run [<options>] -- <program> [<argument> ...]",
+        discussion: """
+            The program finds every secret as a file in $CREDENTIALS_DIRECTORY, and the path of each in a variable: \
+            GHCR_TOKEN_FILE for the secret GHCR_TOKEN. The files are there as long as it runs, in a mount namespace of \
+            its own where the system allows one. Exits with its status, 128+n after signal n, 127 if it is not found, \
+            126 if it cannot be run, 125 if credfs itself fails.
+            """
+    )
+    static let operation = OperationEvent.Operation.run
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: "Secrets") var admission: AdmissionOptions
+    @OptionGroup(title: "Mount") var mount: MountOptions
+
+    @Option(
+        help: ArgumentHelp(
+            "Put the value of a secret into the environment, where many can read it (repeatable).",
+            valueName: "name[=var]"
+        )
+    )
+    var env: [String] = []
+
+    @Option(
+        help: ArgumentHelp("Name the variable that has the path of a secret (repeatable).", valueName: "name=var")
+    )
+    var fileVar: [String] = []
+
+    @Flag(help: "Inherit no variable at all.")
+    var pristine = false
+
+    @Flag(help: "Take away inherited variables that are named like a secret.")
+    var unsetPlain = false
+
+    @Flag(help: "Mount where other processes can see it, such as a container engine.")
+    var shared = false
+
+    @Flag(help: "Let the program see the store and the key files.")
+    var keepStore = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Keep the secrets for processes that outlive the program, at most so long.",
+            valueName: "time"
+        )
+    )
+    var linger: DurationArgument?
+
+    @Flag(help: "Leave the core files of the program alone.")
+    var allowCore = false
+
+    @Option(
+        help: ArgumentHelp("What shows the secrets: fuse, or the weaker ramfs, tmpfs and shm.", valueName: "backend")
+    )
+    var backend: String?
+
+    @Argument(parsing: .postTerminator, help: ArgumentHelp("The program and its arguments.", valueName: "program"))
+    var command: [String]
+
+    func validate() throws {
+        guard !command.isEmpty else { throw ValidationError("a program is needed after '--'.") }
+        if let backend, [nil, Backend.none].contains(Backend(rawValue: backend)) {
+            throw ValidationError("--backend takes fuse, ramfs, tmpfs or shm.")
+        }
+    }
+
+    func failure(of error: any Error) -> CommandError {
+        var failure = CommandError(anyError: error)
+        let isOwn = (error as? MountError).map { [.variables, .policy, .usage].contains($0.code) } ?? false
+        // What has to be settled on the command line keeps its status; a policy, too, which is never passed over.
+        if !isOwn && ![.usage, .refused].contains(failure.status) {
+            failure = CommandError(.runFailed, failure.message, hint: failure.hint)
+        }
+        return failure
+    }
+
+    func run(_ context: CommandContext) throws {
+        let values = try env.map {
+            try VariableAssignment.parse($0, option: "--env", usual: VariableName.init(of:))
+        }
+        let chosen = try fileVar.map { try VariableAssignment.parse($0, option: "--file-var", usual: nil) }
+        let admitted = try Admission.decide(options, keyOptions, admission, context)
+        let snapshot = admitted.snapshot(now: context.now())
+        if admitted.auth == .authenticated {
+            for assignment in values + chosen where admitted.entry(assignment.secret) == nil {
+                try admission.reportMissing(assignment.secret, context)
+            }
+        }
+        let variables = try FileVariables(
+            snapshot?.names ?? [],
+            chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 }
+        )
+        let secrets = try ValueVariables.block(values, admitted)
+        warn(of: values, admitted, context)
+
+        var settings = JobRun.Settings(rules: try mount.rules(context, group: ProcessAttributes.effectiveGroup))
+        settings.backend = backend.flatMap(Backend.init) ?? .fuse
+        settings.isShared = shared
+        settings.linger = linger?.duration ?? .zero
+        settings.covered = keepStore ? [] : try secretPlaces(context)
+        var content = JobRun.Content(auth: admitted.auth)
+        content.snapshot = snapshot
+        content.entries = admitted.entries
+        content.keys = admitted.keys
+        content.store = admitted.manifest?.store
+
+        var rules = JobEnvironment.Rules()
+        rules.isPristine = pristine
+        rules.unsetsPlain = unsetPlain
+        rules.valueVariables = values.filter { admitted.entry($0.secret) != nil }.map(\.variable)
+        var hasWarned = false
+        let run = try JobRun(
+            content,
+            settings,
+            in: RuntimeDirectory(user: context.user, environment: context.environment),
+            report: { say($0, context) }
+        )
+        let started = ContinuousClock.now
+        let outcome = try run.perform(program(context), secrets: secrets) { directory in
+            let environment = JobEnvironment(
+                inherited: EnvironmentVariables.rawEntries(),
+                directory: directory,
+                variables: variables,
+                auth: admitted.auth,
+                rules: rules
+            )
+            if !environment.plainNames.isEmpty && !hasWarned {
+                hasWarned = true
+                let names = environment.plainNames.joined(separator: ", ")
+                context.console.warning("the job inherits \(names) as well: --unset-plain takes plain variables away")
+            }
+            return environment.entries + (pristine ? Self.path() : [])
+        }
+        Telemetry(admitted, started: started, command: Self.name).write(options, context)
+        conclude(outcome, context)
+    }
+
+    private func program(_ context: CommandContext) -> Job.Program {
+        // The parser has them as text; the job gets the bytes.
+        let command = Array(context.arguments.drop { $0 != Array("--".utf8) }.dropFirst())
+        var program = Job.Program(command: command, environment: [], inherited: context.inherited)
+        program.givesPath = !pristine
+        program.allowsCore = allowCore
+        return program
+    }
+
+    /// By which a program is found even where it inherits nothing.
+    private static func path() -> [[UInt8]] {
+        EnvironmentVariables.rawEntries().filter { $0.starts(with: "PATH=".utf8) }
+    }
+
+    /// The directories and files that a job of the same user could open the store with.
+    private func secretPlaces(_ context: CommandContext) throws -> [String] {
+        let variables = ["CREDFS_KEY_FILE", "CREDFS_PASSWORD_FILE"].compactMap { context.environment($0) }
+        let named = [keyOptions.keyFile, keyOptions.password.passwordFile].compactMap { $0 } + variables
+        let paths = [try options.location(context).directory] + named.filter { !$0.isEmpty }
+        return try paths.map { path in
+            if path.hasPrefix("/") { return path }
+            let directory = try StoreError.wrapping("find", "the working directory") { () throws(Errno) in
+                try OwnedDescriptor.workingDirectory()
+            }
+            return "\(directory)/\(path)"
+        }
+    }
+
+    private func warn(of values: [VariableAssignment], _ admitted: Admission, _ context: CommandContext) {
+        let names = values.filter { admitted.entry($0.secret) != nil }.map(\.variable.text)
+        if !names.isEmpty {
+            context.console.warning(
+                "the values of \(names.joined(separator: ", ")) are in the environment of the job, "
+                    + "which its children inherit and others can read"
+            )
+        }
+        let program = command.first?.split(separator: "/").last ?? ""
+        let reachesDaemon = ["docker", "podman", "nerdctl", "buildah"].contains(String(program))
+        if reachesDaemon && !(shared && mount.allowOther && mount.callers == "any") {
+            context.console.warning(
+                "\(program) hands paths to another process, which cannot see the secrets of this job: "
+                    + "that needs --shared --allow-other --callers=any"
+            )
+        }
+    }
+
+    private func say(_ message: JobRun.Message, _ context: CommandContext) {
+        switch message {
+        case .notPrivate(let reason):
+            context.console.warning(
+                "\(reason): the secrets are mounted where other processes see the mount, though only the job may open it"
+            )
+        case .servingEnded: context.console.warning("the secrets of the job are not served any more")
+        case .weakBackend(let backend):
+            context.console.warning(
+                "the backend \(backend.rawValue) is weaker: secrets are plain files in memory, nothing tells who reads them"
+            )
+        }
+    }
+
+    private func conclude(_ outcome: JobRun.Outcome, _ context: CommandContext) {
+        context.exitStatus = outcome.status
+        if let refusal = outcome.refusal {
+            context.console.error(CommandError(.runFailed, "cannot run \(command[0]): \(refusal)"))
+        }
+        if outcome.isolation == .user && [126, 127, 255].contains(outcome.status) {
+            context.console.detail(
+                "hint: the job ran in a user namespace, where setuid programs and files of other users "
+                    + "look different (see credfs doctor); --shared runs it without one"
+            )
+        }
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Jobs
+internal import SecretStore
+
+/// The command `credfs unmount`.
+struct UnmountCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unmount",
+        abstract: "End a mount.",
+        discussion: "Whatever is open in it reads nothing more. A mount that a killed credfs left is taken away, too."
+    )
+    static let operation = OperationEvent.Operation.unmount
+
+    @OptionGroup var options: StoreOptions
+
+    @Flag(help: "End every mount of yours.")
+    var all = false
+
+    @Argument(help: ArgumentHelp("The directory.", valueName: "dir"))
+    var directory: String?
+
+    func validate() throws {
+        if all == (directory != nil) { throw ValidationError("name a directory, or pass --all.") }
+    }
+
+    func run(_ context: CommandContext) throws {
+        let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
+        if let directory { return try Unmounting.end(at: directory, in: runtime) }
+        Unmounting.clean(runtime, user: context.user)
+        var failure: MountError?
+        for found in FoundMount.all(in: runtime) where found.mount.kind == .mount {
+            do throws(MountError) { try Unmounting.end(found, in: runtime) } catch { failure = failure ?? error }
+        }
+        if let failure { throw failure }
+    }
+}

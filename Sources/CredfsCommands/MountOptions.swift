@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Jobs
+internal import SecretFileSystem
+internal import SecretStore
+
+/// Whom a mount is for, and what makes it.
+struct MountOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Give the files to another user (root only); only that user may open them.",
+            valueName: "uid[:gid]"
+        )
+    )
+    var owner: String?
+
+    @Flag(help: "Let processes of other users as far as the rules (allow_other).")
+    var allowOther = false
+
+    @Option(help: ArgumentHelp("Whose processes may open secrets: job, owner or any.", valueName: "who"))
+    var callers: String?
+
+    func validate() throws {
+        if let callers, ReadPolicy.Callers(rawValue: callers) == nil {
+            throw ValidationError("--callers takes job, owner or any.")
+        }
+        if let owner, Self.ownership(owner, usualGroup: 0) == nil {
+            throw ValidationError("--owner takes a number, or two with a colon between.")
+        }
+    }
+
+    /// The rules of the mount.
+    func rules(_ context: CommandContext, group: UInt32) throws -> MountRules {
+        var rules = MountRules(ownership: Ownership(user: context.user, group: group))
+        if let owner, let ownership = Self.ownership(owner, usualGroup: group) {
+            guard context.user == 0 || ownership.user == context.user else {
+                throw CommandError(.usage, "only root can give secrets to another user")
+            }
+            rules.ownership = ownership
+            rules.allowsOther = ownership.user != context.user
+        }
+        rules.allowsOther = rules.allowsOther || allowOther
+        rules.callers = callers.flatMap(ReadPolicy.Callers.init)
+        return rules
+    }
+
+    private static func ownership(_ text: String, usualGroup: UInt32) -> Ownership? {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard (1...2).contains(parts.count), let user = UInt32(parts[0]), user != .max else { return nil }
+        guard parts.count == 2 else { return Ownership(user: user, group: usualGroup) }
+        guard let group = UInt32(parts[1]), group != .max else { return nil }
+        return Ownership(user: user, group: group)
+    }
+}
+
+/// A length of time in an argument: an integer and ms, s, m, h, d or w.
+struct DurationArgument: ExpressibleByArgument {
+    let duration: Duration
+
+    init?(argument: String) {
+        let digits = argument.prefix { $0.isASCII && $0.isNumber }
+        guard let number = UInt32(digits) else { return nil }
+        let seconds: Int64
+        switch argument.dropFirst(digits.count) {
+        case "ms":
+            duration = .milliseconds(Int64(number))
+            return
+        case "s": seconds = 1
+        case "m": seconds = 60
+        case "h": seconds = 3600
+        case "d": seconds = 86400
+        case "w": seconds = 604_800
+        default: return nil
+        }
+        duration = .seconds(Int64(number) * seconds)
+    }
+}

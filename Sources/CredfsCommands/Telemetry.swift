@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import FoundationEssentials
+internal import Jobs
+internal import SecretStore
+
+/// What is remembered of the last run, beside the store and nowhere else; never a name or a value.
+struct Telemetry: Encodable {
+    private let schemaVersion = 1
+    private let command: String
+    private let finished: String
+    private let authMode: String
+    private let reason: Nullable<String>
+    private let secretCount: Int
+    private let durationMilliseconds: Int64
+
+    /// Describes a run that ends now.
+    init(_ admission: Admission, started: ContinuousClock.Instant, command: String) {
+        self.command = command
+        finished = Timestamp.now().text
+        authMode = admission.auth.text
+        reason = Nullable(admission.auth.reason)
+        secretCount = admission.entries.count
+        let parts = (ContinuousClock.now - started).components
+        durationMilliseconds = parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000
+    }
+
+    /// Writes it; that it cannot be written is no failure.
+    func write(_ options: StoreOptions, _ context: CommandContext) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
+        guard let bytes = try? encoder.encode(self), let store = try? options.open(context),
+            let state = try? store.existingState()
+        else { return }
+        let text = Array(bytes) + Array("\n".utf8)
+        try? state.replace("telemetry.json", with: text.span)
+    }
+}

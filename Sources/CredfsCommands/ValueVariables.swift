@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Jobs
+internal import SecretStore
+internal import SecureMemory
+
+/// What `NAME=VARIABLE` says in an argument.
+struct VariableAssignment {
+    let secret: SecretName
+    let variable: VariableName
+
+    /// Reads `NAME` or `NAME=VARIABLE`; a name may contain `=`, a variable may not.
+    static func parse(
+        _ text: String,
+        option: String,
+        usual: ((SecretName) -> VariableName)?
+    ) throws -> VariableAssignment {
+        if let mark = text.lastIndex(of: "=") {
+            guard let variable = VariableName(String(text[text.index(after: mark)...])), !variable.isReserved else {
+                throw CommandError(.usage, "\(option) takes NAME=VARIABLE; the variable is not one that can be given")
+            }
+            let secret = try AdmissionOptions.name(String(text[..<mark]))
+            return VariableAssignment(secret: secret, variable: variable)
+        }
+        guard let usual else { throw CommandError(.usage, "\(option) takes NAME=VARIABLE") }
+        let secret = try AdmissionOptions.name(text)
+        return VariableAssignment(secret: secret, variable: usual(secret))
+    }
+}
+
+/// The values that somebody asked to have in the environment of a job.
+enum ValueVariables {
+    /// Opens the values into one block of entries, each ended by a zero byte.
+    static func block(_ assignments: [VariableAssignment], _ admission: Admission) throws -> SecureBuffer {
+        var parts: [(assignment: VariableAssignment, value: SealedValue?)] = []
+        var count = 0
+        for assignment in assignments {
+            guard let entry = admission.entry(assignment.secret) else { continue }
+            var value: SealedValue?
+            if case .sealed(let text) = entry.value { value = SealedValue(text) }
+            parts.append((assignment, value))
+            count += assignment.variable.text.utf8.count + 2 + (value?.ciphertext.count ?? 0)
+        }
+        var block = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: count) }
+        var filled = 0
+        for (assignment, value) in parts {
+            append((assignment.variable.text + "=").utf8.span, to: &block, at: &filled)
+            if let value, let keys = admission.keys {
+                let start = filled
+                try keys.readParts(of: value, as: assignment.secret) { part in
+                    append(part, to: &block, at: &filled)
+                }
+                let holdsZero = block.withBytes { bytes in
+                    for index in start..<filled where bytes[index] == 0 { return true }
+                    return false
+                }
+                guard !holdsZero else {
+                    throw CommandError(
+                        .invalid,
+                        "the value of '\(assignment.secret.text)' has a zero byte, which no variable can hold",
+                        hint: "let the job read its file"
+                    )
+                }
+            }
+            filled += 1
+        }
+        return block
+    }
+
+    private static func append(_ bytes: Span<UInt8>, to block: inout SecureBuffer, at filled: inout Int) {
+        let start = filled
+        block.withMutableBytes { target in
+            for index in bytes.indices { target[start + index] = bytes[index] }
+        }
+        filled += bytes.count
+    }
+}

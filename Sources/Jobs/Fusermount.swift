@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import SystemCalls
+internal import SystemPackage
+
+/// The setuid program that mounts for those who may not (fusermount3(1) of libfuse).
+enum Fusermount {
+    /// Where it is looked for: not in PATH, which the user of a setuid program does not choose.
+    static let places = ["/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"]
+    private static let variable = "_FUSE_COMMFD"
+
+    static var program: String? {
+        places.first { path in (try? OwnedDescriptor.open(path, O_RDONLY)) != nil }
+    }
+
+    /// Mounts.
+    ///
+    /// - Parameters:
+    ///   - path: an existing directory of the user.
+    ///   - options: what the kernel is told.
+    /// - Returns: the device.
+    /// - Throws: class `mount`, with what the program said.
+    static func mount(at path: String, _ options: FuseMount.Options) throws(MountError) -> OwnedDescriptor {
+        guard let program else {
+            throw MountError(.mount, "cannot mount: there is no fusermount3", hint: "install the package fuse3")
+        }
+        let words = [
+            "ro,nosuid,nodev,noexec,default_permissions,fsname=credfs,subtype=credfs",
+            "max_read=\(options.maximumReadByteCount)",
+        ]
+        let option = (words + (options.allowOther ? ["allow_other"] : [])).joined(separator: ",")
+        let output = try MountError.wrapping(.mount, "start \(program)") { () throws(Errno) in
+            try OwnedDescriptor.pipe()
+        }
+        let answer: Answer
+        do throws(Errno) {
+            answer = try MessageSocket.pair(.stream) { (ours, theirs) throws(Errno) in
+                let child = try ChildProcess(
+                    program,
+                    arguments: ["fusermount3", "-o", option, "--", path],
+                    environment: ["\(variable)=3"],
+                    descriptors: [
+                        (0, 0), (1, output.write.number), (2, output.write.number), (3, theirs.descriptor.number),
+                    ]
+                )
+                // So that its end is an end of the stream here.
+                _ = consume theirs
+                let message = try ours.receive()
+                return Answer(device: message.descriptor, exit: try child.wait())
+            }
+        } catch { throw MountError(.mount, "cannot run \(program): \(error.message)") }
+        let said = output.ends { (read, write) in
+            _ = consume write
+            return (try? read.readText(limit: 4096)) ?? ""
+        }
+        guard answer.device >= 0, answer.exit == .status(0) else {
+            if answer.device >= 0 { _ = OwnedDescriptor(owning: answer.device) }
+            throw MountError(.mount, "cannot mount at \(path): \(Self.firstLine(said))")
+        }
+        return OwnedDescriptor(owning: answer.device)
+    }
+
+    /// Takes a mount away at once, whatever is open in it.
+    static func detach(_ path: String) throws(MountError) {
+        guard let program else {
+            throw MountError(.mount, "cannot unmount: there is no fusermount3", hint: "install the package fuse3")
+        }
+        do throws(Errno) {
+            let nothing = try OwnedDescriptor.open("/dev/null", O_RDWR)
+            let child = try ChildProcess(
+                program,
+                arguments: ["fusermount3", "-u", "-z", "--", path],
+                environment: [],
+                descriptors: [(0, nothing.number), (1, nothing.number), (2, nothing.number)]
+            )
+            guard try child.wait() == .status(0) else { throw Errno.permissionDenied }
+        } catch { throw MountError(.mount, "cannot unmount \(path): \(error.message)") }
+    }
+
+    private struct Answer {
+        let device: Int32
+        let exit: ChildProcess.Exit
+    }
+
+    private static func firstLine(_ text: String) -> String {
+        let line = text.split(separator: "\n").first ?? "fusermount3 gave no reason"
+        return line.hasPrefix("fusermount3: ") ? String(line.dropFirst("fusermount3: ".count)) : String(line)
+    }
+}

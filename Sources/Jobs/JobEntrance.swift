@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import ProcessHardening
+internal import SystemCalls
+internal import SystemPackage
+
+/// The process that becomes the job: it has one thread, so it can enter namespaces; there it mounts, hands the device
+/// to the process that serves, waits for its word, and runs the program.
+package enum JobEntrance {
+    /// The first argument that makes credfs this process.
+    package static let mode = "enter-job"
+    /// The message that lets it go on.
+    static let go = Array("go".utf8)
+    /// How it ends when it was not let go on.
+    private static let failedStatus: Int32 = 125
+
+    private struct Failure: Error {
+        let step: JobEntranceStep
+        let errno: Errno
+    }
+
+    /// The whole life of the process, unless it becomes the job.
+    ///
+    /// It is not hardened like the others: a process that is not dumpable may not write its own user map, and the job
+    /// that it becomes can be looked into anyway.
+    ///
+    /// - Parameter arguments: those of the process, byte by byte.
+    /// - Returns: the exit status.
+    package static func main(_ arguments: [[UInt8]]) -> Int32 {
+        let words = arguments.dropFirst(2).map { String(decoding: $0, as: UTF8.self) }
+        guard let (request, count) = JobEntranceRequest.parse(words) else { return failedStatus }
+        let command = Array(arguments.dropFirst(2 + count))
+        let socket = MessageSocket(owning: request.socket)
+        do throws(Failure) {
+            try step(.restore) { () throws(Errno) in
+                try socket.descriptor.closeOnExec()
+                try ProcessAttributes.setParentDeathSignal(SIGKILL)
+            }
+            // It may have ended before the line above.
+            guard ProcessAttributes.parentProcessID == request.parent else { return failedStatus }
+            let device = try prepare(request)
+            try step(.restore) { () throws(Errno) in
+                try socket.send(JobEntranceAnswer.ready.bytes, descriptor: device.number)
+            }
+            let message = socket.receiveBytes()
+            guard message == go else { return failedStatus }
+            _ = consume device
+            if request.backend == .ramfs || request.backend == .tmpfs { try seal(request) }
+            try leave(request)
+            let refusal = Program.become(command) { name in
+                !request.givesPath && name == Array("PATH".utf8)
+            }
+            throw Failure(step: .program, errno: refusal)
+        } catch {
+            try? socket.send(JobEntranceAnswer.failed(step: error.step, errno: error.errno.rawValue).bytes)
+            return failedStatus
+        }
+    }
+
+    private static func step<R: ~Copyable>(
+        _ step: JobEntranceStep,
+        _ body: () throws(Errno) -> R
+    ) throws(Failure) -> R {
+        do throws(Errno) { return try body() } catch { throw Failure(step: step, errno: error) }
+    }
+
+    /// Enters the namespaces and mounts.
+    ///
+    /// - Returns: the device, or the directory that files are to be written to; something of no use where nothing was
+    ///   mounted here.
+    private static func prepare(_ request: JobEntranceRequest) throws(Failure) -> OwnedDescriptor {
+        guard request.isolation != .none else {
+            return try step(.device) { () throws(Errno) in try OwnedDescriptor.open("/dev/null", O_RDONLY) }
+        }
+        try step(.namespace) { () throws(Errno) in
+            if request.isolation == .mount {
+                try Namespaces.unshareMounts()
+            } else {
+                try Namespaces.unshareUsersAndMounts()
+            }
+            try Namespaces.stopPropagation()
+        }
+        try step(.memory) { () throws(Errno) in try coverJobs(request) }
+        let place = "\(request.jobs)/\(request.name)"
+        if request.backend == .ramfs || request.backend == .tmpfs {
+            let directory = try step(.memory) { () throws(Errno) in try mountMemory(request, at: place) }
+            try close(request)
+            return directory
+        }
+        let device = try step(.device) { () throws(Errno) in try FuseMount.openDevice() }
+        try step(.mount) { () throws(Errno) in
+            var options = FuseMount.Options(
+                user: request.user,
+                group: request.group,
+                maximumReadByteCount: request.maximumReadByteCount
+            )
+            options.allowOther = request.allowsOther
+            try FuseMount.mount(device, at: place, options)
+        }
+        try close(request)
+        return device
+    }
+
+    /// Hides what the job shall not see, and leaves nothing that it could write.
+    private static func close(_ request: JobEntranceRequest) throws(Failure) {
+        try step(.cover) { () throws(Errno) in
+            try cover(request)
+            try MemoryMount.makeReadOnly(request.jobs)
+        }
+    }
+
+    /// Puts an empty file system over the directory of jobs, and in it what an outer job has there.
+    private static func coverJobs(_ request: JobEntranceRequest) throws(Errno) {
+        let before = try OwnedDescriptor.open(request.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        var outer: [(name: String, number: Int32)] = []
+        for name in try before.entryNames() {
+            // Nothing is asked of who serves it, who may be dead.
+            if let entry = try? before.openEntry(name) { outer.append((name, entry.release())) }
+        }
+        // Root mounts for others, who have to pass through.
+        try MemoryMount.mount(.tmpfs, at: request.jobs, mode: ProcessAttributes.effectiveUser == 0 ? 0o711 : 0o700)
+        let now = try OwnedDescriptor.open(request.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        for (name, number) in outer {
+            let entry = OwnedDescriptor(owning: number)
+            // An outer job that cannot be shown is only hidden.
+            try? now.makeDirectory(name, mode: 0o500)
+            try? MemoryMount.bind("/proc/self/fd/\(entry.number)", onto: "\(request.jobs)/\(name)")
+        }
+        try now.makeDirectory(request.name, mode: 0o500)
+    }
+
+    /// Mounts a file system for plain files.
+    ///
+    /// - Returns: its directory, open below the read-only mount that will be put over it.
+    private static func mountMemory(_ request: JobEntranceRequest, at place: String) throws(Errno) -> OwnedDescriptor {
+        if request.backend == .ramfs {
+            try MemoryMount.mount(.ramfs, at: place, mode: 0o700)
+        } else {
+            do throws(Errno) {
+                try MemoryMount.mount(.tmpfs, at: place, mode: 0o700, unswappable: true)
+            } catch {
+                // Linux before 6.4, or a user namespace.
+                try MemoryMount.mount(.tmpfs, at: place, mode: 0o700)
+            }
+        }
+        return try OwnedDescriptor.open(place, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    }
+
+    /// Puts a read-only view over the files, which their writer can still reach below it.
+    private static func seal(_ request: JobEntranceRequest) throws(Failure) {
+        let place = "\(request.jobs)/\(request.name)"
+        try step(.memory) { () throws(Errno) in
+            try MemoryMount.bind(place, onto: place)
+            try MemoryMount.makeReadOnly(place)
+        }
+    }
+
+    /// Puts something empty over everything that the job shall not see.
+    private static func cover(_ request: JobEntranceRequest) throws(Errno) {
+        guard !request.covered.isEmpty else { return }
+        let jobs = try OwnedDescriptor.open(request.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        let empty = ".empty"
+        _ = try jobs.open(empty, O_WRONLY | O_CREAT | O_EXCL, mode: 0o400)
+        for path in request.covered {
+            let status: FileStatus
+            do throws(Errno) { status = try OwnedDescriptor.startOfWalk(file: path).status() } catch {
+                if error == .noSuchFileOrDirectory { continue }
+                throw error
+            }
+            if status.kind == .directory {
+                try MemoryMount.mount(.tmpfs, at: path, mode: 0o500)
+            } else {
+                try MemoryMount.bind("\(request.jobs)/\(empty)", onto: path)
+            }
+            try MemoryMount.makeReadOnly(path)
+        }
+        try jobs.unlink(empty)
+    }
+
+    /// Becomes what the caller of credfs would have started.
+    private static func leave(_ request: JobEntranceRequest) throws(Failure) {
+        if request.isolation != .none {
+            // The directory by its name again: what was covered must not stay open below its cover.
+            try step(.workingDirectory) { () throws(Errno) in
+                try OwnedDescriptor.changeWorkingDirectory(to: request.workingDirectory)
+            }
+        }
+        try step(.restore) { () throws(Errno) in
+            try ProcessHardening.restore(request.inherited, allowsCore: request.allowsCore)
+            // From here on the job outlives credfs.
+            try ProcessAttributes.setParentDeathSignal(0)
+        }
+    }
+}
+
+extension MessageSocket {
+    /// The bytes of the next message; a descriptor that came with it is closed.
+    fileprivate func receiveBytes() throws(Never) -> [UInt8] {
+        do throws(Errno) {
+            let message = try receive()
+            if message.descriptor >= 0 { _ = OwnedDescriptor(owning: message.descriptor) }
+            return message.bytes
+        } catch { return [] }
+    }
+}

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import ProcessHardening
+package import SecretFileSystem
+package import SecretStore
+package import SecureMemory
+package import SystemCalls
+internal import SystemPackage
+
+/// The whole life of a job: a place for its secrets, its process, its end, nothing left behind.
+package final class JobRun {
+    /// What is shown to the job.
+    package struct Content: Sendable {
+        /// The secrets as they are served; nil where there are none to show.
+        package var snapshot: Snapshot?
+        /// The same as entries, for backends that write files.
+        package var entries: [SecretEntry] = []
+        /// What opens them.
+        package var keys: StoreKeys?
+        /// The store they are from.
+        package var store: StoreID?
+        /// Whether they are there.
+        package var auth: AuthMode
+
+        /// Makes a content.
+        package init(auth: AuthMode) {
+            self.auth = auth
+        }
+    }
+
+    /// How it is shown.
+    package struct Settings: Sendable {
+        /// What shows the secrets.
+        package var backend = Backend.fuse
+        /// Whether others are to see the mount.
+        package var isShared = false
+        /// Whom it is for.
+        package var rules: MountRules
+        /// What the job shall not see.
+        package var covered: [String] = []
+        /// How long processes that outlive the first one keep their secrets.
+        package var linger = Duration.zero
+
+        /// Makes the usual settings.
+        package init(rules: MountRules) {
+            self.rules = rules
+        }
+    }
+
+    /// What is to be said to people.
+    package enum Message: Sendable {
+        /// No private namespace can be had.
+        case notPrivate(reason: String)
+        /// The secrets are not served any more, though the job runs.
+        case servingEnded
+        /// The backend is one of the weaker ones.
+        case weakBackend(Backend)
+    }
+
+    /// How a job ended.
+    package struct Outcome: Sendable, Equatable {
+        /// The exit status, with 128+n for a signal, 126 and 127 for a program that could not be run.
+        package let status: Int32
+        /// How it was kept apart.
+        package let isolation: Isolation
+        /// Why its program could not be run.
+        package let refusal: String?
+    }
+
+    private let content: Content
+    private let settings: Settings
+    private let runtime: RuntimeDirectory
+    private let supervision: Supervision
+    private let id = RuntimeDirectory.newID()
+    private let report: (Message) -> Void
+    private var served: ServedMount?
+    private var files: PlainFiles?
+    private var keeper: Keeper.Handle?
+    private var record: LiveRecord?
+
+    /// Prepares a run: from here on signals are collected.
+    ///
+    /// - Parameters:
+    ///   - content: what is shown.
+    ///   - settings: how.
+    ///   - runtime: where.
+    ///   - report: says something to people.
+    /// - Throws: class `failed`.
+    package init(
+        _ content: Content,
+        _ settings: Settings,
+        in runtime: RuntimeDirectory,
+        report: @escaping (Message) -> Void
+    ) throws(MountError) {
+        self.content = content
+        self.settings = settings
+        self.runtime = runtime
+        self.report = report
+        do throws(Errno) {
+            try ProcessAttributes.adoptOrphans()
+            supervision = try Supervision()
+        } catch { throw MountError(.failed, "cannot supervise a job: \(error.message)") }
+    }
+
+    /// Runs a job to its end.
+    ///
+    /// - Parameters:
+    ///   - program: what is run; its environment is made for the place.
+    ///   - secrets: values that somebody asked to have in the environment, each entry ended by a zero byte.
+    ///   - environment: the environment for a directory of secrets.
+    /// - Returns: how it ended.
+    /// - Throws: `MountError`; then no program was run.
+    package func perform(
+        _ program: Job.Program,
+        secrets: borrowing SecureBuffer,
+        environment: (String) -> [[UInt8]]
+    ) throws -> Outcome {
+        var refusals: [Job.Refusal] = []
+        for isolation in try candidates() {
+            do {
+                if isolation == .none, let refusal = refusals.first {
+                    report(.notPrivate(reason: "cannot \(refusal.action): \(refusal.errno.message)"))
+                }
+                return try perform(program, secrets: secrets, environment, isolation)
+            } catch let refusal as Job.Refusal {
+                guard refusal.concernsIsolation else {
+                    throw MountError(.failed, "cannot \(refusal.action): \(refusal.errno.message)")
+                }
+                refusals.append(refusal)
+            }
+        }
+        let reasons = refusals.map { "cannot \($0.action): \($0.errno.message)" }
+        throw MountError(.mount, reasons.first ?? "there is no way to show secrets to a job")
+    }
+
+    /// The ways to keep a job apart, best first.
+    private func candidates() throws(MountError) -> [Isolation] {
+        if content.snapshot == nil || settings.isShared || settings.backend == .shm {
+            guard settings.backend != .ramfs && settings.backend != .tmpfs || content.snapshot == nil else {
+                throw MountError(.usage, "the backend \(settings.backend.rawValue) needs a private namespace")
+            }
+            return [.none]
+        }
+        let own: [Isolation] = ProcessAttributes.mayAdministrate() ? [.mount, .user] : [.user]
+        // Whoever else could see such files could read them.
+        return settings.backend == .fuse ? own + [.none] : own
+    }
+
+    private func perform(
+        _ program: Job.Program,
+        secrets: borrowing SecureBuffer,
+        _ environment: (String) -> [[UInt8]],
+        _ isolation: Isolation
+    ) throws -> Outcome {
+        let maximum = ServedMount.maximumReadByteCount()
+        let backend = content.snapshot == nil ? Backend.none : settings.backend
+        let directory = path(isolation, backend)
+        var program = program
+        program.environment = environment(directory)
+        let place = Job.Place(
+            isolation: isolation,
+            backend: backend,
+            jobs: runtime.jobs,
+            name: id,
+            options: settings.rules.options(maximumReadByteCount: maximum),
+            covered: isolation == .none ? [] : settings.covered
+        )
+        if isolation == .none { try makeSharedDirectory(directory, backend) }
+        var started = false
+        defer { if !started { tearDown(isolation, backend, directory) } }
+        let hatch = DescriptorHatch()
+        let job = try Job.start(program, secrets: secrets, at: place, mask: supervision.maskForJob) { descriptor in
+            hatch.put(descriptor)
+        }
+        // The job has been given its own; nothing of ours is dumped from here on.
+        try? ProcessHardening.forbidCoreDumps()
+        do {
+            try show(hatch, isolation, backend, directory, maximum)
+            record = try LiveRecord(description(isolation, backend, directory), in: runtime)
+        } catch {
+            job.giveUp()
+            throw error
+        }
+        started = true
+        defer { tearDown(isolation, backend, directory) }
+        return try follow(job, isolation)
+    }
+
+    /// Where the secrets are.
+    private func path(_ isolation: Isolation, _ backend: Backend) -> String {
+        if backend == .shm { return "/dev/shm/credfs-\(id)" }
+        return isolation == .none ? "\(runtime.path)/\(id)" : "\(runtime.jobs)/\(id)"
+    }
+
+    private func makeSharedDirectory(_ path: String, _ backend: Backend) throws(MountError) {
+        if backend == .shm {
+            try MountError.wrapping(.mount, "make \(path)") { () throws(Errno) in
+                try OwnedDescriptor.open("/dev/shm", O_RDONLY | O_DIRECTORY).makeDirectory("credfs-\(id)", mode: 0o700)
+            }
+        } else {
+            try runtime.makeDirectory(id, mode: backend == .none ? 0o500 : 0o700)
+        }
+    }
+
+    /// Makes the secrets readable.
+    private func show(
+        _ hatch: DescriptorHatch,
+        _ isolation: Isolation,
+        _ backend: Backend,
+        _ directory: String,
+        _ maximum: Int
+    ) throws {
+        guard let snapshot = content.snapshot else { return try giveUpRights() }
+        let owner = settings.rules.ownership
+        switch backend {
+        case .none: break
+        case .fuse:
+            if isolation == .none { hatch.put(try mountShared(directory, maximum)) }
+            try giveUpRights()
+            let rules = SecretFileSystem(
+                snapshot,
+                ownership: owner,
+                decision: settings.rules.decision(of: isolation, supervisor: ProcessAttributes.processID)
+            )
+            served = try ServedMount(try hatch.take(), rules: rules, maximumReadByteCount: maximum)
+        case .ramfs, .tmpfs, .shm:
+            report(.weakBackend(backend))
+            try giveUpRights()
+            if backend == .shm {
+                hatch.put(
+                    try MountError.wrapping(.mount, "open \(directory)") { () throws(Errno) in
+                        try OwnedDescriptor.open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+                    }
+                )
+            }
+            let files = try PlainFiles(in: try hatch.take())
+            self.files = files
+            if let keys = content.keys {
+                try files.write(content.entries, keys, user: owner.user, group: owner.group)
+            }
+        }
+    }
+
+    private func mountShared(_ directory: String, _ maximum: Int) throws(MountError) -> OwnedDescriptor {
+        let device = try SharedMount.mount(at: directory, settings.rules.options(maximumReadByteCount: maximum))
+        if !ProcessAttributes.mayAdministrate() {
+            do throws(MountError) { keeper = try Keeper.start(for: directory) } catch {
+                try? SharedMount.detach(directory)
+                throw error
+            }
+        }
+        return device
+    }
+
+    /// From here on this process only serves.
+    private func giveUpRights() throws(MountError) {
+        try MountError.wrapping(.failed, "give up rights") { () throws(Errno) in try ServingFilter.install() }
+    }
+
+    private func follow(_ job: Job, _ isolation: Isolation) throws -> Outcome {
+        switch job.letGo() {
+        case .running: break
+        case .refused(let errno):
+            let isMissing = errno == .noSuchFileOrDirectory || errno == .notDirectory
+            return Outcome(status: isMissing ? 127 : 126, isolation: isolation, refusal: errno.message)
+        case .failed(let action, let errno):
+            throw MountError(.failed, "cannot \(action): \(errno.message)")
+        }
+        do throws(Errno) {
+            let exit = try supervision.waitForEnd(of: job.process, endNotice: served?.endNotice ?? -1) {
+                report(.servingEnded)
+            }
+            if settings.linger > .zero { try supervision.linger(settings.linger) }
+            return Outcome(status: exit.shellStatus, isolation: isolation, refusal: nil)
+        } catch { throw MountError(.failed, "cannot wait for the job: \(error.message)") }
+    }
+
+    /// Refuse, forget, detach, wipe.
+    private func tearDown(_ isolation: Isolation, _ backend: Backend, _ directory: String) {
+        let isMounted = isolation == .none && backend == .fuse
+        served?.end {
+            guard isMounted else { return }
+            if let keeper { keeper.finish() } else { try? SharedMount.detach(directory) }
+        }
+        if served == nil, isMounted, MountTable.entries().contains(where: { $0.path == directory }) {
+            if let keeper { keeper.finish() } else { try? SharedMount.detach(directory) }
+        }
+        served = nil
+        keeper = nil
+        files?.remove()
+        files = nil
+        if backend == .shm {
+            if let parent = try? OwnedDescriptor.open("/dev/shm", O_RDONLY | O_DIRECTORY) {
+                try? parent.removeDirectory("credfs-\(id)")
+            }
+        } else if isolation == .none {
+            runtime.removeDirectory(id)
+        }
+        record = nil
+    }
+
+    private func description(_ isolation: Isolation, _ backend: Backend, _ directory: String) -> LiveMount {
+        LiveMount(
+            id: id,
+            kind: .run,
+            path: directory,
+            pid: ProcessAttributes.processID,
+            store: content.store,
+            generation: content.snapshot?.generation ?? 0,
+            auth: content.auth,
+            isolation: isolation,
+            backend: backend
+        )
+    }
+}
+
+/// Where a descriptor waits between the function that brings it and the one that needs it.
+private final class DescriptorHatch {
+    private var number: Int32 = -1
+
+    func put(_ descriptor: consuming OwnedDescriptor) {
+        close()
+        number = descriptor.release()
+    }
+
+    func take() throws(MountError) -> OwnedDescriptor {
+        guard number >= 0 else { throw MountError(.mount, "nothing was mounted") }
+        defer { number = -1 }
+        return OwnedDescriptor(owning: number)
+    }
+
+    private func close() {
+        if number >= 0 { _ = OwnedDescriptor(owning: number) }
+        number = -1
+    }
+
+    deinit { close() }
+}
+
+extension ChildProcess.Exit {
+    /// The status as a shell has it: 128+n for a signal.
+    package var shellStatus: Int32 {
+        switch self {
+        case .status(let status): status
+        case .signal(let signal): 128 + signal
+        }
+    }
+}

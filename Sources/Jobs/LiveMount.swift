@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import FoundationEssentials
+internal import Glibc
+package import SecretStore
+internal import SystemCalls
+internal import SystemPackage
+
+/// How a mount is kept apart from processes that are none of the job's.
+package enum Isolation: String, Sendable, Codable, CaseIterable {
+    /// A mount namespace of the job.
+    case mount
+    /// A mount namespace in a user namespace of the job.
+    case user
+    /// Only the kernel's check of the user.
+    case none
+}
+
+/// What shows the secrets.
+package enum Backend: String, Sendable, Codable, CaseIterable {
+    /// Every read is answered by credfs.
+    case fuse
+    /// Files in memory that is never swapped.
+    case ramfs
+    /// Files in memory.
+    case tmpfs
+    /// Files in a tmpfs that is there already.
+    case shm
+    /// There is nothing to show: an empty directory.
+    case none
+}
+
+/// What is known of one mount; never anything secret.
+package struct LiveMount: Sendable, Codable, Equatable {
+    /// What made it.
+    package enum Kind: String, Sendable, Codable {
+        case run
+        case mount
+    }
+
+    package let id: String
+    package let kind: Kind
+    package let path: String
+    package let pid: Int32
+    package let store: String?
+    package var generation: UInt64
+    package let authMode: String
+    package let isolation: Isolation
+    package let backend: Backend
+
+    /// Makes a record.
+    package init(
+        id: String,
+        kind: Kind,
+        path: String,
+        pid: Int32,
+        store: StoreID?,
+        generation: UInt64,
+        auth: AuthMode,
+        isolation: Isolation,
+        backend: Backend
+    ) {
+        self.id = id
+        self.kind = kind
+        self.path = path
+        self.pid = pid
+        self.store = store?.text
+        self.generation = generation
+        authMode = auth.text
+        self.isolation = isolation
+        self.backend = backend
+    }
+}
+
+/// The record of a mount while it lives: a file that its server holds a lock on, so that the lock tells whether it lives.
+package final class LiveRecord {
+    private let directory: OwnedDescriptor
+    private let file: OwnedDescriptor
+    private let name: String
+
+    /// Writes a record.
+    package init(_ mount: LiveMount, in runtime: RuntimeDirectory) throws(MountError) {
+        name = mount.id
+        do throws(Errno) {
+            let directory = try runtime.descriptor.open("live", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            // Under another name until it is locked, so that nobody takes it for what a dead server left.
+            let draft = ".\(mount.id)"
+            let file = try directory.open(draft, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+            guard try file.lock(wait: false) else { throw Errno.wouldBlock }
+            try Self.write(mount, to: file)
+            try directory.rename(draft, to: mount.id)
+            self.directory = directory
+            self.file = file
+        } catch { throw MountError(.place, "cannot write \(runtime.path)/live/\(mount.id): \(error.message)") }
+    }
+
+    deinit {
+        try? directory.unlink(name)
+    }
+
+    /// Writes another state of the same mount.
+    package func update(_ mount: LiveMount) {
+        try? Self.write(mount, to: file)
+    }
+
+    // A reader may see a part of a longer record that is being replaced: it is shorter than a page, so one write.
+    private static func write(_ mount: LiveMount, to file: borrowing OwnedDescriptor) throws(Errno) {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        guard let bytes = try? encoder.encode(mount) else { throw .invalidArgument }
+        try file.seek(to: 0)
+        try file.writeAll(Array(bytes).span)
+        try file.truncate(to: bytes.count)
+    }
+}
+
+/// A mount that was found, and whether its server lives.
+package struct FoundMount: Sendable {
+    /// What is known of it.
+    package let mount: LiveMount
+    /// Whether its server lives.
+    package let isLive: Bool
+
+    /// Every record in a runtime directory, in the order of the identifiers.
+    package static func all(in runtime: RuntimeDirectory) -> [FoundMount] {
+        guard let directory = try? runtime.descriptor.open("live", O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+            let names = try? directory.entryNames()
+        else { return [] }
+        return names.sorted().compactMap { name in
+            guard !name.hasPrefix("."), let file = try? directory.openFile(name),
+                let text = try? file.readText(limit: 1 << 16),
+                let mount = try? JSONDecoder().decode(LiveMount.self, from: Data(text.utf8)), mount.id == name
+            else { return nil }
+            return FoundMount(mount: mount, isLive: (try? file.lockShared()) != true)
+        }
+    }
+
+    /// Forgets the record of a mount whose server is dead.
+    package func forget(in runtime: RuntimeDirectory) {
+        guard !isLive, let directory = try? runtime.descriptor.open("live", O_RDONLY | O_DIRECTORY | O_NOFOLLOW) else {
+            return
+        }
+        try? directory.unlink(mount.id)
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SystemCalls
+internal import SystemPackage
+
+/// Why secrets cannot be shown: a class that decides the exit status, a message and perhaps a hint.
+///
+/// Messages hold names and paths; never a byte of a value, a key or a password.
+package struct MountError: Error, Sendable, Equatable {
+    /// The classes of failure.
+    package enum Code: Sendable, Equatable {
+        /// The place cannot be used, or nothing of ours is mounted there.
+        case place
+        /// Mounting failed.
+        case mount
+        /// The names of variables clash.
+        case variables
+        /// A policy cannot be held to.
+        case policy
+        /// Arguments that cannot be meant.
+        case usage
+        /// No better class.
+        case failed
+    }
+
+    /// The class.
+    package let code: Code
+    /// What happened: lower case, no full stop.
+    package let message: String
+    /// What to do next, in the same style.
+    package let hint: String?
+
+    /// Makes an error.
+    package init(_ code: Code, _ message: String, hint: String? = nil) {
+        self.code = code
+        self.message = message
+        self.hint = hint
+    }
+
+    /// Runs a system call about something.
+    static func wrapping<R: ~Copyable>(
+        _ code: Code,
+        _ action: String,
+        _ body: () throws(Errno) -> R
+    ) throws(MountError) -> R {
+        do throws(Errno) { return try body() } catch {
+            throw MountError(code, "cannot \(action): \(error.message)")
+        }
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SecretFileSystem
+package import SecretStore
+package import SystemCalls
+
+/// Whom a mount is for.
+package struct MountRules: Sendable {
+    /// Whom the files belong to.
+    package var ownership: Ownership
+    /// Whether processes of other users than the one who mounts get as far as the rules.
+    package var allowsOther = false
+    /// Whose processes may open a secret; nil is the usual: the job's, or the owner's.
+    package var callers: ReadPolicy.Callers?
+
+    /// Makes the usual rules for a user.
+    package init(ownership: Ownership) {
+        self.ownership = ownership
+    }
+
+    /// What the kernel is told.
+    ///
+    /// Without `allow_other` the kernel lets in the user who mounts, whoever the files belong to.
+    package func options(maximumReadByteCount: Int) -> FuseMount.Options {
+        var options = FuseMount.Options(
+            user: ProcessAttributes.effectiveUser,
+            group: ProcessAttributes.effectiveGroup,
+            maximumReadByteCount: maximumReadByteCount
+        )
+        options.allowOther = allowsOther
+        return options
+    }
+
+    /// The rule at every open of a job's mount.
+    ///
+    /// Where the job has a namespace of its own, nobody else finds the mount.
+    package func decision(of isolation: Isolation, supervisor: Int32) -> any AccessDecision {
+        switch callers ?? .job {
+        case .any: AllowEveryone()
+        case .owner: AllowOwner(user: ownership.user)
+        case .job where isolation == .none: JobMembers(supervisor: supervisor)
+        case .job: allowsOther ? AllowOwner(user: ownership.user) : AllowEveryone()
+        }
+    }
+
+    /// The rule at every open of a mount that belongs to no job.
+    package var decisionWithoutJob: any AccessDecision {
+        callers == .any ? AllowEveryone() : AllowOwner(user: ownership.user)
+    }
+}

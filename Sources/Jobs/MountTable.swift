@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import SystemCalls
+internal import SystemPackage
+
+/// The mounts of credfs that this process can see (proc(5), mountinfo).
+package enum MountTable {
+    /// A mount.
+    package struct Entry: Sendable, Equatable {
+        /// Where it is.
+        package let path: String
+        /// The user who mounted it.
+        package let user: UInt32?
+    }
+
+    /// The mounts of kind fuse.credfs.
+    package static func entries() -> [Entry] {
+        guard let text = try? OwnedDescriptor.open("/proc/self/mountinfo", O_RDONLY).readText(limit: 8 << 20) else {
+            return []
+        }
+        return parse(text)
+    }
+
+    /// Reads the text of mountinfo.
+    package static func parse(_ text: String) -> [Entry] {
+        text.split(separator: "\n").compactMap { line in
+            let fields = line.split(separator: " ", omittingEmptySubsequences: false)
+            guard let separator = fields.firstIndex(of: "-"), fields.count > separator + 3, fields.count > 4,
+                fields[separator + 1] == "fuse.credfs", let path = unescape(fields[4])
+            else { return nil }
+            let user = fields[separator + 3].split(separator: ",").first { $0.hasPrefix("user_id=") }
+            return Entry(path: path, user: user.flatMap { UInt32($0.dropFirst("user_id=".count)) })
+        }
+    }
+
+    /// Whether the server of a mount is gone.
+    ///
+    /// Asked for with the path of the directory itself, which a living server answers at once.
+    package static func isDead(_ path: String) -> Bool {
+        do throws(Errno) {
+            _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+            return false
+        } catch { return error == .socketNotConnected }
+    }
+
+    /// Space, tab, newline and backslash are written as three octal digits.
+    private static func unescape(_ field: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = Array(field.utf8)[...]
+        while let byte = rest.popFirst() {
+            guard byte == UInt8(ascii: "\\"), rest.count >= 3 else {
+                bytes.append(byte)
+                continue
+            }
+            guard let value = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8) else { return nil }
+            bytes.append(value)
+            rest = rest.dropFirst(3)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}

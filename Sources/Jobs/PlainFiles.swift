@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+package import SecretStore
+package import SystemCalls
+internal import SystemPackage
+
+/// Secrets as plain files in memory: for hosts without FUSE, announced as the weaker way that it is.
+package final class PlainFiles {
+    private let directory: OwnedDescriptor
+    private var names: [String] = []
+
+    /// Takes over a directory that is in memory.
+    ///
+    /// - Throws: class `mount` where it is on a disk.
+    package init(in directory: consuming OwnedDescriptor) throws(MountError) {
+        guard directory.isInMemory else {
+            throw MountError(.mount, "cannot write secrets to files: the directory is not in memory")
+        }
+        self.directory = directory
+    }
+
+    /// Writes every secret of a manifest that has a value and has not expired.
+    ///
+    /// - Parameters:
+    ///   - secrets: the entries.
+    ///   - keys: what opens them.
+    ///   - user: whom the files shall belong to.
+    ///   - group: the group of that user.
+    /// - Throws: `StoreError` or `MountError`; then nothing is left.
+    package func write(_ secrets: [SecretEntry], _ keys: StoreKeys, user: UInt32, group: UInt32) throws {
+        do {
+            for secret in secrets {
+                guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { continue }
+                try write(secret, value, keys, user: user, group: group)
+            }
+            try MountError.wrapping(.mount, "close the directory of the secrets") { () throws(Errno) in
+                try directory.setOwner(user: user, group: group)
+                try directory.setPermissions(0o500)
+            }
+        } catch {
+            remove()
+            throw error
+        }
+    }
+
+    private func write(
+        _ secret: SecretEntry,
+        _ value: SealedValue,
+        _ keys: StoreKeys,
+        user: UInt32,
+        group: UInt32
+    ) throws {
+        let name = secret.name.text
+        let file = try MountError.wrapping(.mount, "write the file of '\(name)'") { () throws(Errno) in
+            try directory.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+        }
+        names.append(name)
+        try keys.readParts(of: value, as: secret.name) { part in
+            try MountError.wrapping(.mount, "write the file of '\(name)'") { () throws(Errno) in
+                try file.writeAll(part)
+            }
+        }
+        try MountError.wrapping(.mount, "close the file of '\(name)'") { () throws(Errno) in
+            try file.setOwner(user: user, group: group)
+            try file.setPermissions(secret.mode == .ownerOnly ? 0o400 : 0o440)
+        }
+    }
+
+    /// Overwrites, cuts and removes every file; who has one open reads nothing more.
+    package func remove() {
+        try? directory.setPermissions(0o700)
+        for name in names {
+            try? directory.forceWritable(name)
+            if let file = try? directory.open(name, O_WRONLY | O_NOFOLLOW) {
+                try? file.overwrite()
+                try? file.truncate(to: 0)
+            }
+            try? directory.unlink(name)
+        }
+        names = []
+    }
+}

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import FuseBridge
+internal import Glibc
+package import SecretFileSystem
+internal import SecureMemory
+package import SystemCalls
+internal import SystemPackage
+
+/// A mount that is being served.
+package final class ServedMount {
+    private let rules: SecretFileSystem
+    private var session: Session?
+
+    /// How many threads answer.
+    private static let workerCount = max(2, min(8, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
+
+    /// The most bytes that the kernel may ask for at once, by how much memory may be locked.
+    package static func maximumReadByteCount() -> Int {
+        let lockable = (try? ProcessAttributes.lockableByteCount()) ?? 1 << 16
+        return ReadBuffers.byteCount(lockableByteCount: lockable, workerCount: workerCount)
+    }
+
+    /// Begins to serve.
+    ///
+    /// - Parameters:
+    ///   - device: a mounted device.
+    ///   - rules: what is answered.
+    ///   - maximumReadByteCount: what it was mounted with.
+    /// - Throws: class `mount`.
+    package init(
+        _ device: consuming OwnedDescriptor,
+        rules: SecretFileSystem,
+        maximumReadByteCount: Int
+    ) throws(MountError) {
+        let buffers: ReadBuffers
+        do throws(SecureMemoryError) {
+            buffers = try ReadBuffers(workerCount: Self.workerCount, byteCount: maximumReadByteCount)
+        } catch {
+            throw MountError(
+                .mount,
+                "cannot get \(error.byteCount) bytes of locked memory: \(error.errno.message)",
+                hint: "raise the limit of locked memory (ulimit -l)"
+            )
+        }
+        self.rules = rules
+        do throws(Errno) {
+            session = try Session(
+                device: device,
+                serving: MountedSecrets(rules, buffers: buffers),
+                maximumReadByteCount: maximumReadByteCount,
+                workerCount: Self.workerCount
+            )
+        } catch { throw MountError(.mount, "cannot serve the mount: \(error.message)") }
+    }
+
+    deinit {
+        end {}
+    }
+
+    /// Can be read once nobody answers any more.
+    package var endNotice: Int32 { session?.endNotice ?? -1 }
+
+    /// Whether requests are answered.
+    package var isServing: Bool { session?.isServing ?? false }
+
+    /// The generation that is served.
+    package var snapshot: Snapshot { rules.snapshot }
+
+    /// Serves another generation, and returns when the kernel has forgotten the old one.
+    package func replace(with next: Snapshot) throws(MountError) {
+        guard let session else { return }
+        do throws(Errno) { try session.invalidate(rules.replace(with: next)) } catch {
+            throw MountError(.mount, "the kernel does not forget the old secrets: \(error.message)")
+        }
+    }
+
+    /// Refuses everything, has the kernel forget what it has, lets the mount be taken away, and ends the connection.
+    ///
+    /// - Parameter detach: takes it out of the directory tree where others can see it.
+    package func end(_ detach: () -> Void) {
+        guard let session else { return }
+        // What cannot be forgotten now is gone with the connection.
+        try? session.invalidate(rules.close())
+        detach()
+        session.stop()
+        self.session = nil
+    }
+}

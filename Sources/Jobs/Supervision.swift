@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+package import SystemCalls
+package import SystemPackage
+
+/// What stands between a job and whoever started credfs: signals, stops, the end.
+package struct Supervision: ~Copyable {
+    /// The signals that are collected: all that can be, but for those of faults, of the stop that cannot be refused, and
+    /// those of the C library.
+    private static let collected: [Int32] =
+        [
+            SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGVTALRM, SIGPROF, SIGWINCH, SIGTSTP,
+            SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD, SIGURG, SIGIO, SIGPWR, SIGXCPU, SIGXFSZ,
+        ] + Array(Int32(34)...64)
+
+    private let signals: SignalQueue
+
+    /// Collects the signals from now on; before the first thread is started.
+    package init() throws(Errno) {
+        signals = try SignalQueue(Self.collected)
+    }
+
+    /// What a child starts with.
+    package var maskForJob: SignalMask { signals.maskBefore }
+
+    /// Waits for the end of a job, and hands on what it is sent.
+    ///
+    /// - Parameters:
+    ///   - job: the id of its first process.
+    ///   - endNotice: can be read once its secrets are not served any more; -1 for none.
+    ///   - onEndOfServing: called once then.
+    /// - Returns: how its first process ended.
+    /// - Throws: the error of a system call.
+    package func waitForEnd(
+        of job: Int32,
+        endNotice: Int32,
+        onEndOfServing: () -> Void
+    ) throws(Errno) -> ChildProcess.Exit {
+        var watched = endNotice
+        var suspicion: ContinuousClock.Instant?
+        while true {
+            while case .change(let change) = try Children.news() {
+                switch change {
+                case .ended(job, let exit): return exit
+                case .stopped(job):
+                    // Whoever waits for credfs sees it stop with its job, and go on with it.
+                    Children.stopSelf()
+                    try? Children.send(SIGCONT, to: job)
+                case .ended, .stopped: break
+                }
+            }
+            try signals.wait(or: watched, timeout: suspicion.map { $0 - .now })
+            while let arrival = try signals.next() {
+                if Self.isForJob(arrival) { try? Children.send(arrival.signal, to: job) }
+            }
+            if watched >= 0 && SignalQueue.isReadable(watched) {
+                watched = -1
+                // The mount goes with its namespace, a moment before the end of the job can be seen.
+                suspicion = .now + .milliseconds(250)
+            } else if let deadline = suspicion, deadline <= .now {
+                suspicion = nil
+                onEndOfServing()
+            }
+        }
+    }
+
+    /// Waits for the descendants that outlive the first process of a job.
+    ///
+    /// A signal to end makes it stop waiting.
+    ///
+    /// - Parameter limit: how long at most.
+    package func linger(_ limit: Duration) throws(Errno) {
+        let deadline = ContinuousClock.now + limit
+        while true {
+            var news = try Children.news()
+            while case .change = news { news = try Children.news() }
+            let rest = deadline - ContinuousClock.now
+            guard news != .noneLeft, rest > .zero else { return }
+            try signals.wait(timeout: rest)
+            while let arrival = try signals.next() {
+                if [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(arrival.signal) { return }
+            }
+        }
+    }
+
+    /// What a terminal sends it sends to the job, too, which is in the same process group.
+    ///
+    /// But a hang-up is sent to the leader of the session alone, which may be us.
+    private static func isForJob(_ arrival: SignalQueue.Arrival) -> Bool {
+        if arrival.signal == SIGCHLD { return false }
+        return !arrival.isFromKernel || arrival.signal == SIGHUP
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+internal import Glibc
+package import SystemPackage
+
+/// The processes that this one has to wait for: those it started and the orphans it adopted.
+package enum Children {
+    /// What became of one.
+    package enum Change: Sendable, Equatable {
+        /// It ended.
+        case ended(Int32, ChildProcess.Exit)
+        /// A signal has stopped it.
+        case stopped(Int32)
+    }
+
+    /// What can be told about the children now.
+    package enum News: Sendable, Equatable {
+        /// Something happened to one.
+        case change(Change)
+        /// There are some, and nothing happened.
+        case nothing
+        /// There are none.
+        case noneLeft
+    }
+
+    /// Asks for the next change; wraps waitpid(2), which is told about stops, too.
+    package static func news() throws(Errno) -> News {
+        var status: Int32 = 0
+        let id: pid_t
+        do throws(Errno) {
+            id = try valueOrErrno { unsafe waitpid(-1, &status, WNOHANG | WUNTRACED) }
+        } catch {
+            if error == .noChildProcess { return .noneLeft }
+            throw error
+        }
+        if id == 0 { return .nothing }
+        if status & 0xff == 0x7f { return .change(.stopped(id)) }
+        return .change(.ended(id, ChildProcess.Exit(waitStatus: status)))
+    }
+
+    /// Waits for the end of one; wraps waitpid(2).
+    package static func exit(of process: Int32) throws(Errno) -> ChildProcess.Exit {
+        var status: Int32 = 0
+        try checkErrno { unsafe waitpid(process, &status, 0) }
+        return ChildProcess.Exit(waitStatus: status)
+    }
+
+    /// Sends a signal to a process; wraps kill(2).
+    package static func send(_ signal: Int32, to process: Int32) throws(Errno) {
+        try checkErrno { kill(process, signal) }
+    }
+
+    /// Stops this process until somebody lets it go on.
+    package static func stopSelf() {
+        raise(SIGSTOP)
+    }
+}
+
+/// Becoming another program.
+package enum Program {
+    /// Replaces this process by a program that is looked for in PATH; wraps execvpe(3) and returns only where that fails.
+    ///
+    /// - Parameters:
+    ///   - arguments: its arguments, its name first.
+    ///   - isRefused: the names of variables of this process that it does not get.
+    /// - Returns: the error of execve(2).
+    package static func become(_ arguments: [[UInt8]], without isRefused: ([UInt8]) -> Bool) -> Errno {
+        guard let file = arguments.first else { return .invalidArgument }
+        var environment = unsafe CStrings.Vector()
+        var entry = unsafe credfs_environment()
+        while let text = unsafe entry?.pointee {
+            // Not copied: an entry can hold a secret that somebody asked to have there.
+            let name = unsafe Array(UnsafeRawBufferPointer(start: text, count: strcspn(text, "=")))
+            if !isRefused(name) { unsafe environment.append(text) }
+            unsafe entry = entry?.advanced(by: 1)
+        }
+        unsafe environment.append(nil)
+        return unsafe CStrings.lend(arguments) { vector in
+            unsafe CStrings.lend([file]) { file in
+                guard let file = unsafe file[0] else { return .invalidArgument }
+                unsafe execvpe(file, vector, environment)
+                return Errno(rawValue: errno)
+            }
+        }
+    }
+}

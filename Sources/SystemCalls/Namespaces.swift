@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+internal import Glibc
+package import SystemPackage
+
+/// Mount namespaces of our own; only in a process with one thread.
+package enum Namespaces {
+    /// Gives this process a mount namespace of its own; wraps unshare(CLONE_NEWNS).
+    ///
+    /// - Throws: EPERM without CAP_SYS_ADMIN.
+    package static func unshareMounts() throws(Errno) {
+        try checkErrno { unshare(CREDFS_NEW_MOUNTS) }
+    }
+
+    /// Gives this process a user namespace with a mount namespace in it, in which its user and group are what they are
+    /// outside (user_namespaces(7)).
+    ///
+    /// - Throws: the error of unshare(2), or of writing a map, which a process that is not dumpable may not.
+    package static func unshareUsersAndMounts() throws(Errno) {
+        let (user, group) = (geteuid(), getegid())
+        try checkErrno { unshare(CREDFS_NEW_USERS | CREDFS_NEW_MOUNTS) }
+        // Without this the group map of an unprivileged process is refused.
+        try write("deny", to: "/proc/self/setgroups")
+        try write("\(user) \(user) 1", to: "/proc/self/uid_map")
+        try write("\(group) \(group) 1", to: "/proc/self/gid_map")
+    }
+
+    /// Keeps mounts made here from being seen outside, while those that are made and taken away outside are still seen
+    /// here; wraps mount(MS_SLAVE).
+    package static func stopPropagation() throws(Errno) {
+        try checkErrno { unsafe mount("none", "/", nil, UInt(MS_REC) | UInt(MS_SLAVE), nil) }
+    }
+
+    private static func write(_ text: String, to path: String) throws(Errno) {
+        try OwnedDescriptor.open(path, O_WRONLY).writeAll(text)
+    }
+}
+
+/// Mounts of memory and of what is there already.
+package enum MemoryMount {
+    /// Which file system.
+    package enum Kind: String, Sendable {
+        /// Swappable unless the kernel is told otherwise, and bounded.
+        case tmpfs
+        /// Never swapped, and unbounded.
+        case ramfs
+    }
+
+    /// Mounts an empty file system in memory, nosuid, nodev and noexec.
+    ///
+    /// - Parameters:
+    ///   - kind: which.
+    ///   - path: an existing directory.
+    ///   - mode: the permission bits of its root.
+    ///   - unswappable: whether a tmpfs is mounted with `noswap` (Linux 6.4, not in a user namespace).
+    /// - Throws: the error of mount(2).
+    package static func mount(
+        _ kind: Kind,
+        at path: String,
+        mode: UInt16,
+        unswappable: Bool = false
+    ) throws(Errno) {
+        let size = kind == .tmpfs ? ",size=64m" : ""
+        let options = "mode=\(String(mode, radix: 8))\(size)\(unswappable ? ",noswap" : "")"
+        try checkErrno {
+            unsafe options.withCString { options in
+                unsafe Glibc.mount("credfs", path, kind.rawValue, flags, UnsafeRawPointer(options))
+            }
+        }
+    }
+
+    /// Shows a file or directory at another place, too; wraps mount(MS_BIND).
+    package static func bind(_ source: String, onto target: String) throws(Errno) {
+        try checkErrno { unsafe Glibc.mount(source, target, nil, UInt(MS_BIND), nil) }
+    }
+
+    /// Makes one mount read-only, and no other of the same file system.
+    package static func makeReadOnly(_ path: String) throws(Errno) {
+        try checkErrno {
+            unsafe Glibc.mount(nil, path, nil, flags | UInt(MS_REMOUNT) | UInt(MS_BIND) | UInt(MS_RDONLY), nil)
+        }
+    }
+
+    private static var flags: UInt { UInt(MS_NOSUID) | UInt(MS_NODEV) | UInt(MS_NOEXEC) }
+}

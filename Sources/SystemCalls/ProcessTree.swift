@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import SystemPackage
+
+/// Who started whom (proc(5)).
+package enum ProcessTree {
+    /// The parent of a process or thread; nil where it is gone or may not be seen.
+    package static func parent(of process: Int32) -> Int32? {
+        guard let text = try? OwnedDescriptor.open("/proc/\(process)/stat", O_RDONLY).readText(limit: 4096) else {
+            return nil
+        }
+        return parent(inStat: text)
+    }
+
+    /// The fourth field; the second one, the name, can hold anything, parentheses and spaces too.
+    package static func parent(inStat text: String) -> Int32? {
+        guard let end = text.lastIndex(of: ")") else { return nil }
+        let fields = text[text.index(after: end)...].split(separator: " ")
+        return fields.count > 1 ? Int32(fields[1]) : nil
+    }
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import CLinux
+internal import Glibc
+package import SystemPackage
+
+/// Signals that arrive as data: blocked in this thread and those it starts, and read one by one.
+package struct SignalQueue: ~Copyable {
+    /// A signal as it arrived.
+    package struct Arrival: Sendable, Equatable {
+        /// Its number.
+        package let signal: Int32
+        /// Whether the kernel sent it by itself, as it does for the keys of a terminal.
+        package let isFromKernel: Bool
+    }
+
+    private let file: OwnedDescriptor
+    private let before: sigset_t
+
+    /// Blocks signals and begins to collect them.
+    ///
+    /// - Throws: the error of signalfd(2).
+    package init(_ signals: [Int32]) throws(Errno) {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        for signal in signals { unsafe sigaddset(&set, signal) }
+        var previous = sigset_t()
+        try checkErrno { unsafe sigprocmask(SIG_BLOCK, &set, &previous) }
+        let number = try valueOrErrno { unsafe signalfd(-1, &set, Int32(SFD_CLOEXEC) | Int32(SFD_NONBLOCK)) }
+        file = OwnedDescriptor(owning: number)
+        before = previous
+    }
+
+    /// What was blocked before, for a child to start with.
+    package var maskBefore: SignalMask { SignalMask(set: before) }
+
+    /// The next signal that has arrived, if one has.
+    package func next() throws(Errno) -> Arrival? {
+        var info = signalfd_siginfo()
+        do throws(Errno) {
+            try checkErrno { unsafe Glibc.read(file.number, &info, MemoryLayout<signalfd_siginfo>.size) }
+        } catch {
+            if error == .wouldBlock || error == .resourceTemporarilyUnavailable { return nil }
+            throw error
+        }
+        // SI_KERNEL; the C library has it in an enumeration that Swift does not see.
+        return Arrival(signal: Int32(info.ssi_signo), isFromKernel: info.ssi_code == 0x80)
+    }
+
+    /// Whether a descriptor can be read now, or was closed at its other end.
+    package static func isReadable(_ number: Int32) -> Bool {
+        var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+        return unsafe poll(&entry, 1, 0) > 0
+    }
+
+    /// Waits until a signal has arrived or a descriptor can be read or was closed at its other end.
+    ///
+    /// - Parameters:
+    ///   - other: the descriptor, or -1.
+    ///   - timeout: how long at most; nil waits for ever.
+    /// - Returns: false where the time was up first.
+    /// - Throws: the error of poll(2).
+    @discardableResult
+    package func wait(or other: Int32 = -1, timeout: Duration? = nil) throws(Errno) -> Bool {
+        var entries = [
+            pollfd(fd: file.number, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: other, events: Int16(POLLIN), revents: 0),
+        ]
+        let milliseconds = timeout.map { time in
+            let parts = time.components
+            let rounded = (parts.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
+            return Int32(clamping: max(0, parts.seconds &* 1000 &+ rounded))
+        }
+        return try valueOrErrno { unsafe poll(&entries, 2, milliseconds ?? -1) } > 0
+    }
+}
+
+/// The signals that a process does not receive.
+package struct SignalMask: Sendable {
+    let set: sigset_t
+}
