@@ -89,7 +89,8 @@ let package = Package(
         .target(
             name: "CredfsCommands",
             dependencies: [
-                "Jobs", "SecretFileSystem", "PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls",
+                "Jobs", "SecretFileSystem", "PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory",
+                "ProcessHardening", "SystemCalls",
                 argumentParser, systemPackage,
             ],
             swiftSettings: strict

@@ -23,6 +23,7 @@ enum MountLauncher {
     ///
     /// - Parameter arguments: those of this process.
     /// - Returns: the exit status: 0 once the mount can be used.
+    /// - Throws: where it cannot be started.
     static func launch(_ arguments: [[UInt8]]) throws -> Int32 {
         let nothing: [UInt8] = []
         let (child, ready) = try StoreError.wrapping("start", "the serving process") { () throws(Errno) in

@@ -107,13 +107,14 @@ package final class JobRun {
     ///
     /// - Parameters:
     ///   - program: what is run; its environment is made for the place.
-    ///   - secrets: values that somebody asked to have in the environment, each entry ended by a zero byte.
+    ///   - secrets: values that somebody asked to have in the environment, each entry ended by a zero byte; wiped once
+    ///     the job has them.
     ///   - environment: the environment for a directory of secrets.
     /// - Returns: how it ended.
     /// - Throws: `MountError`; then no program was run.
     package func perform(
         _ program: Job.Program,
-        secrets: borrowing SecureBuffer,
+        secrets: inout SecureBuffer,
         environment: (String) -> [[UInt8]]
     ) throws -> Outcome {
         var refusals: [Job.Refusal] = []
@@ -122,7 +123,7 @@ package final class JobRun {
                 if isolation == .none, let refusal = refusals.first {
                     report(.notPrivate(reason: "cannot \(refusal.action): \(refusal.errno.message)"))
                 }
-                return try perform(program, secrets: secrets, environment, isolation)
+                return try perform(program, secrets: &secrets, environment, isolation)
             } catch let refusal as Job.Refusal {
                 guard refusal.concernsIsolation else {
                     throw MountError(.failed, "cannot \(refusal.action): \(refusal.errno.message)")
@@ -149,7 +150,7 @@ package final class JobRun {
 
     private func perform(
         _ program: Job.Program,
-        secrets: borrowing SecureBuffer,
+        secrets: inout SecureBuffer,
         _ environment: (String) -> [[UInt8]],
         _ isolation: Isolation
     ) throws -> Outcome {
@@ -173,6 +174,7 @@ package final class JobRun {
         let job = try Job.start(program, secrets: secrets, at: place, mask: supervision.maskForJob) { descriptor in
             hatch.put(descriptor)
         }
+        secrets.wipe()
         // The job has been given its own; nothing of ours is dumped from here on.
         try? ProcessHardening.forbidCoreDumps()
         do {

@@ -20,8 +20,11 @@ package final class RuntimeDirectory {
     package static func place(user: UInt32, environment: (String) -> String?) -> String {
         // The XDG specification has relative paths ignored.
         if let directory = environment("XDG_RUNTIME_DIR"), directory.hasPrefix("/") { return directory }
-        return user == 0 ? "/run" : "/tmp/credfs-\(user)"
+        return user == 0 ? "/run" : temporary(user)
     }
+
+    /// The place that is made where the system gives none.
+    private static func temporary(_ user: UInt32) -> String { "/tmp/credfs-\(user)" }
 
     /// Opens it, and makes it if need be.
     ///
@@ -30,7 +33,7 @@ package final class RuntimeDirectory {
         let runtime = Self.place(user: user, environment: environment)
         // Only root's is entered by others: the owners of secrets that root mounts for them.
         let mode: UInt16 = user == 0 ? 0o711 : 0o700
-        let isOurs = runtime.hasPrefix("/tmp/")
+        let isOurs = runtime == Self.temporary(user)
         var attempt = 0
         while true {
             attempt += 1

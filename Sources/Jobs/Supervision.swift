@@ -70,6 +70,7 @@ package struct Supervision: ~Copyable {
     /// A signal to end makes it stop waiting.
     ///
     /// - Parameter limit: how long at most.
+    /// - Throws: the error of a system call.
     package func linger(_ limit: Duration) throws(Errno) {
         let deadline = ContinuousClock.now + limit
         while true {

@@ -65,7 +65,10 @@ package enum Unmounting {
             found.forget(in: runtime)
             paths.append(found.mount.path)
         }
-        for entry in MountTable.entries() where entry.user == user && MountTable.isDead(entry.path) {
+        // One that lives is not asked: it may have been stopped, and would let us wait.
+        let living = Set(FoundMount.all(in: runtime).filter(\.isLive).map(\.mount.path))
+        for entry in MountTable.entries()
+        where entry.user == user && !living.contains(entry.path) && MountTable.isDead(entry.path) {
             if (try? SharedMount.detach(entry.path)) != nil && !paths.contains(entry.path) { paths.append(entry.path) }
         }
         return paths

@@ -61,6 +61,7 @@ package enum ProcessHardening {
     /// - Parameters:
     ///   - inherited: what the other was started with.
     ///   - allowsCore: whether core files are left alone; they are forbidden otherwise.
+    /// - Throws: the error of the call that failed.
     package static func restore(_ inherited: Inherited, allowsCore: Bool) throws(Errno) {
         for signal in crashSignals + [SIGPIPE, SIGCHLD] {
             if inherited.ignoredSignals.contains(signal) {
@@ -91,6 +92,7 @@ package enum ProcessHardening {
     /// Limits core files to one byte: the only value that also stops a core_pattern that is a pipe (fs/coredump.c).
     ///
     /// - Parameter keepingHardLimit: whether a child can still be given more.
+    /// - Throws: the error of setrlimit(2).
     package static func forbidCoreDumps(keepingHardLimit: Bool = false) throws(Errno) {
         let current = try ProcessAttributes.coreLimit()
         // A hard limit of 0 cannot be raised to 1 and allows no core file either.

@@ -20,6 +20,8 @@ extension OwnedDescriptor {
     /// Reads to the end, as text with U+FFFD where it is not UTF-8; for what holds nothing secret.
     ///
     /// - Parameter limit: where reading stops.
+    /// - Returns: the text.
+    /// - Throws: the error of read(2).
     package func readText(limit: Int) throws(Errno) -> String {
         var bytes = [UInt8](repeating: 0, count: limit)
         var filled = 0

@@ -11,7 +11,7 @@ let isRoot = geteuid() == 0
 let stranger = "65534"
 
 /// A directory of its own for one test, with a home and a place for a store, and credfs as a real process in it.
-final class Sandbox {
+final class Sandbox: Sendable {
     let directory: TemporaryDirectory
     let environment: [String: String]
 

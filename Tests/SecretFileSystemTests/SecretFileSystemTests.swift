@@ -85,10 +85,9 @@ import Testing
         manifest.secrets[0].mode = .ownerAndGroup
         manifest.secrets[0].rotated = Timestamp(seconds: 9)
         manifest.secrets[2].expires = Served.now
-        let snapshot = Snapshot(manifest, now: Served.now, source: StoreContent(try Sealer().keys))
+        let snapshot = Snapshot(manifest, now: Served.now, source: StoreContent(sealer.keys))
         let rules = SecretFileSystem(
             snapshot,
-            content: StoreContent(sealer.keys),
             ownership: Ownership(user: 0, group: 0)
         )
         let first = try rules.lookUp("y".utf8.span, in: .root)

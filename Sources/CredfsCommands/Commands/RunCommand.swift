@@ -105,7 +105,7 @@ struct RunCommand: CredfsCommand {
             snapshot?.names ?? [],
             chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 }
         )
-        let secrets = try ValueVariables.block(values, admitted)
+        var secrets = try ValueVariables.block(values, admitted)
         warn(of: values, admitted, context)
 
         var settings = JobRun.Settings(rules: try mount.rules(context, group: ProcessAttributes.effectiveGroup))
@@ -131,7 +131,7 @@ struct RunCommand: CredfsCommand {
             report: { say($0, context) }
         )
         let started = ContinuousClock.now
-        let outcome = try run.perform(program(context), secrets: secrets) { directory in
+        let outcome = try run.perform(program(context), secrets: &secrets) { directory in
             let environment = JobEnvironment(
                 inherited: EnvironmentVariables.rawEntries(),
                 directory: directory,
