@@ -39,7 +39,7 @@ package final class MountService {
         self.runtime = runtime
         id = RuntimeDirectory.newID()
         if let directory {
-            path = try MountPlace.check(directory, user: user)
+            path = try MountPlace.check(directory, user: user, in: runtime)
             ownsDirectory = false
         } else {
             path = "\(runtime.path)/\(id)"
@@ -149,7 +149,11 @@ enum MountPlace {
     ///
     /// - Returns: its absolute path without links.
     /// - Throws: class `place`.
-    static func check(_ directory: String, user: UInt32) throws(MountError) -> String {
+    static func check(_ directory: String, user: UInt32, in runtime: RuntimeDirectory) throws(MountError) -> String {
+        // By its name first: a server that was stopped would let us wait.
+        if FoundMount.all(in: runtime).contains(where: { $0.isLive && $0.mount.path == directory }) {
+            throw isMounted(directory)
+        }
         if MountTable.isDead(directory) {
             // A relative path of a dead mount cannot be resolved through it.
             try SharedMount.detach(directory)
@@ -172,12 +176,7 @@ enum MountPlace {
             return path
         } catch {
             switch error {
-            case .resourceBusy:
-                throw MountError(
-                    .place,
-                    "\(directory) is mounted already",
-                    hint: "unmount it with: credfs unmount \(directory)"
-                )
+            case .resourceBusy: throw isMounted(directory)
             case .notPermitted:
                 throw MountError(.place, "\(directory) belongs to another user", hint: "use a directory of your own")
             case .directoryNotEmpty:
@@ -185,6 +184,16 @@ enum MountPlace {
             default: throw MountError(.place, "cannot use \(directory): \(error.message)")
             }
         }
+    }
+}
+
+extension MountPlace {
+    private static func isMounted(_ directory: String) -> MountError {
+        MountError(
+            .place,
+            "\(directory) is mounted already",
+            hint: "unmount it with: credfs unmount \(directory)"
+        )
     }
 }
 

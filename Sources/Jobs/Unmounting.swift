@@ -37,7 +37,9 @@ package enum Unmounting {
     ///
     /// - Throws: class `place` where there is nothing.
     package static func end(at directory: String, in runtime: RuntimeDirectory) throws(MountError) {
-        let path = resolved(directory)
+        // By its name first: a server that was stopped would let us wait.
+        let named = FoundMount.all(in: runtime).contains { $0.mount.path == directory }
+        let path = named ? directory : resolved(directory)
         if let found = FoundMount.all(in: runtime).first(where: { $0.mount.kind == .mount && $0.mount.path == path }) {
             return try end(found, in: runtime)
         }
@@ -53,9 +55,11 @@ package enum Unmounting {
 
     /// Takes away what killed servers left: mounts, directories and records.
     ///
+    /// Only what is recorded: a mount of somebody else's that is asked whether it lives may let us wait for ever.
+    ///
     /// - Returns: what was taken away.
     @discardableResult
-    package static func clean(_ runtime: RuntimeDirectory, user: UInt32) -> [String] {
+    package static func clean(_ runtime: RuntimeDirectory) -> [String] {
         var paths: [String] = []
         for found in FoundMount.all(in: runtime) where !found.isLive {
             if isMounted(found.mount.path) {
@@ -64,12 +68,6 @@ package enum Unmounting {
             runtime.removeDirectory(found.mount.id)
             found.forget(in: runtime)
             paths.append(found.mount.path)
-        }
-        // One that lives is not asked: it may have been stopped, and would let us wait.
-        let living = Set(FoundMount.all(in: runtime).filter(\.isLive).map(\.mount.path))
-        for entry in MountTable.entries()
-        where entry.user == user && !living.contains(entry.path) && MountTable.isDead(entry.path) {
-            if (try? SharedMount.detach(entry.path)) != nil && !paths.contains(entry.path) { paths.append(entry.path) }
         }
         return paths
     }

@@ -47,7 +47,7 @@ struct MountCommand: CredfsCommand {
         let admitted = try Admission.decide(options, keyOptions, admission, context)
         let rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
-        Unmounting.clean(runtime, user: context.user)
+        Unmounting.clean(runtime)
         let service = try MountService(at: directory, in: runtime, user: context.user)
         let empty = Snapshot(generation: 0, items: [], modified: context.now(), source: NoContent())
         try service.begin(

@@ -21,7 +21,7 @@ struct StatusCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
         let mounts = FoundMount.all(in: runtime)
-        Unmounting.clean(runtime, user: context.user)
+        Unmounting.clean(runtime)
         if json {
             return try context.console.output(JSONOutput.text(JSONOutput.Mounts(mounts)))
         }

@@ -28,7 +28,7 @@ struct UnmountCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
         if let directory { return try Unmounting.end(at: directory, in: runtime) }
-        Unmounting.clean(runtime, user: context.user)
+        Unmounting.clean(runtime)
         var failure: MountError?
         for found in FoundMount.all(in: runtime) where found.mount.kind == .mount {
             do throws(MountError) { try Unmounting.end(found, in: runtime) } catch { failure = failure ?? error }

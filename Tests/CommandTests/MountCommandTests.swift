@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Testing
+
+extension RunTests {
+    @Suite(.timeLimit(.minutes(2))) struct Mounting {
+        @Test func aMountServesUntilItIsUnmounted() async throws {
+            let box = try await JobBox(["T": "t", "a b": "spaced"])
+            let mount = try await box.mount()
+            #expect(mount.path.hasPrefix("\(box.runtime)/credfs/"))
+            #expect(try Files.read("\(mount.path)/T") == Array("t".utf8))
+            #expect(try Files.read("\(mount.path)/a b") == Array("spaced".utf8))
+            let status = try await box.credfs("status")
+            #expect(status.outputText.hasPrefix("live  mount  pid "), "\(status.errorText)")
+            #expect(try await box.credfs("unmount", mount.path).status == .exited(0))
+            #expect(!Files.exists(mount.path))
+            try await box.credfs("unmount", mount.path).expectRefusal(10, "nothing of credfs is mounted", hint: "status")
+            #expect(try await box.credfs("unmount", "--all").status == .exited(0))
+            try box.expectNothingLeft()
+        }
+
+        @Test func aDirectoryThatIsNamedIsUsedAndKept() async throws {
+            let box = try await JobBox(["T": "t"])
+            let directory = try box.makeDirectory("place")
+            let mount = try await box.mount(directory)
+            #expect(mount.path == directory)
+            try await box.credfs("mount", directory).expectRefusal(10, "is mounted already", hint: "unmount")
+            #expect(try Files.read("\(directory)/T") == Array("t".utf8))
+            // A descriptor from before reads nothing after.
+            let file = unsafe open("\(directory)/T", O_RDONLY)
+            defer { close(file) }
+            #expect(try await box.credfs("unmount", "--all").status == .exited(0))
+            var byte: UInt8 = 0
+            unsafe #expect(pread(file, &byte, 1, 0) == -1 && errno == ENOTCONN)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: directory).isEmpty)
+            try box.expectNothingLeft()
+        }
+
+        @Test func aDirectoryThatCannotBeUsedIsRefused() async throws {
+            let box = try await JobBox(["T": "t"])
+            try await box.credfs("mount", box.sandbox.directory.path("nowhere")).expectRefusal(10, hint: "mkdir")
+            try box.sandbox.directory.write([1], to: "file")
+            try await box.credfs("mount", box.sandbox.directory.path("file")).expectRefusal(10, "not a directory")
+            let full = try box.makeDirectory("full")
+            try box.sandbox.directory.write([1], to: "full/x")
+            try await box.credfs("mount", full).expectRefusal(10, "is not empty")
+            try box.expectNothingLeft()
+        }
+
+        @Test func aRejectedStoreIsNotMounted() async throws {
+            let box = try JobBox()
+            try await box.credfs("mount").expectRefusal(18, "no store")
+            try await box.sandbox.succeed("init", "--require", "NEEDED")
+            try await box.credfs("mount").expectRefusal(17, "NEEDED")
+            let empty = try await box.mount("--on-reject", "unauthenticated")
+            #expect(try FileManager.default.contentsOfDirectory(atPath: empty.path).isEmpty)
+            #expect(try await box.credfs("status").outputText.contains("unauthenticated"))
+            try await box.unmountAll()
+        }
+
+        @Test func aKilledServerIsCleanedUpAfter() async throws {
+            let box = try await JobBox(["T": "t"])
+            let directory = try box.makeDirectory("place")
+            let mount = try await box.mount(directory)
+            let file = unsafe open("\(directory)/T", O_RDONLY)
+            defer { close(file) }
+            kill(mount.process, SIGKILL)
+            try await Eventually.holds("the end") { !ProcessState.isAlive(mount.process) }
+            var byte: UInt8 = 0
+            unsafe #expect(pread(file, &byte, 1, 0) == -1 && errno == ENOTCONN)
+            let again = try await box.mount(directory)
+            #expect(try Files.read("\(directory)/T") == Array("t".utf8))
+            kill(again.process, SIGKILL)
+            try await Eventually.holds("the end") { !ProcessState.isAlive(again.process) }
+            #expect(try await box.credfs("status", "--json").outputText.contains("\"state\" : \"stale\""))
+            #expect(try await box.credfs("status").outputText.isEmpty)
+            let third = try await box.mount(directory)
+            kill(third.process, SIGKILL)
+            try await Eventually.holds("the end") { !ProcessState.isAlive(third.process) }
+            #expect(try await box.credfs("unmount", directory).status == .exited(0))
+            try box.expectNothingLeft()
+        }
+
+        @Test func aServerThatDoesNotAnswerIsUnmountedAllTheSame() async throws {
+            let box = try await JobBox(["T": "t"])
+            let mount = try await box.mount()
+            kill(mount.process, SIGSTOP)
+            try await Eventually.holds("the stop") { ProcessState.letter(mount.process) == "T" }
+            #expect(try await box.credfs("status").outputText.hasPrefix("live"))
+            #expect(try await box.credfs("unmount", mount.path).status == .exited(0))
+            try await Eventually.holds("its end") { !ProcessState.isAlive(mount.process) }
+            try box.expectNothingLeft()
+        }
+
+        @Test(arguments: [SIGTERM, SIGINT]) func signalsUnmount(_ signal: Int32) async throws {
+            let box = try await JobBox(["T": "t"])
+            let mount = try await box.mount()
+            kill(mount.process, signal)
+            try await Eventually.holds("its end") { !ProcessState.isAlive(mount.process) }
+            try box.expectNothingLeft()
+        }
+
+        @Test func aReloadReplacesEverythingAtOnceAndTearsNoRead() async throws {
+            let box = try await JobBox(["OLD": "o", "T": "first value"])
+            let mount = try await box.mount()
+            let file = unsafe open("\(mount.path)/T", O_RDONLY)
+            defer { close(file) }
+            try await box.sandbox.succeed("set", "T", input: Array("second, longer value".utf8))
+            try await box.sandbox.succeed("delete", "OLD", "-y")
+            try await box.sandbox.succeed("set", "NEW", input: Array("n".utf8))
+            kill(mount.process, SIGHUP)
+            try await Eventually.holds("the new generation") { Files.exists("\(mount.path)/NEW") }
+            try await Eventually.holds("the end of the old one") { !Files.exists("\(mount.path)/OLD") }
+            #expect(try Files.read("\(mount.path)/T") == Array("second, longer value".utf8))
+            var bytes = [UInt8](repeating: 0, count: 40)
+            unsafe #expect(pread(file, &bytes, bytes.count, 0) == 11)
+            #expect(bytes.prefix(11) == Array("first value".utf8)[...])
+            // What is not accepted changes nothing.
+            let manifest = try box.sandbox.manifest()
+            try box.sandbox.replaceManifest(manifest.replacing("generation: ", with: "generation: 1").utf8)
+            kill(mount.process, SIGHUP)
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(try Files.read("\(mount.path)/NEW") == Array("n".utf8))
+            try await box.unmountAll()
+        }
+
+        @Test func theServiceManagerIsToldWhenItServes() async throws {
+            let box = try await JobBox(["T": "t"])
+            let program = """
+                import os, socket, subprocess, sys
+                path = sys.argv[2]
+                listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                listener.bind(path)
+                server = subprocess.Popen([sys.argv[1], "mount", "--foreground"], env=dict(os.environ, NOTIFY_SOCKET=path),
+                    stdout=subprocess.PIPE, text=True)
+                listener.settimeout(20)
+                state = dict(line.split("=", 1) for line in listener.recv(4096).decode().split("\\n"))
+                directory = server.stdout.readline().strip()
+                print(state["READY"], state["STATUS"] == "serving " + directory, int(state["MAINPID"]) == server.pid)
+                print(os.listdir(directory))
+                server.terminate()
+                print(listener.recv(4096).decode(), server.wait(20))
+                """
+            let outcome = try await ChildProcess.run(
+                "/usr/bin/env",
+                ["python3", "-I", "-c", program, credfs, box.sandbox.directory.path("notify")],
+                environment: box.environment
+            )
+            #expect(outcome.outputText == "1 True True\n['T']\nSTOPPING=1 0\n", "\(outcome.errorText)")
+            try box.expectNothingLeft()
+        }
+
+        @Test func theServerAsksForThePasswordItself() async throws {
+            let box = try JobBox()
+            try await box.sandbox.succeed(
+                "init", "--empty", "--password",
+                adding: ["CREDFS_PASSWORD": "correct horse battery"]
+            )
+            try await box.sandbox.succeed(
+                "set", "T",
+                input: Array("t".utf8),
+                adding: ["CREDFS_PASSWORD": "correct horse battery"]
+            )
+            let terminal = try PseudoTerminal()
+            try terminal.start(credfs, ["mount"], environment: box.environment)
+            try await terminal.expect("password for ")
+            terminal.type("correct horse battery\n")
+            try await terminal.expect("/credfs/")
+            #expect(try await terminal.end() == .exited(0))
+            // The terminal is gone, the mount is not.
+            let status = try await box.credfs("status", "--json").outputText
+            #expect(status.contains("\"state\" : \"live\""))
+            #expect(try await box.mount(["CREDFS_PASSWORD": "correct horse battery"]).path.hasPrefix(box.runtime))
+            try await box.unmountAll()
+        }
+
+        @Test func theServerHoldsNothingOfItsCaller() async throws {
+            let box = try await JobBox(["T": "t"])
+            // Would wait for the end of the output if the server kept it open.
+            let outcome = try await ChildProcess.run(
+                "/bin/bash",
+                ["-c", "exec 7</etc/hostname; place=$(\"$0\" mount); echo $place", credfs],
+                environment: box.environment
+            )
+            let process = try await box.server()
+            for number in 0...2 {
+                let target = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/fd/\(number)")
+                #expect(target == "/dev/null")
+            }
+            #expect(!Files.exists("/proc/\(process)/fd/7"))
+            #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/cwd") == "/")
+            let state = String(decoding: try Files.read("/proc/\(process)/status"), as: UTF8.self)
+            #expect(state.contains("NoNewPrivs:\t1\n") && state.contains("Seccomp:\t2\n"))
+            #expect(outcome.outputText.hasPrefix(box.runtime))
+            try await box.unmountAll()
+        }
+
+        @Test func theVariablesCanBeReadByEverybodyTheyAreFor() async throws {
+            let box = try await JobBox(["T": "first\nsecond%\n", "db.key": "k"])
+            let directory = try box.makeDirectory("a \"$place' %d")
+            _ = try await box.mount(directory)
+            let shell = try await ChildProcess.run(
+                "/bin/sh",
+                ["-c", "eval \"$(\"$0\" env)\"; cat \"$DB_KEY_FILE\"; ls \"$CREDENTIALS_DIRECTORY\"", credfs],
+                environment: box.environment
+            )
+            #expect(shell.outputText == "kT\ndb.key\n", "\(shell.errorText)")
+            let github = try await box.credfs("env", "--format", "github", directory)
+            #expect(
+                github.outputText == """
+                    CREDENTIALS_DIRECTORY=\(directory)
+                    T_FILE=\(directory)/T
+                    DB_KEY_FILE=\(directory)/db.key
+
+                    """
+            )
+            let masked = try await box.credfs("env", "--mask", "github", "--format", "gitlab")
+            #expect(masked.outputText.hasPrefix("::add-mask::first\n::add-mask::second%25\n::add-mask::k\nCREDENTIALS_DIR"))
+            let dotenv = try await box.credfs("env", "--format", "dotenv", "--file-var", "db.key=OTHER")
+            #expect(dotenv.outputText.contains("OTHER=\""))
+            try await box.unmountAll()
+            try await box.credfs("env").expectRefusal(10, "nothing is mounted", hint: "credfs mount")
+            try await box.credfs("env", "/").expectRefusal(10, "nothing of credfs is mounted")
+        }
+
+        @Test func filesCanBeGivenToAnotherUserAndToNobodyElse() async throws {
+            let box = try await JobBox(["T": "t"])
+            let mount = try await box.mount("--owner", "65534:65534")
+            let path = "\(mount.path)/T"
+            try Files.setMode(0o711, box.sandbox.directory.path)
+            try Files.setMode(0o711, box.runtime)
+            let owner = try await ChildProcess.run("/usr/bin/setpriv", ["--reuid", stranger, "--clear-groups", "cat", path])
+            #expect(owner.outputText == "t", "\(owner.errorText)")
+            #expect(try await ChildProcess.run("/bin/cat", [path]).errorText.contains("Permission denied"))
+            let other = try await ChildProcess.run("/usr/bin/setpriv", ["--reuid", "12345", "--clear-groups", "cat", path])
+            #expect(other.errorText.contains("Permission denied"))
+            let listing = try await ChildProcess.run("/usr/bin/stat", ["-c", "%u:%g %a", path])
+            #expect(listing.outputText == "65534:65534 400\n")
+            try await box.unmountAll()
+        }
+    }
+}
+
+extension JobBox {
+    /// A mount in the background.
+    struct Mount {
+        let path: String
+        let process: Int32
+    }
+
+    /// Mounts in the background.
+    func mount(_ arguments: String..., at location: SourceLocation = #_sourceLocation) async throws -> Mount {
+        try await mount(arguments, [:], at: location)
+    }
+
+    /// Mounts in the background, with more variables.
+    func mount(_ variables: [String: String], at location: SourceLocation = #_sourceLocation) async throws -> Mount {
+        try await mount([], variables, at: location)
+    }
+
+    private func mount(
+        _ arguments: [String],
+        _ variables: [String: String],
+        at location: SourceLocation
+    ) async throws -> Mount {
+        let outcome = try await ChildProcess.run(
+            CommandTests.credfs,
+            ["mount"] + arguments,
+            environment: environment.merging(variables) { $1 }
+        )
+        try #require(outcome.status == .exited(0), "\(outcome.errorText)", sourceLocation: location)
+        let path = String(outcome.outputText.dropLast())
+        return Mount(path: path, process: try await server(of: path))
+    }
+
+    /// The process that serves the only mount, or the one at a path.
+    func server(of path: String? = nil) async throws -> Int32 {
+        struct Document: Decodable {
+            struct Mount: Decodable {
+                let path: String
+                let pid: Int32
+            }
+            let mounts: [Mount]
+        }
+        let text = try await credfs("status", "--json").standardOutput
+        let mounts = try JSONDecoder().decode(Document.self, from: Data(text)).mounts
+        return try #require(mounts.first { path == nil || $0.path == path }).pid
+    }
+
+    /// Makes a private directory.
+    func makeDirectory(_ name: String) throws -> String {
+        let path = sandbox.directory.path(name)
+        try FileManager.default.createDirectory(
+            atPath: path,
+            withIntermediateDirectories: false,
+            attributes: [.posixPermissions: 0o700]
+        )
+        return path
+    }
+
+    /// Ends every mount and expects that nothing is left.
+    func unmountAll(at location: SourceLocation = #_sourceLocation) async throws {
+        let outcome = try await credfs("unmount", "--all")
+        #expect(outcome.status == .exited(0), "\(outcome.errorText)", sourceLocation: location)
+        try expectNothingLeft(at: location)
+    }
+}
