@@ -30,6 +30,7 @@ package enum Container: String, Sendable, CaseIterable {
     /// How it is started so that file systems can be mounted in it.
     ///
     /// - Parameter isConfined: whether the profile of AppArmor that containers get by default holds it.
+    /// - Returns: the command, or what to do.
     func remedy(isConfined: Bool) -> String {
         let profile = isConfined ? " --security-opt apparmor=unconfined" : ""
         switch self {

@@ -32,7 +32,9 @@ package struct MountAdvice: Sendable, Equatable {
             hint = Self.wayToMount(facts)
         case .namespace(let failure):
             message = "no namespace to mount in: \(Self.text(failure))"
-            hint = Self.wayToNamespace(facts) + Self.orWeaker(facts)
+            hint =
+                (facts.hasCapability ? Self.wayToMountNamespace(facts) : Self.wayToNamespace(facts))
+                + Self.orWeaker(facts)
         case .helper:
             let trouble = Self.helperTrouble(facts)
             message = trouble?.message ?? "fusermount3 could not mount"
@@ -101,6 +103,7 @@ package struct MountAdvice: Sendable, Equatable {
 
     /// What allows an ordinary user, or root without its capability, to have namespaces.
     static func wayToNamespace(_ facts: MountFacts) -> String {
+        if facts.userFailure?.step == .start { return wayToStart }
         switch facts.restriction {
         case .notBuilt: return "the kernel has no user namespaces: \(installHelper(facts))"
         case .limit: return "\(facts.sudo)sysctl -w user.max_user_namespaces=15000"
@@ -110,8 +113,21 @@ package struct MountAdvice: Sendable, Equatable {
                 + "\(facts.sudo)sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
         case .appArmor, nil:
             if let container = facts.container { return container.remedy(isConfined: facts.isConfined) }
-            return "see which security module or seccomp filter refuses it: \(facts.sudo)dmesg"
+            return seeFilter(facts)
         }
+    }
+
+    /// What makes a trial possible that could not be made: it says nothing of namespaces.
+    private static let wayToStart = "run it again where a process can be started: see ulimit -n and ulimit -u"
+
+    /// What gives a process with CAP_SYS_ADMIN a mount namespace.
+    static func wayToMountNamespace(_ facts: MountFacts) -> String {
+        if facts.mountFailure?.step == .start { return wayToStart }
+        return facts.container.map { $0.remedy(isConfined: facts.isConfined) } ?? seeFilter(facts)
+    }
+
+    private static func seeFilter(_ facts: MountFacts) -> String {
+        "see which security module or seccomp filter refuses it: \(facts.sudo)dmesg"
     }
 
     private static func wayToMount(_ facts: MountFacts) -> String {

@@ -44,13 +44,10 @@ enum MountChecks {
         guard let failure = facts.mountFailure else {
             return .ok(.capability, "CAP_SYS_ADMIN: a private mount namespace can be made")
         }
-        let remedy =
-            facts.container.map { $0.remedy(isConfined: facts.isConfined) }
-            ?? "see which security module or seccomp filter refuses it: \(facts.sudo)dmesg"
         return .warning(
             .capability,
             "CAP_SYS_ADMIN, but no private mount namespace: \(MountAdvice.text(failure))",
-            fix: remedy
+            fix: MountAdvice.wayToMountNamespace(facts)
         )
     }
 

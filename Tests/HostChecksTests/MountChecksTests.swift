@@ -141,6 +141,17 @@ import Testing
         }
     }
 
+    @Test func aTrialThatCouldNotBeMadeBlamesNobody() throws {
+        for user in [UInt32(0), 1000] {
+            let fake = try FakeHost(user: user)
+            fake.put("/.dockerenv", .regular)
+            fake.refuseNamespaces(.start, .tooManyOpenFiles)
+            let findings = fake.mounting.filter { $0.status == .warning }
+            #expect(!findings.isEmpty)
+            for finding in findings { expect(finding, .warning, fix: "ulimit -n") }
+        }
+    }
+
     @Test func rootWithoutItsCapabilityUsesAUserNamespace() throws {
         let fake = try FakeHost(user: 0)
         try fake.status(capabilities: 0)
