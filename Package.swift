@@ -94,8 +94,8 @@ let package = Package(
         .target(
             name: "CredfsCommands",
             dependencies: [
-                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory",
-                "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
+                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "SecretStore", "Sealing",
+                "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
             ],
             swiftSettings: strict
         ),

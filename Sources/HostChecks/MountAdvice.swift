@@ -149,6 +149,11 @@ package struct MountAdvice: Sendable, Equatable {
         switch facts.helper {
         case .missing:
             return ("there is no fusermount3", installHelper(facts))
+        case .powerless(let path) where facts.isInUserNamespace:
+            return (
+                "\(path) has no power in this user namespace",
+                "run it outside, for example not below a 'credfs run' without --shared"
+            )
         case .powerless(let path):
             return (
                 "\(path) is not setuid root, so it cannot mount",

@@ -55,6 +55,8 @@ package struct MountFacts {
     /// Whether programs that are setuid get no rights here.
     package var hasNoNewPrivileges: Bool
     package var helper: Helper
+    /// Whether the users of this process are not all those of the machine.
+    package var isInUserNamespace: Bool
     package var restriction: Restriction?
     /// What keeps a process from mounting in a namespace of its own, without and with a user namespace.
     package var mountFailure: NamespaceTrial.Failure?
@@ -75,6 +77,7 @@ package struct MountFacts {
         isCapabilityInReach = host.hasCapability(Self.systemAdministration, in: "CapBnd")
         hasNoNewPrivileges = host.processStatus("NoNewPrivs") == "1"
         helper = Self.helper(host)
+        isInUserNamespace = host.lines("/proc/self/uid_map").first.map { !$0.hasSuffix(" 4294967295") } ?? false
         restriction = Self.restriction(host)
         mountFailure = hasCapability ? host.calls.namespaces(false) : NamespaceTrial.Failure(.namespace, .notPermitted)
         userFailure = host.calls.namespaces(true)

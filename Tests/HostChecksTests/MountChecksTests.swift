@@ -79,6 +79,13 @@ import Testing
             expect(try fake.finding(.helper), .warning, "not setuid root", fix: "sudo chmod 4755 /usr/bin/fusermount3")
         }
         let fake = try FakeHost()
+        try fake.write("         0          0 4294967295\n", to: "/proc/self/uid_map")
+        fake.put("/usr/bin/fusermount3", .regular, 0o4755, owner: 65534)
+        expect(try fake.finding(.helper), .warning, "not setuid root", fix: "chmod 4755")
+        // Root is nobody in the namespace of another user.
+        try fake.write("      1000       1000          1\n", to: "/proc/self/uid_map")
+        expect(try fake.finding(.helper), .warning, "no power in this user namespace", fix: "--shared")
+        fake.put("/usr/bin/fusermount3", .regular, 0o4755)
         try fake.status(capabilities: 0, noNewPrivileges: true)
         expect(try fake.finding(.helper), .warning, "no_new_privs", fix: "NoNewPrivileges=no")
         // In a container without the capability being setuid gives nothing.
