@@ -87,11 +87,15 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "HostChecks",
+            dependencies: ["SecretStore", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
             name: "CredfsCommands",
             dependencies: [
-                "Jobs", "SecretFileSystem", "PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory",
-                "ProcessHardening", "SystemCalls",
-                argumentParser, systemPackage,
+                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "SecretStore", "Sealing",
+                "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
             ],
             swiftSettings: strict
         ),
@@ -145,6 +149,11 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
+        .testTarget(
+            name: "HostChecksTests",
+            dependencies: ["HostChecks", "SecretStore", "SystemCalls", "CredfsTestSupport", systemPackage],
+            swiftSettings: strict
+        ),
         // Real mounts: as root, with /dev/fuse.
         .testTarget(
             name: "MountTests",
@@ -159,7 +168,11 @@ let package = Package(
             dependencies: ["HardeningProbe", "CredfsTestSupport"],
             swiftSettings: strict
         ),
-        .testTarget(name: "CommandTests", dependencies: ["credfs", "CredfsTestSupport"], swiftSettings: strict),
+        .testTarget(
+            name: "CommandTests",
+            dependencies: ["credfs", "CredfsTestSupport", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -19,7 +19,7 @@ package struct Credfs: ParsableCommand {
         subcommands: [
             InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
             DeleteCommand.self, EncryptCommand.self, VerifyCommand.self, RunCommand.self, MountCommand.self,
-            UnmountCommand.self, EnvCommand.self, StatusCommand.self,
+            UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self,
         ]
     )
 

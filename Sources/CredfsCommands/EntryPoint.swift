@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Glibc
+internal import HostChecks
 internal import Jobs
 internal import PlaintextDocuments
 internal import ProcessHardening
@@ -31,6 +32,7 @@ package enum EntryPoint {
         }
         // Before the argument parser is loaded: the helper pays for nothing that it does not use.
         if mode == PlaintextHelper.mode { return PlaintextHelper.main(arguments) }
+        if mode == HostProbe.mode { return HostProbe.main(arguments) }
         if mode == Keeper.mode { return Keeper.main(arguments) }
         // U+FFFD stands where an argument is not UTF-8; a file of that name is not the one that is meant. What follows
         // `--` is a job's, which gets it as it is.

@@ -39,6 +39,20 @@ enum JSONOutput {
         let checks: [Check]
     }
 
+    /// The document of `doctor --json`.
+    struct Diagnosis: Encodable {
+        struct Check: Encodable {
+            let check: String
+            let status: String
+            let message: String
+            let fix: Nullable<String>
+        }
+
+        let schemaVersion = JSONOutput.schemaVersion
+        let ok: Bool
+        let checks: [Check]
+    }
+
     /// The document of `list --json` and `get --json`.
     struct Secrets: Encodable {
         struct Secret: Encodable {

@@ -6,8 +6,7 @@ internal import SystemPackage
 
 /// The setuid program that mounts for those who may not (fusermount3(1) of libfuse).
 enum Fusermount {
-    /// Where it is looked for: not in PATH, which the user of a setuid program does not choose.
-    static let places = ["/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"]
+    static let places = FuseMount.helperPlaces
     private static let variable = "_FUSE_COMMFD"
 
     static var program: String? {

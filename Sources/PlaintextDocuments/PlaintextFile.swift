@@ -105,9 +105,6 @@ package final class PlaintextFile {
 
     /// Files beside it that editors leave and that may hold the same plaintext.
     package func editorLeftovers() throws(StoreError) -> [String] {
-        try folder.names().filter { entry in
-            entry == "\(name)~" || entry == "#\(name)#" || entry == ".#\(name)"
-                || entry.hasPrefix(".\(name).sw") || entry == "\(name).orig" || entry == ".\(name).un~"
-        }.map { folder.path(of: $0) }
+        try folder.editorLeftovers(of: name)
     }
 }

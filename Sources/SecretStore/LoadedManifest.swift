@@ -17,6 +17,11 @@ package struct LoadedManifest: Sendable {
         try checkSealed()
     }
 
+    /// Reads the manifest of a store for a report: what it says, whether or not its values are sealed.
+    package init(readableIn store: Store) throws(StoreError) {
+        try self.init(file: store.readManifest())
+    }
+
     init(file: FileContents) throws(StoreError) {
         let reading = try ManifestReader.read(file.bytes.span)
         manifest = try reading.manifest()

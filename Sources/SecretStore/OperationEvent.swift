@@ -20,6 +20,7 @@ package struct OperationEvent: Sendable, Equatable {
         case unmount
         case environment = "env"
         case status
+        case doctor
     }
 
     /// How it ended.

@@ -22,8 +22,10 @@ package final class PermissionChecker {
 
     /// Whether modes, owners and link counts are errors; if not they are warnings (`CREDFS_PERMISSIONS_STRICT=0`).
     package let isStrict: Bool
-    /// What was found and let pass.
-    package private(set) var warnings: [String] = []
+    /// What was found and let pass, with what mends it.
+    package private(set) var findings: [StoreError] = []
+    /// What was found and let pass, in words.
+    package var warnings: [String] { findings.map(\.message) }
     private let user: UInt32
 
     /// Makes a checker for a user.
@@ -101,7 +103,8 @@ package final class PermissionChecker {
     }
 
     private func report(_ message: String, hint: String) throws(StoreError) {
-        guard !isStrict else { throw StoreError(.permissions, message, hint: hint) }
-        if !warnings.contains(message) { warnings.append(message) }
+        let finding = StoreError(.permissions, message, hint: hint)
+        guard !isStrict else { throw finding }
+        if !findings.contains(finding) { findings.append(finding) }
     }
 }

@@ -59,14 +59,9 @@ package enum StoreCreation {
         way: () throws -> Way
     ) throws -> Outcome {
         let directory = try Folder.make(location.directory)
-        try refuseForeign(directory)
-        _ = try directory.ensureMode(0o700)
         let identity = try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
+        try ensureModes(directory)
         let store = try Store(location, checker: checker)
-        if directory.isWritable, let state = try directory.folder(StoreLocation.stateName) {
-            _ = try state.ensureMode(0o700)
-        }
-        _ = try directory.ensureMode(0o600, of: StoreLocation.keyName)
         return try store.withLock(identity, waiting: {}) {
             let isNew = try !store.hasManifest()
             if isNew {
@@ -77,6 +72,35 @@ package enum StoreCreation {
             try store.checkPermissions()
             return Outcome(isNew: isNew, notes: try notes(store, directory), store: isNew ? identity : nil)
         }
+    }
+
+    /// Puts the modes of a store right that is there, as `run` does; a key and a manifest elsewhere are left alone.
+    ///
+    /// - Parameters:
+    ///   - location: where it is.
+    ///   - checker: who judges the files.
+    /// - Returns: the modes that hold now, in words.
+    /// - Throws: class `noStore` if there is none; class `permissions` for what is no store of ours.
+    package static func repair(_ location: StoreLocation, _ checker: PermissionChecker) throws(StoreError) -> [String] {
+        guard let directory = try Folder.open(location.directory) else { throw Store.noStore(location) }
+        let store = try Store(location, checker: checker)
+        guard try store.hasManifest() else { throw Store.noStore(location) }
+        try ensureModes(directory)
+        if location.manifest == nil { _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName) }
+        let notes = try notes(store, directory)
+        // What modes cannot mend, such as a second name, does not make untrue what was mended.
+        let isVerified = (try? store.checkPermissions()) != nil
+        return isVerified ? notes : notes.dropLast()
+    }
+
+    /// The modes of everything but the manifest, which is not there yet in a new store.
+    private static func ensureModes(_ directory: Folder) throws(StoreError) {
+        try refuseForeign(directory)
+        _ = try directory.ensureMode(0o700)
+        if directory.isWritable, let state = try directory.folder(StoreLocation.stateName) {
+            _ = try state.ensureMode(0o700)
+        }
+        _ = try directory.ensureMode(0o600, of: StoreLocation.keyName)
     }
 
     /// A directory with other things in it that others use is hardly meant: its mode would shut them out.
@@ -147,10 +171,12 @@ package enum StoreCreation {
         return key
     }
 
-    private static func notes(_ store: Store, _ directory: Folder) throws -> [String] {
+    private static func notes(_ store: Store, _ directory: Folder) throws(StoreError) -> [String] {
         var notes = ["ensured 0700 on \(directory.path)"]
         if let state = try store.existingState() { notes.append("ensured 0700 on \(state.path)") }
-        for name in [StoreLocation.keyName, StoreLocation.manifestName] where try directory.file(name) != nil {
+        // A manifest beside one that is elsewhere is not the store's, and was not touched.
+        let names = [StoreLocation.keyName] + (store.location.manifest == nil ? [StoreLocation.manifestName] : [])
+        for name in names where try directory.file(name) != nil {
             notes.append("ensured 0600 on \(name)")
         }
         return notes + ["permissions verified"]

@@ -119,4 +119,18 @@ package struct ChildProcess: ~Copyable {
     package func wait() throws(Errno) -> Exit {
         try Children.exit(of: id)
     }
+
+    /// Asks whether the process has ended, without waiting.
+    ///
+    /// - Returns: how, or nil while it runs.
+    package func exitIfEnded() throws(Errno) -> Exit? {
+        var status: Int32 = 0
+        guard try valueOrErrno({ unsafe waitpid(id, &status, WNOHANG) }) == id else { return nil }
+        return Exit(waitStatus: status)
+    }
+
+    /// Ends the process, which may stay for as long as the kernel waits for somebody on its behalf.
+    package func kill() {
+        try? Children.send(SIGKILL, to: id)
+    }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+package import SystemPackage
 
 /// What fstat(2) says of an open file: the only kind of check credfs makes, since a path can change under it.
 package struct FileStatus: Sendable, Equatable {
@@ -32,6 +33,19 @@ package struct FileStatus: Sendable, Equatable {
     package let device: UInt64
     /// The inode number on that device.
     package let inode: UInt64
+
+    /// What stat(2) says of a path: for reports only, since a path can change.
+    ///
+    /// - Parameters:
+    ///   - path: the path.
+    ///   - followingLink: whether a link at its end stands for what it leads to.
+    /// - Returns: the status.
+    /// - Throws: the error of stat(2) or lstat(2).
+    package static func ofPath(_ path: String, followingLink: Bool) throws(Errno) -> FileStatus {
+        var status = stat()
+        try checkErrno { unsafe followingLink ? stat(path, &status) : lstat(path, &status) }
+        return FileStatus(status)
+    }
 
     init(_ status: stat) {
         kind =

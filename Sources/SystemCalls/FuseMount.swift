@@ -69,6 +69,19 @@ package enum FuseMount {
         try checkErrno { unsafe umount2(path, Int32(MNT_DETACH) | umountNoFollow) }
     }
 
+    /// Where the setuid program is looked for that mounts for users: not in PATH, which somebody else may have set.
+    package static let helperPlaces = ["/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"]
+
+    /// Asks whoever serves a mount for a sign of life; wraps statvfs(3), which the kernel answers from no cache.
+    ///
+    /// Waits for as long as the server is stopped.
+    ///
+    /// - Throws: ENOTCONN where nobody serves it any more.
+    package static func ask(_ path: String) throws(Errno) {
+        var status = statvfs()
+        try checkErrno { unsafe statvfs(path, &status) }
+    }
+
     // The last component of the path is not followed where it is a symbolic link.
     private static let umountNoFollow: Int32 = 8
 }

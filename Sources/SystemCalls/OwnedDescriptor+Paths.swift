@@ -103,3 +103,12 @@ extension OwnedDescriptor {
         }
     }
 }
+
+extension OwnedDescriptor {
+    /// The path without links that leads to an existing file, for programs that are told of it; wraps realpath(3).
+    package static func realPath(_ path: String) -> String? {
+        guard let resolved = unsafe realpath(path, nil) else { return nil }
+        defer { unsafe free(resolved) }
+        return unsafe String(validatingCString: resolved)
+    }
+}

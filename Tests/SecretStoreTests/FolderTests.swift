@@ -235,6 +235,10 @@ import Testing
         let file = try folder.descriptor.open("f", O_RDONLY)
         _ = try checker.check(file, "f", .privateFile)
         #expect(checker.warnings.count == 2)
+        #expect(checker.findings.first?.hint == "chmod 0600 f")
+        // What is asked twice is told once.
+        _ = try checker.check(file, "f", .privateFile)
+        #expect(checker.findings.map(\.message) == checker.warnings && checker.warnings.count == 2)
         #expect(failure { try checker.check(file, "f", .privateDirectory) }?.message == "f is not a directory")
     }
 

@@ -80,7 +80,7 @@ extension JSONOutput.Verification {
 
 extension String {
     /// The text with spaces up to a width.
-    fileprivate func padded(to width: Int) -> String {
+    func padded(to width: Int) -> String {
         self + String(repeating: " ", count: Swift.max(0, width - utf8.count))
     }
 }

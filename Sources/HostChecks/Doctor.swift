@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SecretStore
+internal import SystemCalls
+
+/// Explains a host: what works, what does not, and what mends it.
+///
+/// Nothing here needs a key or a terminal.
+package enum Doctor {
+    /// What was found.
+    package struct Report {
+        /// At least one finding for each check, in the order of the checks.
+        package let findings: [Finding]
+        /// The manifest, if it could be read; nobody checked its signature.
+        package let manifest: Manifest?
+
+        /// How many findings have a status.
+        package func count(_ status: Finding.Status) -> Int {
+            findings.count { $0.status == status }
+        }
+    }
+
+    /// Runs every check.
+    package static func examine(_ host: HostView, _ request: StoreRequest) -> Report {
+        let facts = MountFacts(host)
+        let machine = MountChecks.run(host, facts) + MemoryChecks.run(host) + PlaceChecks.run(host)
+        let store = StoreChecks.run(host, request)
+        return Report(findings: machine + store.findings, manifest: store.manifest)
+    }
+
+    /// What was mended and what could not be.
+    package struct Repair: Sendable, Equatable {
+        /// For people and the audit log: the modes that hold now.
+        package fileprivate(set) var modes: [String] = []
+        /// For people: mounts that are gone now.
+        package fileprivate(set) var mounts: [String] = []
+        /// What could not be mended.
+        package fileprivate(set) var failures: [String] = []
+    }
+
+    /// Puts modes of the store right and takes away mounts whose process has gone.
+    package static func repair(_ host: HostView, _ request: StoreRequest) -> Repair {
+        var repair = Repair()
+        do throws(StoreError) {
+            let checker = PermissionChecker(isStrict: true, user: host.user)
+            repair.modes = try StoreCreation.repair(try request.location.get(), checker)
+        } catch {
+            // That there is no store is told by the check.
+            if error.code != .noStore && error.code != .usage { repair.failures.append(error.message) }
+        }
+        for path in VisibleMounts.stalePaths(host) {
+            if let errno = host.calls.detach(path) {
+                repair.failures.append("cannot detach \(path): \(errno.message)")
+            } else {
+                repair.mounts.append("detached \(path)")
+            }
+        }
+        return repair
+    }
+}

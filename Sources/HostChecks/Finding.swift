@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What one check found.
+package struct Finding: Sendable, Equatable {
+    /// The checks, in the order of a report.
+    package enum Check: String, Sendable, CaseIterable {
+        case fuseDevice = "fuse-device"
+        case helper = "fusermount3"
+        case capability
+        case userNamespaces = "user-namespaces"
+        case isolation
+        case lockedMemory = "memlock"
+        case secretMemory = "secret-memory"
+        case swap
+        case corePattern = "core-pattern"
+        case runtimeDirectory = "runtime"
+        case staleMounts = "mounts"
+        case store
+        case permissions
+        case manifest
+        case clock
+        case expiry
+        case git
+        case leftovers
+    }
+
+    /// How it ended.
+    package enum Status: String, Sendable {
+        /// Nothing to do.
+        case ok
+        /// Works, but less well or less safely than it could.
+        case warning
+        /// Does not work, or is not safe.
+        case problem
+    }
+
+    package let check: Check
+    package let status: Status
+    /// What was found: names and paths, never a value.
+    package let message: String
+    /// What mends it, a command where there is one.
+    package let fix: String?
+
+    private init(_ check: Check, _ status: Status, _ message: String, fix: String?) {
+        self.check = check
+        self.status = status
+        self.message = message
+        self.fix = fix
+    }
+
+    /// Nothing to do.
+    package static func ok(_ check: Check, _ message: String, fix: String? = nil) -> Finding {
+        Finding(check, .ok, message, fix: fix)
+    }
+
+    /// Works, but.
+    package static func warning(_ check: Check, _ message: String, fix: String? = nil) -> Finding {
+        Finding(check, .warning, message, fix: fix)
+    }
+
+    /// Does not work, or is not safe.
+    package static func problem(_ check: Check, _ message: String, fix: String? = nil) -> Finding {
+        Finding(check, .problem, message, fix: fix)
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SystemCalls
+
+/// The directory that mounts are made in, and what was left there.
+enum PlaceChecks {
+    static func run(_ host: HostView) -> [Finding] { [runtime(host), staleMounts(host)] }
+
+    // MARK: The runtime directory
+
+    /// The rules are those of the directory's user (`RuntimeDirectory` in Jobs).
+    static func runtime(_ host: HostView) -> Finding {
+        let path = host.variable("XDG_RUNTIME_DIR")
+        if let path, path.hasPrefix("/") { return named(path, host) }
+        let finding = host.isRoot ? shared("/run", host) : temporary(host)
+        guard let path, finding.status == .ok else { return finding }
+        return .warning(
+            .runtimeDirectory,
+            "XDG_RUNTIME_DIR is ignored: not an absolute path: \(path); \(finding.message)",
+            fix: "unset XDG_RUNTIME_DIR"
+        )
+    }
+
+    private static func named(_ path: String, _ host: HostView) -> Finding {
+        let unset = "unset XDG_RUNTIME_DIR"
+        guard let entry = host.entry(path, followingLink: false), entry.kind == .directory else {
+            let fix = "log in through a session that makes it, or \(unset)"
+            return .problem(.runtimeDirectory, "XDG_RUNTIME_DIR is no directory: \(path)", fix: fix)
+        }
+        return owned(path, entry, host, otherwise: unset, forbidden: 0o022)
+    }
+
+    private static func shared(_ path: String, _ host: HostView) -> Finding {
+        guard let entry = host.entry(path), entry.kind == .directory else {
+            return .problem(.runtimeDirectory, "there is no \(path)", fix: "mkdir -m 0755 \(path)")
+        }
+        guard entry.owner == 0, entry.permissions & 0o022 == 0 else {
+            return .problem(
+                .runtimeDirectory,
+                "\(path) can be changed by others than root: uid \(entry.owner), mode \(octal(entry.permissions))",
+                fix: "chown root \(path) && chmod 0755 \(path)"
+            )
+        }
+        return .ok(.runtimeDirectory, path)
+    }
+
+    private static func temporary(_ host: HostView) -> Finding {
+        let path = "/tmp/credfs-\(host.user)"
+        if let entry = host.entry(path, followingLink: false) {
+            guard entry.kind == .directory else {
+                let fix = "\(host.sudo)rm \(path), or set XDG_RUNTIME_DIR"
+                return .problem(.runtimeDirectory, "\(path) is not a directory", fix: fix)
+            }
+            return owned(
+                path,
+                entry,
+                host,
+                otherwise: "set XDG_RUNTIME_DIR to a directory of your own",
+                forbidden: 0o077
+            )
+        }
+        guard let parent = host.entry("/tmp"), parent.kind == .directory else {
+            return .problem(.runtimeDirectory, "there is no /tmp", fix: "set XDG_RUNTIME_DIR")
+        }
+        guard parent.permissions & 0o1002 == 0o1002 || parent.permissions & 0o002 == 0 else {
+            return .problem(
+                .runtimeDirectory,
+                "/tmp is not sticky: others can replace what is in it (mode \(octal(parent.permissions)))",
+                fix: "\(host.sudo)chmod 1777 /tmp, or set XDG_RUNTIME_DIR"
+            )
+        }
+        return .ok(.runtimeDirectory, "\(path), made when it is needed; a session would set XDG_RUNTIME_DIR")
+    }
+
+    private static func owned(
+        _ path: String,
+        _ entry: HostView.Entry,
+        _ host: HostView,
+        otherwise: String,
+        forbidden: UInt16
+    ) -> Finding {
+        guard entry.owner == host.user else {
+            let message = "\(path) is owned by uid \(entry.owner), expected \(host.user)"
+            return .problem(.runtimeDirectory, message, fix: otherwise)
+        }
+        guard entry.permissions & 0o077 == 0 else {
+            let message = "\(path) is open to others: mode \(octal(entry.permissions)), expected 0700"
+            let fix = "chmod 0700 \(path)"
+            let isProblem = entry.permissions & forbidden != 0
+            return isProblem
+                ? .problem(.runtimeDirectory, message, fix: fix) : .warning(.runtimeDirectory, message, fix: fix)
+        }
+        return .ok(.runtimeDirectory, path)
+    }
+
+    private static func octal(_ mode: UInt16) -> String {
+        let digits = String(mode, radix: 8)
+        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+
+    // MARK: Mounts
+
+    static func staleMounts(_ host: HostView) -> Finding {
+        let paths = VisibleMounts.paths(host)
+        let states = paths.map { ($0, host.calls.mountState($0)) }
+        let stale = states.filter { $0.1 == .stale }.map(\.0)
+        if let first = stale.first {
+            return .warning(
+                .staleMounts,
+                "left by a process that has gone: \(stale.joined(separator: ", "))",
+                fix: stale.count == 1 ? "credfs doctor --fix, or fusermount3 -u -z \(first)" : "credfs doctor --fix"
+            )
+        }
+        let silent = states.filter { $0.1 == .silent }.map(\.0)
+        if !silent.isEmpty {
+            return .warning(
+                .staleMounts,
+                "served by a process that does not answer, perhaps stopped: \(silent.joined(separator: ", "))",
+                fix: "continue it: kill -CONT PID"
+            )
+        }
+        return .ok(.staleMounts, paths.isEmpty ? "none left behind" : "all that are seen are served: \(paths.count)")
+    }
+}

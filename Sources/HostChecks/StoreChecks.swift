@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SecretStore
+internal import SystemPackage
+
+/// What can be said of a store without a key.
+struct StoreChecks {
+    /// How far back a clock may be against the last write: that machine's clock may be wrong, too.
+    static let skewSeconds: Int64 = 300
+    /// How long before an expiry it is told.
+    static let warningDays: Int64 = 30
+    /// 2024-01-01T00:00:00Z: before credfs was written.
+    static let earliestTime = Timestamp(seconds: 1_704_067_200)
+
+    private let host: HostView
+    private let request: StoreRequest
+    private var findings: [Finding] = []
+
+    private init(_ host: HostView, _ request: StoreRequest) {
+        self.host = host
+        self.request = request
+    }
+
+    /// Every check, whether there is a store or not.
+    static func run(_ host: HostView, _ request: StoreRequest) -> (findings: [Finding], manifest: Manifest?) {
+        var checks = StoreChecks(host, request)
+        let manifest = checks.examine()
+        let rest = Finding.Check.allCases.drop { $0 != .store }
+        let order = rest.filter { check in !checks.findings.contains { $0.check == check } }
+        // Each check has its line, also where there is nothing that it could look at.
+        for check in order { checks.findings.append(.ok(check, "nothing to check")) }
+        let sorted = rest.flatMap { check in checks.findings.filter { $0.check == check } }
+        return (sorted, manifest)
+    }
+
+    private mutating func examine() -> Manifest? {
+        let store: Store
+        let checker = PermissionChecker(isStrict: false, user: host.user)
+        do throws(StoreError) {
+            store = try Store(try request.location.get(), checker: checker)
+            guard try store.hasManifest() else { throw noStore() }
+            findings.append(.ok(.store, store.manifestPath))
+        } catch {
+            findings.append(absence(error))
+            findings.append(Self.clock(nil, host))
+            return nil
+        }
+        checkPermissions(store, checker)
+        let loaded = readManifest(store)
+        findings.append(Self.clock(loaded?.manifest.updated, host))
+        if let loaded { findings += Self.expiry(loaded.manifest, host) }
+        let leftovers = leftovers(store)
+        let isPlain = loaded.map { (try? $0.checkSealed()) == nil } ?? false
+        findings += GitCheck(host).run(store, leftovers: leftovers, manifestIsPlain: isPlain)
+        return loaded?.manifest
+    }
+
+    private func noStore() -> StoreError { StoreError(.noStore, "no manifest", hint: nil) }
+
+    /// That there is no store is no problem of the host, unless somebody named one.
+    private func absence(_ error: StoreError) -> Finding {
+        guard case .success(let location) = request.location, error.code == .noStore else {
+            let isUsage = error.code == .usage
+            return isUsage
+                ? .warning(.store, error.message, fix: error.hint) : .problem(.store, error.message, fix: error.hint)
+        }
+        let message = "no store at \(location.manifest ?? location.directory)"
+        return request.isNamed
+            ? .warning(.store, message, fix: "credfs init") : .ok(.store, message, fix: "credfs init")
+    }
+
+    private mutating func checkPermissions(_ store: Store, _ checker: PermissionChecker) {
+        var errors: [StoreError] = []
+        do throws(StoreError) {
+            try store.checkPermissions()
+        } catch { errors.append(error) }
+        for error in checker.findings {
+            // What CREDFS_PERMISSIONS_STRICT=0 lets every other command accept.
+            findings.append(
+                request.isStrict
+                    ? .problem(.permissions, error.message, fix: error.hint)
+                    : .warning(.permissions, error.message, fix: error.hint)
+            )
+        }
+        for error in errors { findings.append(.problem(.permissions, error.message, fix: error.hint)) }
+        if !findings.contains(where: { $0.check == .permissions }) {
+            findings.append(.ok(.permissions, "directory, key, manifest and state are private"))
+        }
+    }
+
+    private mutating func readManifest(_ store: Store) -> LoadedManifest? {
+        let loaded: LoadedManifest
+        do throws(StoreError) {
+            loaded = try LoadedManifest(readableIn: store)
+        } catch {
+            findings.append(.problem(.manifest, error.message, fix: error.hint))
+            return nil
+        }
+        do throws(StoreError) {
+            try loaded.checkSealed()
+            let count = loaded.manifest.secrets.count
+            findings.append(
+                .ok(.manifest, "\(count) \(count == 1 ? "secret" : "secrets"), sealed; 'credfs verify' opens them")
+            )
+        } catch {
+            findings.append(.problem(.manifest, error.message, fix: error.hint))
+        }
+        return loaded
+    }
+
+    // MARK: Times
+
+    static func clock(_ updated: Timestamp?, _ host: HostView) -> Finding {
+        let fix = "\(host.sudo)timedatectl set-ntp true"
+        guard host.now >= earliestTime else {
+            return .problem(.clock, "the clock says \(host.now.text): expiry cannot be judged", fix: fix)
+        }
+        guard let updated, updated.seconds > host.now.seconds + skewSeconds else { return .ok(.clock, host.now.text) }
+        return .warning(
+            .clock,
+            "the clock says \(host.now.text), but the manifest was written at \(updated.text)",
+            fix: fix
+        )
+    }
+
+    static func expiry(_ manifest: Manifest, _ host: HostView) -> [Finding] {
+        let horizon = host.now.seconds + warningDays * 86_400
+        var findings: [Finding] = []
+        func judge(_ expires: Timestamp?, _ subject: String, isNeeded: Bool, fix: String) {
+            guard let expires, expires.seconds <= horizon else { return }
+            if expires > host.now {
+                findings.append(.warning(.expiry, "\(subject) expires at \(expires.text)", fix: fix))
+            } else if isNeeded {
+                findings.append(.problem(.expiry, "\(subject) expired at \(expires.text)", fix: fix))
+            } else {
+                findings.append(.warning(.expiry, "\(subject) expired at \(expires.text), it is left out", fix: fix))
+            }
+        }
+        judge(manifest.expires, "the manifest", isNeeded: true, fix: "credfs encrypt, with a later 'expires' in it")
+        for secret in manifest.secrets {
+            let name = secret.name.text
+            judge(secret.expires, name, isNeeded: secret.required, fix: "credfs set \(quoted(name)) --expires TIME")
+        }
+        let shown = 20
+        if findings.count > shown {
+            let rest = findings.dropFirst(shown)
+            let message = "\(rest.count) more expire within \(warningDays) days or have expired"
+            let hasProblem = rest.contains { $0.status == .problem }
+            findings.removeLast(rest.count)
+            findings.append(
+                hasProblem
+                    ? .problem(.expiry, message, fix: "credfs list") : .warning(.expiry, message, fix: "credfs list")
+            )
+        }
+        return findings.isEmpty ? [.ok(.expiry, "nothing expires within \(warningDays) days")] : findings
+    }
+
+    // MARK: Leftovers
+
+    private mutating func leftovers(_ store: Store) -> [String] {
+        do throws(StoreError) {
+            let place = try store.manifestPlace()
+            let paths = try place.folder.editorLeftovers(of: place.name)
+            if paths.isEmpty {
+                findings.append(.ok(.leftovers, "no editor left anything beside the manifest"))
+            } else {
+                findings.append(
+                    .warning(
+                        .leftovers,
+                        "an editor may have left plaintext: \(paths.joined(separator: ", "))",
+                        fix: "rm \(paths.map { quoted($0) }.joined(separator: " "))"
+                    )
+                )
+            }
+            return paths
+        } catch {
+            findings.append(.warning(.leftovers, error.message, fix: error.hint))
+            return []
+        }
+    }
+}
+
+/// The store that a report is asked for.
+package struct StoreRequest {
+    /// Where it is, or why no place can be told.
+    package let location: Result<StoreLocation, StoreError>
+    /// Whether a flag or a variable names it.
+    package let isNamed: Bool
+    /// Whether modes, owners and link counts are problems; if not they are warnings.
+    package let isStrict: Bool
+
+    /// Makes a request.
+    package init(location: Result<StoreLocation, StoreError>, isNamed: Bool, isStrict: Bool) {
+        self.location = location
+        self.isNamed = isNamed
+        self.isStrict = isStrict
+    }
+}
+
+/// A word as a shell takes it.
+func quoted(_ word: String) -> String {
+    let isPlain = word.utf8.allSatisfy { byte in
+        (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
+            || "/._-+@%".utf8.contains(byte)
+    }
+    return isPlain && !word.isEmpty ? word : "'\(word.replacing("'", with: "'\\''"))'"
+}
