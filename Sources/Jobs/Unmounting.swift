@@ -17,20 +17,24 @@ package enum Unmounting {
     package static func end(_ found: FoundMount, in runtime: RuntimeDirectory) throws(MountError) {
         if found.isLive {
             try? Children.send(SIGTERM, to: found.mount.pid)
-            let deadline = ContinuousClock.now + patience
-            while ContinuousClock.now < deadline {
-                guard FoundMount.all(in: runtime).contains(where: { $0.mount.id == found.mount.id && $0.isLive }) else {
-                    break
-                }
-                usleep(2000)
-            }
+            waitForServer(of: found.mount, in: runtime)
         }
         if isMounted(found.mount.path) { try SharedMount.detach(found.mount.path) }
-        if let still = FoundMount.all(in: runtime).first(where: { $0.mount.id == found.mount.id }) {
-            if still.isLive { try? Children.send(SIGKILL, to: found.mount.pid) }
-            FoundMount(mount: still.mount, isLive: false).forget(in: runtime)
+        if current(found.mount, in: runtime)?.isLive == true {
+            try? Children.send(SIGKILL, to: found.mount.pid)
+            waitForServer(of: found.mount, in: runtime)
         }
+        current(found.mount, in: runtime)?.forget(in: runtime)
         runtime.removeDirectory(found.mount.id)
+    }
+
+    private static func waitForServer(of mount: LiveMount, in runtime: RuntimeDirectory) {
+        let deadline = ContinuousClock.now + patience
+        while ContinuousClock.now < deadline, current(mount, in: runtime)?.isLive == true { usleep(2000) }
+    }
+
+    private static func current(_ mount: LiveMount, in runtime: RuntimeDirectory) -> FoundMount? {
+        FoundMount.all(in: runtime).first { $0.mount.id == mount.id }
     }
 
     /// Ends whatever of ours is mounted at a path.

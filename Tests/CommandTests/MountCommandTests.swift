@@ -16,7 +16,11 @@ extension RunTests {
             #expect(status.outputText.hasPrefix("live  mount  pid "), "\(status.errorText)")
             #expect(try await box.credfs("unmount", mount.path).status == .exited(0))
             #expect(!Files.exists(mount.path))
-            try await box.credfs("unmount", mount.path).expectRefusal(10, "nothing of credfs is mounted", hint: "status")
+            try await box.credfs("unmount", mount.path).expectRefusal(
+                10,
+                "nothing of credfs is mounted",
+                hint: "status"
+            )
             #expect(try await box.credfs("unmount", "--all").status == .exited(0))
             try box.expectNothingLeft()
         }
@@ -158,11 +162,14 @@ extension RunTests {
         @Test func theServerAsksForThePasswordItself() async throws {
             let box = try JobBox()
             try await box.sandbox.succeed(
-                "init", "--empty", "--password",
+                "init",
+                "--empty",
+                "--password",
                 adding: ["CREDFS_PASSWORD": "correct horse battery"]
             )
             try await box.sandbox.succeed(
-                "set", "T",
+                "set",
+                "T",
                 input: Array("t".utf8),
                 adding: ["CREDFS_PASSWORD": "correct horse battery"]
             )
@@ -220,7 +227,9 @@ extension RunTests {
                     """
             )
             let masked = try await box.credfs("env", "--mask", "github", "--format", "gitlab")
-            #expect(masked.outputText.hasPrefix("::add-mask::first\n::add-mask::second%25\n::add-mask::k\nCREDENTIALS_DIR"))
+            #expect(
+                masked.outputText.hasPrefix("::add-mask::first\n::add-mask::second%25\n::add-mask::k\nCREDENTIALS_DIR")
+            )
             let dotenv = try await box.credfs("env", "--format", "dotenv", "--file-var", "db.key=OTHER")
             #expect(dotenv.outputText.contains("OTHER=\""))
             try await box.unmountAll()
@@ -234,10 +243,16 @@ extension RunTests {
             let path = "\(mount.path)/T"
             try Files.setMode(0o711, box.sandbox.directory.path)
             try Files.setMode(0o711, box.runtime)
-            let owner = try await ChildProcess.run("/usr/bin/setpriv", ["--reuid", stranger, "--clear-groups", "cat", path])
+            let owner = try await ChildProcess.run(
+                "/usr/bin/setpriv",
+                ["--reuid", stranger, "--clear-groups", "cat", path]
+            )
             #expect(owner.outputText == "t", "\(owner.errorText)")
             #expect(try await ChildProcess.run("/bin/cat", [path]).errorText.contains("Permission denied"))
-            let other = try await ChildProcess.run("/usr/bin/setpriv", ["--reuid", "12345", "--clear-groups", "cat", path])
+            let other = try await ChildProcess.run(
+                "/usr/bin/setpriv",
+                ["--reuid", "12345", "--clear-groups", "cat", path]
+            )
             #expect(other.errorText.contains("Permission denied"))
             let listing = try await ChildProcess.run("/usr/bin/stat", ["-c", "%u:%g %a", path])
             #expect(listing.outputText == "65534:65534 400\n")

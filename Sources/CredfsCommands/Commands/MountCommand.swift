@@ -42,6 +42,8 @@ struct MountCommand: CredfsCommand {
         }
     }
 
+    func failure(of error: any Error) -> CommandError { advised(error) }
+
     func run(_ context: CommandContext) throws {
         let started = ContinuousClock.now
         let admitted = try Admission.decide(options, keyOptions, admission, context)

@@ -80,7 +80,7 @@ struct RunCommand: CredfsCommand {
     }
 
     func failure(of error: any Error) -> CommandError {
-        var failure = CommandError(anyError: error)
+        var failure = advised(error)
         let isOwn = (error as? MountError).map { [.variables, .policy, .usage].contains($0.code) } ?? false
         // What has to be settled on the command line keeps its status; a policy, too, which is never passed over.
         if !isOwn && ![.usage, .refused].contains(failure.status) {
