@@ -275,3 +275,44 @@ import Testing
         #expect(secret == before)
     }
 }
+
+struct PartsTests {
+    private func parts(_ count: Int) throws -> [Int] {
+        let keys = try StoreKeys(dataKey: .random(), store: .random())
+        let name = try #require(SecretName("large"))
+        var plaintext = try SecureBuffer(count: count)
+        plaintext.withMutableBytes { bytes in
+            for index in bytes.indices { bytes[index] = UInt8(truncatingIfNeeded: index &* 7) }
+        }
+        var cipher = try keys.valueCipher()
+        let value = try cipher.seal(plaintext, as: name)
+        var counts: [Int] = []
+        var offset = 0
+        try keys.readParts(of: value, as: name) { part in
+            for index in part.indices where part[index] != UInt8(truncatingIfNeeded: (offset + index) &* 7) {
+                Issue.record("byte \(offset + index) differs")
+            }
+            offset += part.count
+            counts.append(part.count)
+        }
+        #expect(offset == count)
+        return counts
+    }
+
+    @Test func aValueIsReadInPartsAndWhole() throws {
+        #expect(try parts(0) == [])
+        #expect(try parts(1) == [1])
+        #expect(try parts(16384) == [16384])
+        #expect(try parts(40000) == [16384, 16384, 7232])
+    }
+
+    @Test func nothingIsLentOfAValueThatDoesNotAuthenticate() throws {
+        let keys = try StoreKeys(dataKey: .random(), store: .random())
+        let names = try ["a", "b"].map { try #require(SecretName($0)) }
+        var cipher = try keys.valueCipher()
+        let value = try cipher.seal(try SecureBuffer(count: 40000), as: names[0])
+        #expect(throws: StoreError.self) {
+            try keys.readParts(of: value, as: names[1]) { _ in Issue.record("a part was lent") }
+        }
+    }
+}
