@@ -26,7 +26,8 @@ package enum MountTable {
     package static func parse(_ text: String) -> [Entry] {
         text.split(separator: "\n").compactMap { line in
             let fields = line.split(separator: " ", omittingEmptySubsequences: false)
-            guard let separator = fields.firstIndex(of: "-"), fields.count > separator + 3, fields.count > 4,
+            // Six fields, then optional ones, a dash, and three more.
+            guard let separator = fields.firstIndex(of: "-"), separator > 5, fields.count > separator + 3,
                 fields[separator + 1] == "fuse.credfs", let path = unescape(fields[4])
             else { return nil }
             let user = fields[separator + 3].split(separator: ",").first { $0.hasPrefix("user_id=") }

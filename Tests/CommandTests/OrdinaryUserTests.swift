@@ -11,7 +11,7 @@ extension RunTests {
             let user = try await UserBox(["T": "t"])
             let script = """
                 cat $T_FILE; id -u; grep -E '^(NoNewPrivs|CapEff):' /proc/self/status; ls -A \(user.store)
-                grep -c 'fuse.credfs' /proc/mounts; stat -c '%u %a' $T_FILE $CREDENTIALS_DIRECTORY
+                grep -c "$CREDENTIALS_DIRECTORY fuse.credfs" /proc/mounts; stat -c '%u %a' $T_FILE $CREDENTIALS_DIRECTORY
                 """
             let outcome = try await user.run(["--no-new-privs"], ["run", "--", "/bin/sh", "-c", script])
             #expect(
