@@ -45,19 +45,19 @@ package final class AuditDirectory {
             file = try descriptor.open(name, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, mode: 0o600)
         } catch {
             if error == .noSuchFileOrDirectory { return nil }
-            if error == .tooManySymbolicLinkLevels { throw .damaged("\(path(name)) is a symbolic link") }
+            if error == .tooManySymbolicLinkLevels { throw .insecure("\(path(name)) is a symbolic link") }
             throw .system(action: "open", path: path(name), error)
         }
         let status: FileStatus
         do throws(Errno) { status = try file.status() } catch {
             throw .system(action: "examine", path: path(name), error)
         }
-        guard status.kind == .regular else { throw .damaged("\(path(name)) is not a regular file") }
+        guard status.kind == .regular else { throw .insecure("\(path(name)) is not a regular file") }
         if isStrict {
             guard status.owner == user || status.owner == 0 else {
-                throw .damaged("\(path(name)) is owned by uid \(status.owner)")
+                throw .insecure("\(path(name)) is owned by uid \(status.owner)")
             }
-            guard status.linkCount <= 1 else { throw .damaged("\(path(name)) has \(status.linkCount) hard links") }
+            guard status.linkCount <= 1 else { throw .insecure("\(path(name)) has \(status.linkCount) hard links") }
         }
         return AuditFile(file, name: name, size: status.size, permissions: status.permissions, path: path(name))
     }
@@ -66,7 +66,7 @@ package final class AuditDirectory {
     func openKey(_ flags: Int32) throws(AuditError) -> AuditFile? {
         guard let file = try open(Self.keyName, flags) else { return nil }
         guard !isStrict || file.permissions & 0o077 == 0 else {
-            throw .damaged("\(path(Self.keyName)) could be read by others")
+            throw .insecure("\(path(Self.keyName)) could be read by others")
         }
         return file
     }

@@ -12,6 +12,8 @@ package enum AuditError: Error, Sendable, Equatable {
     case busy
     /// The files of the log are not what credfs leaves; the text says which.
     case damaged(String)
+    /// A file of the log that others could read or change; the text says which.
+    case insecure(String)
     /// A system call failed on a file.
     case system(action: String, path: String, Errno)
     /// libcrypto or secure memory failed.
@@ -22,7 +24,7 @@ package enum AuditError: Error, Sendable, Equatable {
         switch self {
         case .noLog: "there is no audit log"
         case .busy: "another process keeps the audit log locked"
-        case .damaged(let text): text
+        case .damaged(let text), .insecure(let text): text
         case .system(let action, let path, let errno): "cannot \(action) \(path): \(errno.message)"
         case .sealing(.memory): "no locked memory for the keys of the audit log"
         case .sealing: "the cryptography of the audit log failed"

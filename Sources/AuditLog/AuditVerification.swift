@@ -87,6 +87,10 @@ final class AuditVerifier {
         let line: Int
     }
 
+    /// The most entries that can be missing between two: reaching a key so far away takes a second, and without a bound
+    /// a damaged number would take for ever.
+    private static let maximumGap: UInt64 = 1 << 30
+
     /// Stands at the entry that is expected.
     private var ratchet: KeyRatchet
     private let state: AuditState
@@ -129,7 +133,8 @@ final class AuditVerifier {
             return problem(.inserted, sequence, "\(place): entry \(sequence) was inserted, it stands elsewhere already")
         }
         // Only what was being written when a process was killed goes beyond the key.
-        guard sequence <= max(state.sequence - 1, ratchet.sequence) else {
+        let isWritten = sequence < state.sequence || sequence <= ratchet.sequence
+        guard isWritten, sequence <= ratchet.sequence + Self.maximumGap else {
             return problem(.inserted, sequence, "\(place): entry \(sequence) was inserted, it was never written")
         }
         let body = bytes.span.extracting(0..<AuditLine.bodyCount(bytes))
@@ -177,8 +182,11 @@ final class AuditVerifier {
     }
 
     /// Goes on, and looks whether `audit.key` holds what it must when its entry is passed.
+    ///
+    /// What is too far away is not reached, and then not right.
     private func advance(to sequence: UInt64) throws(SealingError) {
         if ratchet.sequence <= state.sequence, sequence >= state.sequence {
+            guard state.sequence - ratchet.sequence <= Self.maximumGap else { return }
             try ratchet.advance(to: state.sequence)
             if !ratchet.isEqual(to: state.ratchet) { isKeyRight = false }
             isKeyRight = isKeyRight ?? true

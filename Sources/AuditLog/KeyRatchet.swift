@@ -10,10 +10,13 @@ internal import SecureMemory
 final class KeyRatchet {
     /// The number of entries in a block.
     static let blockCount: UInt64 = 4096
-    /// The largest sequence: reaching its key takes a minute, and nobody writes so many entries.
-    static let maximumSequence: UInt64 = 1 << 36
+    /// The largest sequence.
+    static let maximumSequence: UInt64 = 1 << 48
     /// The size of the keys that go into `audit.key`.
     static let byteCount = 64
+
+    private static let blockPurpose = "credfs/1/audit/block"
+    private static let entryPurpose = "credfs/1/audit/entry"
 
     /// The entry whose code can be computed.
     private(set) var sequence: UInt64
@@ -26,7 +29,11 @@ final class KeyRatchet {
     /// The keys from the first entry on.
     convenience init(root: borrowing Key256) throws(SealingError) {
         try self.init(sequence: 1, buffers: Self.buffers())
-        try root.withBytes { (root) throws(SealingError) in try beginBlock(root) }
+        try root.withBytes { (root) throws(SealingError) in
+            try keys.withMutableBytes { (keys) throws(SealingError) in
+                try Self.step(from: root, Self.blockPurpose, into: &keys)
+            }
+        }
     }
 
     /// The keys from an entry on, as they were kept.
@@ -94,10 +101,16 @@ final class KeyRatchet {
     /// Goes on to the next entry; the key of this one is gone.
     func advance() throws(SealingError) {
         if sequence % Self.blockCount == 0 {
-            let block = try keys.withBytes { (keys) throws(SealingError) in
-                try Key256(copying: keys.extracting(0..<32))
+            keys.withBytes { keys in
+                derived.withMutableBytes { derived in
+                    for index in 0..<32 { derived[index] = keys[index] }
+                }
             }
-            try block.withBytes { (block) throws(SealingError) in try beginBlock(block) }
+            try derived.withBytes { (derived) throws(SealingError) in
+                try keys.withMutableBytes { (keys) throws(SealingError) in
+                    try Self.step(from: derived.extracting(0..<32), Self.blockPurpose, into: &keys)
+                }
+            }
         } else {
             try derive()
             derived.withBytes { derived in
@@ -105,9 +118,9 @@ final class KeyRatchet {
                     for index in 0..<32 { keys[32 + index] = derived[index] }
                 }
             }
-            derived.wipe()
-            isDerived = false
         }
+        derived.wipe()
+        isDerived = false
         sequence += 1
     }
 
@@ -120,20 +133,11 @@ final class KeyRatchet {
         }
     }
 
-    /// Makes the first key of a block and the key of the block after it.
-    private func beginBlock(_ block: Span<UInt8>) throws(SealingError) {
-        try keys.withMutableBytes { (keys) throws(SealingError) in
-            try Self.step(from: block, "credfs/1/audit/block", into: &keys)
-        }
-        derived.wipe()
-        isDerived = false
-    }
-
     private func derive() throws(SealingError) {
         guard !isDerived else { return }
         try keys.withBytes { (keys) throws(SealingError) in
             try derived.withMutableBytes { (derived) throws(SealingError) in
-                try Self.step(from: keys.extracting(32..<64), "credfs/1/audit/entry", into: &derived)
+                try Self.step(from: keys.extracting(32..<64), Self.entryPurpose, into: &derived)
             }
         }
         isDerived = true
