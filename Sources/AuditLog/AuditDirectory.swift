@@ -94,6 +94,8 @@ package final class AuditDirectory {
         let lock: AuditFile
         do throws(AuditError) {
             guard let file = try open(Self.lockName, O_RDWR | O_CREAT) else { throw .noLog }
+            // The umask may have taken bits away that the next command needs to open it.
+            if file.permissions != 0o600 { try? file.setPermissions(0o600) }
             lock = file
         } catch {
             // Nobody can write here, so nobody needs to be kept out.

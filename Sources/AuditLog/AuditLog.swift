@@ -86,21 +86,15 @@ package final class AuditLog {
         guard let keyFile = try directory.openKey(O_RDWR) else {
             throw try hasEntries() ? missingKey() : .noLog
         }
-        return try directory.whileLocked(withinMilliseconds: limits.lockMilliseconds) { () throws(AuditError) in
+        let placed = try directory.whileLocked(withinMilliseconds: limits.lockMilliseconds) { () throws(AuditError) in
             let state = try readState(keyFile)
             let placed = try placeOrCount(entry, state, keyFile)
-            if synchronizing { try synchronize(placed.log, state, keyFile) }
             try write(state, keyFile)
-            return Appended(sequence: state.sequence - 1, isLogShorter: placed.isShorter)
+            return placed
         }
-    }
-
-    /// An entry that could not be synchronized is there all the same, as long as the machine runs.
-    private func synchronize(_ log: AuditFile, _ state: AuditState, _ keyFile: AuditFile) throws(AuditError) {
-        do throws(AuditError) { try log.synchronizeData() } catch {
-            try write(state, keyFile)
-            throw error
-        }
+        // Nobody else has to wait for the disk.
+        if synchronizing { try placed.log.synchronizeData() }
+        return Appended(sequence: placed.sequence, isLogShorter: placed.isShorter)
     }
 
     /// Writes an entry, or else keeps that there was one: that takes no room, so it works on a full disk.
@@ -115,6 +109,7 @@ package final class AuditLog {
 
     private struct Placed {
         let log: AuditFile
+        let sequence: UInt64
         let isShorter: Bool
     }
 
@@ -137,7 +132,7 @@ package final class AuditLog {
         entry.lost = state.lost == 0 ? nil : state.lost
         try write(entry, state, log)
         state.lost = 0
-        return Placed(log: log, isShorter: isShorter)
+        return Placed(log: log, sequence: state.sequence - 1, isShorter: isShorter)
     }
 
     /// Makes the state fit the file again after a crash: entries that verify are adopted, a torn one is cut off.

@@ -82,14 +82,16 @@ extension AuditLog {
 final class AuditVerifier {
     /// Entries that were not there where they should have been.
     private struct Gap {
-        var range: ClosedRange<UInt64>
-        let file: String
-        let line: Int
+        let range: ClosedRange<UInt64>
+        /// The line before which they are missing; nil for the first one of the log.
+        let place: (file: String, line: Int)?
     }
 
-    /// The most entries that can be missing between two: reaching a key so far away takes a second, and without a bound
-    /// a damaged number would take for ever.
-    private static let maximumGap: UInt64 = 1 << 30
+    /// The most entries that can be missing between two: reaching a key so far away takes half a second, and without a
+    /// bound damaged numbers would take for ever.
+    private static let maximumGap: UInt64 = 1 << 28
+    /// How often a key may be looked for that is farther away, as the first entry is in a log of many years.
+    private static let maximumFarProbeCount = 4
 
     /// Stands at the entry that is expected.
     private var ratchet: KeyRatchet
@@ -106,6 +108,7 @@ final class AuditVerifier {
     private var headCode: [UInt8]?
     private var isKeyRight: Bool?
     private var hasBegun = false
+    private var farProbeCount = 0
 
     var hasGivenUp: Bool { report.problems.count >= AuditReport.maximumProblemCount }
 
@@ -134,13 +137,15 @@ final class AuditVerifier {
         }
         // Only what was being written when a process was killed goes beyond the key.
         let isWritten = sequence < state.sequence || sequence <= ratchet.sequence
-        guard isWritten, sequence <= ratchet.sequence + Self.maximumGap else {
+        guard isWritten, isReachable(sequence) else {
             return problem(.inserted, sequence, "\(place): entry \(sequence) was inserted, it was never written")
         }
         let body = bytes.span.extracting(0..<AuditLine.bodyCount(bytes))
         guard sequence > ratchet.sequence else {
             let isAuthentic = try ratchet.isCode(parsed.code, of: body)
-            if !isAuthentic {
+            if !isAuthentic, sequence >= state.sequence {
+                return problem(.inserted, sequence, "\(place): entry \(sequence) was inserted, it was never written")
+            } else if !isAuthentic {
                 changed.insert(sequence)
                 problem(.changed, sequence, "\(place): entry \(sequence) was changed")
             } else if let previous, previous != parsed.previous {
@@ -158,10 +163,16 @@ final class AuditVerifier {
             changed.insert(sequence)
             return problem(.changed, sequence, "\(place): entry \(sequence) was changed")
         }
-        if hasBegun { gaps.append(Gap(range: ratchet.sequence...sequence - 1, file: file, line: line)) }
+        gaps.append(Gap(range: ratchet.sequence...sequence - 1, place: hasBegun ? (file, line) : nil))
         try advance(to: sequence)
         previous = nil
         try accept(parsed, isAuthentic: true)
+    }
+
+    private func isReachable(_ sequence: UInt64) -> Bool {
+        guard sequence > ratchet.sequence + Self.maximumGap else { return true }
+        farProbeCount += 1
+        return !hasBegun && farProbeCount <= Self.maximumFarProbeCount && sequence <= KeyRatchet.maximumReachable
     }
 
     /// Takes the line for the entry that was expected.
@@ -198,10 +209,10 @@ final class AuditVerifier {
         guard let index = gaps.firstIndex(where: { $0.range.contains(sequence) }) else { return false }
         let gap = gaps.remove(at: index)
         if sequence < gap.range.upperBound {
-            gaps.insert(Gap(range: sequence + 1...gap.range.upperBound, file: gap.file, line: gap.line), at: index)
+            gaps.insert(Gap(range: sequence + 1...gap.range.upperBound, place: gap.place), at: index)
         }
         if sequence > gap.range.lowerBound {
-            gaps.insert(Gap(range: gap.range.lowerBound...sequence - 1, file: gap.file, line: gap.line), at: index)
+            gaps.insert(Gap(range: gap.range.lowerBound...sequence - 1, place: gap.place), at: index)
         }
         return true
     }
@@ -210,11 +221,8 @@ final class AuditVerifier {
     func finish() throws(SealingError) -> AuditReport {
         guard !hasGivenUp else { return report }
         let next = ratchet.sequence
-        if let first = report.first, first > oldest {
-            addMissing(oldest...first - 1, before: nil)
-        }
         for gap in gaps where gap.range.upperBound >= oldest {
-            addMissing(max(gap.range.lowerBound, oldest)...gap.range.upperBound, before: gap)
+            addMissing(max(gap.range.lowerBound, oldest)...gap.range.upperBound, gap.place)
         }
         if next < state.sequence {
             let range = (hasBegun ? next : oldest)...state.sequence - 1
@@ -244,17 +252,17 @@ final class AuditVerifier {
         return report
     }
 
-    private func addMissing(_ range: ClosedRange<UInt64>, before gap: Gap?) {
+    private func addMissing(_ range: ClosedRange<UInt64>, _ place: (file: String, line: Int)?) {
         // One line that was changed beyond recognition is told of already.
         guard range.count > 1 || !changed.contains(range.lowerBound) else { return }
-        let place = gap.map { "before \($0.file) line \($0.line)" } ?? "at the beginning of the log"
+        let words = place.map { "before \($0.file) line \($0.line)" } ?? "at the beginning of the log"
         report.problems.append(
             .init(
                 kind: .missing,
-                file: gap?.file,
-                line: gap?.line,
+                file: place?.file,
+                line: place?.line,
                 sequence: range.lowerBound,
-                message: "\(Self.words(range)) missing \(place)"
+                message: "\(Self.words(range)) missing \(words)"
             )
         )
     }

@@ -12,6 +12,8 @@ final class KeyRatchet {
     static let blockCount: UInt64 = 4096
     /// The largest sequence.
     static let maximumSequence: UInt64 = 1 << 48
+    /// The largest sequence whose key can be computed within a minute: a thousand entries a second for two years.
+    static let maximumReachable: UInt64 = 1 << 36
     /// The size of the keys that go into `audit.key`.
     static let byteCount = 64
 

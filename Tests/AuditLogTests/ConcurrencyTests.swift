@@ -53,7 +53,8 @@ import Testing
     }
 
     @Test func aLockThatIsHeldIsNotWaitedForLong() async throws {
-        let fixture = try LogFixture(1)
+        #expect(AuditLog.Limits().lockMilliseconds == 250)
+        let fixture = try LogFixture(1, lockMilliseconds: 250)
         let before = try fixture.saved()
         let waited = try await onItsOwnThread {
             let lock = try OwnedDescriptor.open(fixture.directory.path("audit.lock"), O_RDWR)

@@ -30,7 +30,7 @@ import Testing
         #expect(try fixture.problems() == [])
         #expect(try fixture.problems(head: head) == ["head 6"])
         // Going on until there are as many entries again does not help.
-        try fixture.append(3)
+        for _ in 0..<3 { try fixture.log().append(sampleEntry("list"), synchronizing: false) }
         #expect(try fixture.problems() == [])
         #expect(try fixture.problems(head: head) == ["head 6"])
     }

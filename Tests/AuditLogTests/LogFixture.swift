@@ -17,11 +17,12 @@ final class LogFixture: Sendable {
     let key: [UInt8]
 
     /// Begins a log with some entries.
-    init(_ count: Int = 0, fileByteCount: Int = 8 << 20, fileCount: Int = 8) throws {
+    init(_ count: Int = 0, fileByteCount: Int = 8 << 20, fileCount: Int = 8, lockMilliseconds: Int = 30_000) throws {
         directory = try TemporaryDirectory()
         var limits = AuditLog.Limits()
         limits.fileByteCount = fileByteCount
         limits.fileCount = fileCount
+        limits.lockMilliseconds = lockMilliseconds
         self.limits = limits
         key = try RandomBytes.array(count: 32)
         try begin()
