@@ -195,7 +195,9 @@ final class AuditFile {
     /// Reads the beginning into secure memory.
     func readSecret(count: Int) throws(AuditError) -> SecureBuffer {
         var buffer: SecureBuffer
-        do throws(SecureMemoryError) { buffer = try SecureBuffer(count: count) } catch { throw .sealing(.memory(error)) }
+        do throws(SecureMemoryError) { buffer = try SecureBuffer(count: count) } catch {
+            throw .sealing(.memory(error))
+        }
         let filled = try buffer.withMutableBytes { (bytes) throws(AuditError) in
             do throws(Errno) {
                 try descriptor.seek(to: 0)

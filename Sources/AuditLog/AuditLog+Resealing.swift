@@ -45,7 +45,8 @@ extension AuditLog {
         let keys = try AuditError.sealing { () throws(SealingError) in KeyPair(try old.copy(), try new.copy()) }
         return try directory.whileLocked(withinMilliseconds: Self.patienceMilliseconds) { () throws(AuditError) in
             let limit = AuditRoot.recordByteCount * (AuditRoot.maximumRecordCount + 1)
-            guard let content = try directory.open(AuditDirectory.rootName, O_RDONLY)?.read(from: 0, count: limit) else {
+            guard let content = try directory.open(AuditDirectory.rootName, O_RDONLY)?.read(from: 0, count: limit)
+            else {
                 return false
             }
             let records = try sealed(content, keys, store, keepingOld: keepingOld)

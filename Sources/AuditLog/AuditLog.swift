@@ -98,7 +98,8 @@ package final class AuditLog {
     }
 
     /// Writes an entry, or else keeps that there was one: that takes no room, so it works on a full disk.
-    private func placeOrCount(_ entry: AuditEntry, _ state: AuditState, _ keyFile: AuditFile) throws(AuditError) -> Placed
+    private func placeOrCount(_ entry: AuditEntry, _ state: AuditState, _ keyFile: AuditFile) throws(AuditError)
+        -> Placed
     {
         do throws(AuditError) { return try place(entry, state, keyFile) } catch {
             state.lost += 1

@@ -91,7 +91,9 @@ final class AuditState {
         try SecureBuffer.filled(capacity: Self.byteCount, orThrow: { SealingError.memory($0) }) {
             (record) throws(SealingError) in
             func put(_ number: UInt64, at offset: Int) {
-                for index in 0..<8 { record[offset + index] = UInt8(truncatingIfNeeded: number >> UInt64(56 - 8 * index)) }
+                for index in 0..<8 {
+                    record[offset + index] = UInt8(truncatingIfNeeded: number >> UInt64(56 - 8 * index))
+                }
             }
             for (index, byte) in Self.mark.enumerated() { record[index] = byte }
             put(sequence, at: Offset.sequence)

@@ -37,7 +37,9 @@ extension AuditLog {
             return unusable("\(moment.stateProblem): nothing can be checked")
         }
         guard let ratchet = try AuditRoot.ratchet(sealed, key, store) else {
-            return unusable("\(AuditDirectory.rootName) does not open with the key of this store: nothing can be checked")
+            return unusable(
+                "\(AuditDirectory.rootName) does not open with the key of this store: nothing can be checked"
+            )
         }
         let verifier = AuditVerifier(ratchet, state, head, report)
         for file in moment.files {

@@ -156,11 +156,14 @@ extension JSONText {
         /// The characters of a number, if it begins as one; what they come to is the business of whoever wants one.
         mutating func number() -> String? {
             let start = position
-            while let character = next, (0x30...0x39).contains(character) || [0x2b, 0x2d, 0x2e, 0x45, 0x65].contains(character) {
+            while let character = next,
+                (0x30...0x39).contains(character) || [0x2b, 0x2d, 0x2e, 0x45, 0x65].contains(character)
+            {
                 position += 1
             }
             guard bytes[start..<position].first(where: { $0 != 0x2d }).map({ (0x30...0x39).contains($0) }) == true,
-                let text = try? UTF8Span(validating: bytes.span.extracting(start..<position)) else {
+                let text = try? UTF8Span(validating: bytes.span.extracting(start..<position))
+            else {
                 return nil
             }
             return String(copying: text)

@@ -24,7 +24,8 @@ final class AuditTrail: OperationRecorder {
     func record(_ event: OperationEvent) {
         eventLine.record(event)
         do {
-            guard let store = try context.options?.open(context), let log = try Self.log(of: store, event.store, context)
+            guard let store = try context.options?.open(context),
+                let log = try Self.log(of: store, event.store, context)
             else { return report(.noLog) }
             let appended = try log.append(entry(event), synchronizing: !event.operation.onlyReads)
             if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }

@@ -48,7 +48,11 @@ import Testing
         entry.mount = "0123"
         entry.pid = 0
         entry.executable = nil
-        entry.repeated = AuditEntry.Repeat(count: 17, first: "2026-01-02T03:04:05.678Z", last: "2026-01-02T03:04:06.678Z")
+        entry.repeated = AuditEntry.Repeat(
+            count: 17,
+            first: "2026-01-02T03:04:05.678Z",
+            last: "2026-01-02T03:04:06.678Z"
+        )
         let fixture = try LogFixture()
         try fixture.log().append(entry, synchronizing: true)
         let line = try #require(AuditLine(Array(try fixture.lines()[1].utf8)))
@@ -115,7 +119,10 @@ import Testing
     @Test func aTornEntryIsCutOff() throws {
         let fixture = try LogFixture(3)
         let whole = try fixture.lines()
-        try fixture.directory.write(Array((whole.joined(separator: "\n") + "\n{\"timestamp\":\"20").utf8), to: "audit.log")
+        try fixture.directory.write(
+            Array((whole.joined(separator: "\n") + "\n{\"timestamp\":\"20").utf8),
+            to: "audit.log"
+        )
         #expect(try fixture.verify().problems.map(\.kind) == [.malformed])
         try fixture.append()
         #expect(try fixture.lines().dropLast() == whole[...])

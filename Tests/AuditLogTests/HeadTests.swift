@@ -63,8 +63,11 @@ import Testing
         #expect(try fixture.problems(head: head) == ["changed 4", "head 4"])
     }
 
-    @Test(arguments: ["", "1", ":", "4:", "x:\(String(repeating: "0", count: 64))", "4:00", "04:\(String(repeating: "0", count: 64))",
-        "0:\(String(repeating: "0", count: 64))", "4:\(String(repeating: "A", count: 64))", "4:\(String(repeating: "0", count: 64)):"])
+    @Test(arguments: [
+        "", "1", ":", "4:", "x:\(String(repeating: "0", count: 64))", "4:00", "04:\(String(repeating: "0", count: 64))",
+        "0:\(String(repeating: "0", count: 64))", "4:\(String(repeating: "A", count: 64))",
+        "4:\(String(repeating: "0", count: 64)):",
+    ])
     func anythingElseIsNoHead(text: String) {
         #expect(AuditHead(text) == nil)
     }

@@ -54,7 +54,9 @@ final class LogFixture: Sendable {
         for _ in 0..<count { try log.append(sampleEntry(), synchronizing: synchronizing) }
     }
 
-    func verify(head: AuditHead? = nil, key other: [UInt8]? = nil, store: String = LogFixture.store) throws -> AuditReport {
+    func verify(head: AuditHead? = nil, key other: [UInt8]? = nil, store: String = LogFixture.store) throws
+        -> AuditReport
+    {
         let bytes = other ?? key
         return try log().verify(unsealedWith: Key256(copying: bytes.span), store: store, head: head)
     }

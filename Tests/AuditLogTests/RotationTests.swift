@@ -89,7 +89,9 @@ import Testing
     func aCrashInBetweenLosesNothing(after step: String) throws {
         let fixture = try fixture(0, fileCount: 3)
         // As full as it gets before the next file is begun, with as many files as are kept.
-        while try oldFiles(fixture).count < 2 || fixture.directory.read("audit.log").count < 2000 { try fixture.append() }
+        while try oldFiles(fixture).count < 2 || fixture.directory.read("audit.log").count < 2000 {
+            try fixture.append()
+        }
         let before = try fixture.saved()
         let old = try oldFiles(fixture)
         let first = try #require(AuditLine(Array(try fixture.lines()[0].utf8))).sequence

@@ -43,7 +43,10 @@ import Testing
         let fixture = try LogFixture(40, fileByteCount: 2000, fileCount: 3)
         let report = try fixture.verify()
         let verdict = try await run(fixture, ["--head", fixture.log().head().text])
-        #expect(verdict == Verdict(intact: true, first: report.first, last: report.last, head: try fixture.log().head().text))
+        #expect(
+            verdict
+                == Verdict(intact: true, first: report.first, last: report.last, head: try fixture.log().head().text)
+        )
     }
 
     @Test(arguments: TamperingTests.cases)

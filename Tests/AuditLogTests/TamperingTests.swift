@@ -38,7 +38,11 @@ import Testing
         Case("white space", ["changed 5"], replacing(4, ",\"status\"", ", \"status\"")),
         Case("another member", ["changed 5"], replacing(4, "\"mount\":null", "\"mount\":null,\"more\":1")),
         Case("a sequence", ["changed 7", "missing 5"], replacing(4, "\"sequence\":5", "\"sequence\":7")),
-        Case("a sequence beyond the end", ["inserted 99", "missing 5"], replacing(4, "\"sequence\":5", "\"sequence\":99")),
+        Case(
+            "a sequence beyond the end",
+            ["inserted 99", "missing 5"],
+            replacing(4, "\"sequence\":5", "\"sequence\":99")
+        ),
         Case("the code of one", ["changed 5"]) { lines in
             var lines = lines
             lines[4] = String(lines[4].dropLast(10) + lines[3].suffix(10))
@@ -63,7 +67,10 @@ import Testing
         Case("an empty line", ["malformed -"]) { $0[..<4] + [""] + $0[4...] },
         Case("two that changed places", ["moved 5"]) { $0[..<4] + [$0[5], $0[4]] + $0[6...] },
         Case("one moved to the end", ["moved 4"]) { $0[..<3] + $0[4...] + [$0[3]] },
-        Case("the last one moved to the front", ["moved 1", "moved 2", "moved 3", "moved 4", "moved 5", "moved 6", "moved 7", "moved 8"]) {
+        Case(
+            "the last one moved to the front",
+            ["moved 1", "moved 2", "moved 3", "moved 4", "moved 5", "moved 6", "moved 7", "moved 8"]
+        ) {
             [$0[8]] + $0[..<8]
         },
     ]
@@ -197,7 +204,9 @@ import Testing
                 let report = try fixture.verify()
                 if name == "audit.root" { #expect(!report.isIntact) }
                 // The keys, the codes and the number; the rest is for appending only.
-                if name == "audit.key", index < 24 || (112..<208).contains(index) { #expect(!report.isIntact, "\(index)") }
+                if name == "audit.key", index < 24 || (112..<208).contains(index) {
+                    #expect(!report.isIntact, "\(index)")
+                }
                 _ = failure { try fixture.append() }
                 _ = try fixture.verify()
             }
@@ -234,17 +243,24 @@ import Testing
         }
         for text in [
             "", "{", "}", "[", "{\"", "{\"a\":", "{\"a\":1,}", "{\"a\":\"\\", "{\"a\":\"\\u", "{\"a\":\"\\ud800\"}",
-            "{\"a\":\"\\ud800\\u0041\"}", "{\"a\":tru", "{\"a\":[[[[[[[[]]]]]]]]}", "{\"a\":1,\"a\":1}", "null", "\u{0}",
+            "{\"a\":\"\\ud800\\u0041\"}", "{\"a\":tru", "{\"a\":[[[[[[[[]]]]]]]]}", "{\"a\":1,\"a\":1}", "null",
+            "\u{0}",
             "{\"a\":+}", "{\"a\":{\"b\":[1,true,false,null,\"\\b\\f\\n\\r\\t\\/\\u00e9\\ud83d\\udd11\"]}} x",
         ] {
             #expect(JSONText.object(Array(text.utf8)) == nil, "\(text)")
             #expect(AuditLine(Array(text.utf8)) == nil)
         }
         #expect(
-            JSONText.object(Array("{\"a\":{\"b\":[1,true,false,null,\"\\b\\f\\n\\r\\t\\/\\u00e9\\uD83D\\udd11\"]}} ".utf8))
-                == ["a": .object(["b": .list([
-                    .number("1"), .flag(true), .flag(false), .null, .text("\u{8}\u{c}\n\r\t/\u{e9}\u{1f511}"),
-                ])])]
+            JSONText.object(
+                Array("{\"a\":{\"b\":[1,true,false,null,\"\\b\\f\\n\\r\\t\\/\\u00e9\\uD83D\\udd11\"]}} ".utf8)
+            )
+                == [
+                    "a": .object([
+                        "b": .list([
+                            .number("1"), .flag(true), .flag(false), .null, .text("\u{8}\u{c}\n\r\t/\u{e9}\u{1f511}"),
+                        ])
+                    ])
+                ]
         )
     }
 
@@ -252,9 +268,11 @@ import Testing
         let fixture = try LogFixture(1)
         let line = try fixture.lines()[1]
         for (old, new) in [
-            ("\"secret\":\"API.TOKEN\"", "\"secret\":1"), ("\"uid\":1000", "\"uid\":\"x\""), ("\"pid\":4711", "\"pid\":1.5"),
+            ("\"secret\":\"API.TOKEN\"", "\"secret\":1"), ("\"uid\":1000", "\"uid\":\"x\""),
+            ("\"pid\":4711", "\"pid\":1.5"),
             ("\"mount\":null", "\"mount\":null,\"repeat\":1"), ("\"mount\":null", "\"mount\":null,\"repeat\":{}"),
-            ("\"sequence\":2", "\"sequence\":0"), ("\"sequence\":2", "\"sequence\":-1"), ("\"status\":\"success\"", "\"status\":null"),
+            ("\"sequence\":2", "\"sequence\":0"), ("\"sequence\":2", "\"sequence\":-1"),
+            ("\"status\":\"success\"", "\"status\":null"),
         ] { #expect(AuditLine(Array(line.replacing(old, with: new).utf8)) == nil, "\(new)") }
         let known = line.replacing("\"mount\":null", with: "\"mount\":null,\"repeat\":null,\"later\":[1]")
         #expect(AuditLine(Array(known.utf8)) != nil)

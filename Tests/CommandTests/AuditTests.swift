@@ -47,12 +47,14 @@ struct AuditTests {
         try await sandbox.succeed("audit", "verify")
         let entries = try await entries(sandbox)
         #expect(
-            entries.filter { $0.operation != "permissions" }.map { "\($0.operation) \($0.secret ?? "-") \($0.status)" } == [
-                "audit-log - success", "init - success", "set API.TOKEN success", "get API.TOKEN success",
-                "show API.TOKEN success", "list - success", "verify - success", "verify - success", "encrypt - success",
-                "show ABSENT failed", "delete API.TOKEN success", "show API.TOKEN denied", "init - success",
-                "audit-head - success", "audit-verify - success",
-            ]
+            entries.filter { $0.operation != "permissions" }.map { "\($0.operation) \($0.secret ?? "-") \($0.status)" }
+                == [
+                    "audit-log - success", "init - success", "set API.TOKEN success", "get API.TOKEN success",
+                    "show API.TOKEN success", "list - success", "verify - success", "verify - success",
+                    "encrypt - success",
+                    "show ABSENT failed", "delete API.TOKEN success", "show API.TOKEN denied", "init - success",
+                    "audit-head - success", "audit-verify - success",
+                ]
         )
         #expect(entries.map(\.sequence) == Array(1...entries.count))
         #expect(entries.contains { $0.operation == "permissions" && $0.reason == "ensured 0600 on secrets.key" })
@@ -110,7 +112,10 @@ struct AuditTests {
         try await sandbox.succeed("audit", "verify", "--head", head)
         let state = try Snapshot(sandbox.path("state"))
         let log = String(decoding: try Files.read(sandbox.path("state/audit.log")), as: UTF8.self)
-        try sandbox.directory.write(log.replacing("\"secret\":\"ONE\"", with: "\"secret\":\"TWO\"").utf8, to: "store/state/audit.log")
+        try sandbox.directory.write(
+            log.replacing("\"secret\":\"ONE\"", with: "\"secret\":\"TWO\"").utf8,
+            to: "store/state/audit.log"
+        )
         let outcome = try await sandbox.run("audit", "verify")
         outcome.expectRefusal(15, "the audit log is not as it was written: 1 problem")
         #expect(outcome.outputText.hasPrefix("changed: audit.log line "))
@@ -219,7 +224,11 @@ struct AuditTests {
         let sandbox = try await Sandbox(["ONE": "1"])
         try FileManager.default.removeItem(atPath: sandbox.path("state/audit.key"))
         let outcome = try await sandbox.succeed("show", "ONE")
-        #expect(outcome.lines("warning") == ["not recorded in the audit log: \(sandbox.path("state/audit.key")) is missing beside an audit log"])
+        #expect(
+            outcome.lines("warning") == [
+                "not recorded in the audit log: \(sandbox.path("state/audit.key")) is missing beside an audit log"
+            ]
+        )
         try await sandbox.run("audit", "verify").expectRefusal(15)
     }
 
@@ -228,7 +237,8 @@ struct AuditTests {
         let outcome = try await ChildProcess.run(
             "/usr/bin/python3",
             [
-                "-B", PackageDirectory.root + "Tests/Scripts/verify_audit.py", "--manifest", sandbox.path("secrets.yaml"),
+                "-B", PackageDirectory.root + "Tests/Scripts/verify_audit.py", "--manifest",
+                sandbox.path("secrets.yaml"),
                 "--key-file", sandbox.path("secrets.key"), sandbox.path("state"),
             ]
         )
