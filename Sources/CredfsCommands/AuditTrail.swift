@@ -142,6 +142,7 @@ extension OperationEvent.Operation {
     fileprivate var onlyReads: Bool {
         switch self {
         case .permissions, .get, .show, .list, .verify, .auditShow, .auditVerify, .auditHead: true
+        case .run, .mount, .unmount, .environment, .status, .doctor: true
         default: false
         }
     }

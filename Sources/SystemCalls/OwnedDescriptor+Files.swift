@@ -46,11 +46,6 @@ extension OwnedDescriptor {
         try checkErrno { fdatasync(number) }
     }
 
-    /// Cuts a file, or fills it up with zeros; wraps ftruncate(2).
-    package func truncate(to size: Int) throws(Errno) {
-        try checkErrno { ftruncate(number, off_t(size)) }
-    }
-
     /// Wraps lseek(2) to an absolute offset.
     package func seek(to offset: Int) throws(Errno) {
         try checkErrno { lseek(number, off_t(offset), SEEK_SET) }
