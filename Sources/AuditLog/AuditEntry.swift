@@ -128,10 +128,9 @@ extension AuditLine {
 
 // Reading.
 extension AuditLine {
-    /// Reads a line.
+    /// Reads a line that comes without its newline; nil for anything that credfs does not write.
     ///
-    /// - Parameter line: without its newline.
-    /// - Returns: nil for anything that credfs does not write; members that this version does not know are allowed.
+    /// Members that this version does not know are allowed.
     package init?(_ line: [UInt8]) {
         guard line.count > Self.tailByteCount, line.count < Self.maximumByteCount,
             let members = JSONText.object(line),

@@ -8,6 +8,7 @@ extension OwnedDescriptor {
     ///
     /// - Parameter milliseconds: after which it gives up.
     /// - Returns: whether the lock is held.
+    /// - Throws: the error of flock(2).
     package func lock(withinMilliseconds milliseconds: Int) throws(Errno) -> Bool {
         let deadline = Pause.now() + milliseconds * 1000
         var pause = 100

@@ -10,7 +10,9 @@ import Testing
 
 @testable import AuditLog
 
-/// Several processes share a log. Here they are threads that open it each for themselves, which the lock cannot tell.
+/// Several processes share a log.
+///
+/// Here they are threads that open it each for themselves, which the lock cannot tell.
 @Suite struct SharingTests {
     @Test func everyEntryOfManyWritersIsKept() async throws {
         let fixture = try LogFixture(0, fileByteCount: 20_000)
