@@ -64,6 +64,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "AuditLog",
+            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
             name: "FuseBridge",
             dependencies: ["CFuse3", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: strict
@@ -94,7 +99,7 @@ let package = Package(
         .target(
             name: "CredfsCommands",
             dependencies: [
-                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "SecretStore", "Sealing",
+                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "Sealing",
                 "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
             ],
             swiftSettings: strict
@@ -131,6 +136,11 @@ let package = Package(
             dependencies: [
                 "SecretStore", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
             ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "AuditLogTests",
+            dependencies: ["AuditLog", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage],
             swiftSettings: strict
         ),
         .testTarget(

@@ -27,8 +27,12 @@ final class CommandContext {
     var console = Console()
     /// The store at hand, once it is known; for the audit log.
     var store: StoreID?
+    /// The options that say where the store is.
+    var options: StoreOptions?
+    /// The audit log of the store at hand.
+    private(set) lazy var audit = AuditTrail(self)
     /// Takes the events of operations.
-    private(set) lazy var recorder: any OperationRecorder = EventLine(self)
+    var recorder: any OperationRecorder { audit }
 
     init(
         secrets: SecretVariables,

@@ -18,8 +18,8 @@ package struct Credfs: ParsableCommand {
         version: "credfs 0.1.0",
         subcommands: [
             InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
-            DeleteCommand.self, EncryptCommand.self, VerifyCommand.self, RunCommand.self, MountCommand.self,
-            UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self,
+            DeleteCommand.self, EncryptCommand.self, VerifyCommand.self, AuditCommand.self, RunCommand.self,
+            MountCommand.self, UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self,
         ]
     )
 
@@ -50,6 +50,7 @@ extension CredfsCommand {
     /// Does it and records how it ended.
     func perform(_ context: CommandContext) throws {
         try refuseUnreadableVariables()
+        context.options = options
         if options.quiet { context.console.verbosity = .quiet }
         if options.verbose { context.console.verbosity = .verbose }
         do {

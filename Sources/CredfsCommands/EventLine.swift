@@ -28,7 +28,7 @@ final class EventLine: OperationRecorder {
     }
 
     /// RFC 3339 with milliseconds.
-    private static func timestamp() -> String {
+    static func timestamp() -> String {
         var time = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &time)
         let milliseconds = String(1000 + time.tv_nsec / 1_000_000).dropFirst()

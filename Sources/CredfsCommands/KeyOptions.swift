@@ -33,7 +33,9 @@ struct KeyOptions: ParsableArguments {
     /// What a flag names is used, then what a variable names, then the key file of the store, then a password that is
     /// asked for. What fails is an error: the next way is never tried.
     func unlock(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> StoreKeys {
-        try manifest.unlock(with: try material(store, manifest, context), slot: slot)
+        let keys = try manifest.unlock(with: try material(store, manifest, context), slot: slot)
+        context.audit.begin(store, keys)
+        return keys
     }
 
     /// Recovers the keys if that needs no question.

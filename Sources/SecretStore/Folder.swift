@@ -44,6 +44,11 @@ package final class Folder: Sendable {
         path.hasSuffix("/") ? path + name : "\(path)/\(name)"
     }
 
+    /// Another descriptor of this directory, for an owner of its own.
+    package func reopened() throws(StoreError) -> OwnedDescriptor {
+        do throws(Errno) { return try descriptor.duplicate() } catch { throw .system("open", path, error) }
+    }
+
     /// Opens a directory in this one.
     ///
     /// - Returns: the directory, or nil if there is none.

@@ -21,6 +21,9 @@ package struct OperationEvent: Sendable, Equatable {
         case environment = "env"
         case status
         case doctor
+        case auditShow = "audit-show"
+        case auditVerify = "audit-verify"
+        case auditHead = "audit-head"
     }
 
     /// How it ended.

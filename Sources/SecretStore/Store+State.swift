@@ -15,6 +15,20 @@ extension Store {
         return try folder.folder(StoreLocation.stateName)
     }
 
+    /// The directory that `state(for:)` would give, without making it.
+    ///
+    /// - Parameter store: nil where the manifest could not be read.
+    /// - Returns: the directory, not checked, or nil if there is none.
+    /// - Throws: `StoreError`.
+    package func existingState(for store: StoreID?) throws(StoreError) -> Folder? {
+        if location.state == nil, folder?.isWritable != true, let store, let home = location.stateHome,
+            let state = try Folder.open("\(home)/\(store.text)")
+        {
+            return state
+        }
+        return try existingState()
+    }
+
     /// The state directory, made if need be.
     ///
     /// - Parameter store: names the directory under the user's state directory where the store cannot be written.

@@ -27,6 +27,8 @@ package enum StoreCreation {
         package let notes: [String]
         /// The store, if it was made now.
         package let store: StoreID?
+        /// Its keys, if it was made now.
+        package let keys: StoreKeys?
     }
 
     private static let ignoreName = ".gitignore"
@@ -64,13 +66,14 @@ package enum StoreCreation {
         let store = try Store(location, checker: checker)
         return try store.withLock(identity, waiting: {}) {
             let isNew = try !store.hasManifest()
+            var keys: StoreKeys?
             if isNew {
-                try make(store, directory, identity, secrets: secrets, now: now, way: try way())
+                keys = try make(store, directory, identity, secrets: secrets, now: now, way: try way())
             } else if location.manifest == nil {
                 _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName)
             }
             try store.checkPermissions()
-            return Outcome(isNew: isNew, notes: try notes(store, directory), store: isNew ? identity : nil)
+            return Outcome(isNew: isNew, notes: try notes(store, directory), store: keys?.store, keys: keys)
         }
     }
 
@@ -123,7 +126,7 @@ package enum StoreCreation {
         secrets: [SecretEntry],
         now: Timestamp,
         way: consuming Way
-    ) throws {
+    ) throws -> StoreKeys {
         let dataKey = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }
         let material: KeyMaterial
         var kind = KeySlot.Kind.keyFile
@@ -158,6 +161,7 @@ package enum StoreCreation {
         )
         let keys = try StoreKeys(dataKey: dataKey, store: identity)
         try store.commit(manifest, signedWith: keys, previous: nil, now: now)
+        return keys
     }
 
     /// The key in the store directory: one that an interrupted `init` left, or a new one.

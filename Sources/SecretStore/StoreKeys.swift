@@ -32,6 +32,14 @@ package final class StoreKeys: Sendable {
         try body(dataKey)
     }
 
+    /// The key that seals the first key of the audit log.
+    package func auditKey() throws(StoreError) -> Key256 {
+        let salt = Array(store.text.utf8)
+        do throws(SealingError) {
+            return try HKDFSHA256.key(from: dataKey, salt: salt.span, info: "credfs/1/audit".utf8.span)
+        } catch { throw .sealing(error) }
+    }
+
     /// Signs a manifest.
     ///
     /// - Returns: 64 hexadecimal digits.

@@ -41,6 +41,11 @@ extension OwnedDescriptor {
         try checkErrno { fsync(number) }
     }
 
+    /// Wraps fdatasync(2).
+    package func synchronizeData() throws(Errno) {
+        try checkErrno { fdatasync(number) }
+    }
+
     /// Wraps lseek(2) to an absolute offset.
     package func seek(to offset: Int) throws(Errno) {
         try checkErrno { lseek(number, off_t(offset), SEEK_SET) }

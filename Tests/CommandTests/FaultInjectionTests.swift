@@ -144,6 +144,9 @@ struct FaultInjectionTests {
                 #expect(try sandbox.directory.read("template") == Array(command.template.utf8), what)
             }
         }
+        // An entry that could not be written is no failure of the command, and never makes the log look changed.
+        let audit = try await sandbox.run("audit", "verify")
+        #expect(audit.status == .exited(0), "\(what) \(audit.outputText)\(audit.errorText)")
         // The next write cleans up.
         try await sandbox.succeed("set", "AFTER", input: [65])
         #expect(try sandbox.snapshot().leftovers == [], what)

@@ -185,6 +185,15 @@ struct Snapshot: Equatable, Sendable {
         }
     }
 
+    /// Whether both are the same but for the audit log, to which commands that fail add an entry, too.
+    static func == (left: Snapshot, right: Snapshot) -> Bool {
+        left.entriesBesideTheLog == right.entriesBesideTheLog
+    }
+
+    private var entriesBesideTheLog: [String: Entry] {
+        entries.filter { !(($0.key as NSString).lastPathComponent.hasPrefix("audit.")) }
+    }
+
     /// Names that writing commands use on their way.
     var leftovers: [String] { entries.keys.filter { $0.contains(".credfs-") }.sorted() }
 }

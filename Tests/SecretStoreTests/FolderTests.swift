@@ -34,6 +34,12 @@ import Testing
         #expect(try folder.names() == ["f"])
     }
 
+    @Test func anotherDescriptorIsOfTheSameDirectory() throws {
+        let other = try folder.reopened()
+        #expect(try other.status().inode == folder.descriptor.status().inode)
+        #expect(other.number != folder.descriptor.number)
+    }
+
     @Test func whatExistsIsNotCreatedAgain() throws {
         try folder.create("f", with: "one".utf8.span)
         #expect(failure { try folder.create("f", with: "two".utf8.span) }?.code == .failed)

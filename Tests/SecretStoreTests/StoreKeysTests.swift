@@ -16,6 +16,19 @@ import Testing
         try #require(SecretName(text))
     }
 
+    @Test func theKeyOfTheAuditLogIsOfItsOwn() throws {
+        let fixture = try StoreFixture()
+        let keys = try fixture.keys()
+        let salt = Array(keys.store.text.utf8)
+        let expected = try keys.withDataKey { key in
+            try HKDFSHA256.key(from: key, salt: salt.span, info: "credfs/1/audit".utf8.span).withBytes {
+                Array(copying: $0)
+            }
+        }
+        let derived = try keys.auditKey().withBytes { Array(copying: $0) }
+        #expect(derived == expected)
+    }
+
     @Test func aSealedValueOpensUnderItsNameOnly() throws {
         let keys = try Self.keys()
         var cipher = try keys.valueCipher()

@@ -54,6 +54,7 @@ struct InitCommand: CredfsCommand {
             way: { try way(location, checker, context) }
         )
         context.store = outcome.store
+        if let keys = outcome.keys { context.audit.begin(try options.open(context), keys) }
         for note in outcome.notes {
             context.console.note(note)
             context.recorder.record(OperationEvent(.permissions, status: .success, reason: note, store: outcome.store))

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What one line of the log says, beside where it stands: who did what to which secret, and how it ended.
+///
+/// Never a value, a ciphertext or a length.
+package struct AuditEntry: Sendable, Equatable {
+    /// Several events that one entry stands for.
+    package struct Repeat: Sendable, Equatable {
+        /// How many.
+        package var count: UInt64
+        /// When the first happened.
+        package var first: String
+        /// When the last happened.
+        package var last: String
+
+        /// Makes the summary of some events.
+        package init(count: UInt64, first: String, last: String) {
+            self.count = count
+            self.first = first
+            self.last = last
+        }
+    }
+
+    /// The operation of the entry that every file of a log begins with.
+    package static let beginning = "audit-log"
+
+    /// RFC 3339 in UTC with milliseconds.
+    package var timestamp: String
+    package var operation: String
+    package var secret: String?
+    package var service: String?
+    /// `success`, `failed` or `denied`.
+    package var status: String
+    package var reason: String?
+    /// Who asked: the process that ran credfs, or that opened a file.
+    package var uid: Int64?
+    package var pid: Int64?
+    package var executable: String?
+    package var parent: String?
+    /// The mount in which a file was opened.
+    package var mount: String?
+    package var store: String?
+    package var repeated: Repeat?
+    /// In the first entry of a file: the oldest entry that the log still has.
+    package internal(set) var first: UInt64?
+    /// How many events before this one could not be recorded.
+    package internal(set) var lost: UInt64?
+
+    /// Makes an entry.
+    package init(timestamp: String, operation: String, status: String) {
+        self.timestamp = timestamp
+        self.operation = operation
+        self.status = status
+    }
+
+    /// The entry that a file begins with, by whoever had something to record.
+    func beginning(first: UInt64, isNew: Bool) -> AuditEntry {
+        var entry = AuditEntry(timestamp: timestamp, operation: Self.beginning, status: "success")
+        entry.reason = isNew ? "a new log" : "the log goes on in a new file"
+        entry.uid = uid
+        entry.pid = pid
+        entry.executable = executable
+        entry.parent = parent
+        entry.store = store
+        entry.first = first
+        return entry
+    }
+}
+
+/// An entry in its place: what a line of the log is.
+package struct AuditLine: Sendable, Equatable {
+    /// The size of a line, newline included, beyond which it is none.
+    static let maximumByteCount = 65_536
+    /// What a text may take; a path of the kernel has at most 4096.
+    static let maximumTextByteCount = 4096
+    static let codeByteCount = 32
+    /// `,"mac":"`, 64 digits, `"}`.
+    private static let tailByteCount = 74
+
+    /// Counts entries from 1.
+    package let sequence: UInt64
+    /// What it says.
+    package let entry: AuditEntry
+    /// The code of the entry before it.
+    let previous: [UInt8]
+    /// Its code.
+    package let code: [UInt8]
+}
+
+// Writing.
+extension AuditLine {
+    /// Everything before the member `mac`: what the code covers.
+    static func body(_ entry: AuditEntry, sequence: UInt64, previous: [UInt8]) -> [UInt8] {
+        var text = JSONText()
+        text.begin()
+        text.member("timestamp", entry.timestamp)
+        text.member("sequence", number: sequence)
+        text.member("operation", entry.operation)
+        text.member("secret", entry.secret)
+        text.member("service", entry.service)
+        text.member("status", entry.status)
+        text.member("reason", entry.reason)
+        text.member("uid", number: entry.uid)
+        text.member("pid", number: entry.pid)
+        text.member("executable", entry.executable)
+        text.member("parent", entry.parent)
+        text.member("mount", entry.mount)
+        text.member("store", entry.store)
+        if let repeated = entry.repeated {
+            text.key("repeat")
+            text.begin()
+            text.member("count", number: repeated.count)
+            text.member("first", repeated.first)
+            text.member("last", repeated.last)
+            text.end()
+        }
+        if let first = entry.first { text.member("first", number: first) }
+        if let lost = entry.lost { text.member("lost", number: lost) }
+        text.member("previous", Hexadecimal.text(previous))
+        return text.bytes
+    }
+
+    /// What follows the body, newline included.
+    static func tail(_ code: [UInt8]) -> [UInt8] {
+        Array(",\"mac\":\"\(Hexadecimal.text(code))\"}\n".utf8)
+    }
+}
+
+// Reading.
+extension AuditLine {
+    /// Reads a line that comes without its newline; nil for anything that credfs does not write.
+    ///
+    /// Members that this version does not know are allowed.
+    package init?(_ line: [UInt8]) {
+        guard line.count > Self.tailByteCount, line.count < Self.maximumByteCount,
+            let members = JSONText.object(line),
+            case .number(let sequence) = members["sequence"], let sequence = UInt64(sequence),
+            (1...KeyRatchet.maximumSequence).contains(sequence),
+            let previous = Self.code(members["previous"]), let code = Self.code(members["mac"]),
+            // The code covers what stands before it, so it has to be the last thing in the line, spelled in one way.
+            Array(line[(line.count - Self.tailByteCount)...]) == Self.tail(code).dropLast(),
+            let entry = AuditEntry(members)
+        else { return nil }
+        self.init(sequence: sequence, entry: entry, previous: previous, code: code)
+    }
+
+    /// The bytes of a line that its code covers.
+    static func bodyCount(_ line: [UInt8]) -> Int { line.count - tailByteCount }
+
+    private static func code(_ value: JSONText.Value?) -> [UInt8]? {
+        guard case .text(let text) = value, let code = Hexadecimal.bytes(text), code.count == codeByteCount else {
+            return nil
+        }
+        return code
+    }
+}
+
+extension AuditEntry {
+    fileprivate init?(_ members: [String: JSONText.Value]) {
+        guard case .text(let timestamp) = members["timestamp"], case .text(let operation) = members["operation"],
+            case .text(let status) = members["status"]
+        else { return nil }
+        self.init(timestamp: timestamp, operation: operation, status: status)
+        do {
+            secret = try members.text("secret")
+            service = try members.text("service")
+            reason = try members.text("reason")
+            uid = try members.number("uid")
+            pid = try members.number("pid")
+            executable = try members.text("executable")
+            parent = try members.text("parent")
+            mount = try members.text("mount")
+            store = try members.text("store")
+            first = try members.number("first")
+            lost = try members.number("lost")
+            repeated = try members.repeated()
+        } catch { return nil }
+    }
+}
+
+/// A member is not of its type.
+private struct WrongMember: Error {}
+
+extension [String: JSONText.Value] {
+    fileprivate func text(_ key: String) throws(WrongMember) -> String? {
+        switch self[key] {
+        case nil, .null: nil
+        case .text(let text): text
+        default: throw WrongMember()
+        }
+    }
+
+    fileprivate func number<Number: FixedWidthInteger>(_ key: String) throws(WrongMember) -> Number? {
+        switch self[key] {
+        case nil, .null: return nil
+        case .number(let text):
+            guard let number = Number(text) else { throw WrongMember() }
+            return number
+        default: throw WrongMember()
+        }
+    }
+
+    fileprivate func repeated() throws(WrongMember) -> AuditEntry.Repeat? {
+        switch self["repeat"] {
+        case nil, .null: return nil
+        case .object(let members):
+            guard let count: UInt64 = try members.number("count"), let first = try members.text("first"),
+                let last = try members.text("last")
+            else { throw WrongMember() }
+            return AuditEntry.Repeat(count: count, first: first, last: last)
+        default: throw WrongMember()
+        }
+    }
+}

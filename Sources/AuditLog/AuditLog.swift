@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+package import Sealing
+internal import SecureMemory
+
+/// The log of a store on one machine: every entry is authenticated with a key of its own, which is gone once it is written.
+///
+/// Whoever breaks in later can write new entries, but cannot change, remove or insert one without being found out by
+/// `verify`, which needs a key of the store. Appending needs none.
+package final class AuditLog {
+    /// Sizes and times.
+    package struct Limits: Sendable {
+        /// The size in bytes from which on a new file is begun.
+        package var fileByteCount = 8 << 20
+        /// How many files are kept, the current one included.
+        package var fileCount = AuditState.maximumFileCount
+        /// How long the lock is waited for.
+        package var lockMilliseconds = 250
+
+        package init() {}
+    }
+
+    /// What became of an entry.
+    package struct Appended: Sendable, Equatable {
+        /// Its sequence.
+        package let sequence: UInt64
+        /// Whether the log is shorter than it was when the last entry was written.
+        package let isLogShorter: Bool
+    }
+
+    /// A tail longer than this was not written by commands that were killed.
+    private static let maximumTailByteCount = 1 << 20
+
+    let directory: AuditDirectory
+    let limits: Limits
+
+    /// The log in a directory, whether there is one yet or not.
+    package init(_ directory: AuditDirectory, limits: Limits = Limits()) {
+        self.directory = directory
+        self.limits = limits
+    }
+
+    /// Whether a log was begun here.
+    package func exists() throws(AuditError) -> Bool {
+        try directory.exists(AuditDirectory.keyName)
+    }
+
+    /// Begins a log unless there is one.
+    ///
+    /// - Parameters:
+    ///   - key: the key of the store that seals the first key of the log.
+    ///   - store: the identity of the store.
+    /// - Returns: whether it was begun now.
+    /// - Throws: `AuditError.damaged` where a log has lost its key: a new one would hide that.
+    @discardableResult
+    package func begin(sealedWith key: borrowing Key256, store: String) throws(AuditError) -> Bool {
+        if try exists() { return false }
+        // What the closure lends out cannot be lent a noncopyable parameter.
+        let lender = KeyLender(try AuditError.sealing { () throws(SealingError) in try key.copy() })
+        return try directory.whileLocked(withinMilliseconds: limits.lockMilliseconds) { () throws(AuditError) in
+            if try exists() { return false }
+            guard try !hasEntries() else { throw missingKey() }
+            let root = try AuditError.sealing { () throws(SealingError) in try Key256.random() }
+            let sealed = try AuditError.sealing { () throws(SealingError) in
+                try AuditRoot.seal(root, with: lender.key, store: store)
+            }
+            try directory.replace(AuditDirectory.rootName, with: sealed.span)
+            let record = try AuditError.sealing { () throws(SealingError) in try AuditState(root: root).record() }
+            try record.withBytes { (record) throws(AuditError) in
+                try directory.replace(AuditDirectory.keyName, with: record)
+            }
+            return true
+        }
+    }
+
+    /// Writes an entry behind the last one.
+    ///
+    /// - Parameters:
+    ///   - entry: what it says.
+    ///   - synchronizing: whether it must be on the disk before this returns.
+    /// - Returns: where it stands.
+    /// - Throws: `AuditError`; a log on a full disk remembers how many entries it had no room for.
+    @discardableResult
+    package func append(_ entry: AuditEntry, synchronizing: Bool) throws(AuditError) -> Appended {
+        guard let keyFile = try directory.openKey(O_RDWR) else {
+            throw try hasEntries() ? missingKey() : .noLog
+        }
+        let placed = try directory.whileLocked(withinMilliseconds: limits.lockMilliseconds) { () throws(AuditError) in
+            let state = try readState(keyFile)
+            let placed = try placeOrCount(entry, state, keyFile)
+            try write(state, keyFile)
+            return placed
+        }
+        // Nobody else has to wait for the disk.
+        if synchronizing { try placed.log.synchronizeData() }
+        return Appended(sequence: placed.sequence, isLogShorter: placed.isShorter)
+    }
+
+    /// Writes an entry, or else keeps that there was one: that takes no room, so it works on a full disk.
+    private func placeOrCount(_ entry: AuditEntry, _ state: AuditState, _ keyFile: AuditFile) throws(AuditError)
+        -> Placed
+    {
+        do throws(AuditError) { return try place(entry, state, keyFile) } catch {
+            state.lost += 1
+            try? write(state, keyFile)
+            throw error
+        }
+    }
+
+    private struct Placed {
+        let log: AuditFile
+        let sequence: UInt64
+        let isShorter: Bool
+    }
+
+    /// Writes an entry to the file it belongs to; the state is not written yet.
+    private func place(
+        _ entry: AuditEntry,
+        _ state: AuditState,
+        _ keyFile: AuditFile
+    ) throws(AuditError) -> Placed {
+        var log = try directory.openLog()
+        let isShorter = try settle(state, log)
+        if state.logSize >= UInt64(limits.fileByteCount) {
+            try log.synchronizeData()
+            try directory.rename(AuditDirectory.logName, to: AuditDirectory.oldLogName(state.firsts.last ?? 1))
+            state.logSize = 0
+            log = try directory.openLog()
+        }
+        if state.logSize == 0 { try beginFile(for: entry, state, log, keyFile) }
+        var entry = entry
+        entry.lost = state.lost == 0 ? nil : state.lost
+        try write(entry, state, log)
+        state.lost = 0
+        return Placed(log: log, sequence: state.sequence - 1, isShorter: isShorter)
+    }
+
+    /// Makes the state fit the file again after a crash: entries that verify are adopted, a torn one is cut off.
+    ///
+    /// - Returns: whether something is missing.
+    private func settle(_ state: AuditState, _ log: AuditFile) throws(AuditError) -> Bool {
+        let size = UInt64(log.size)
+        if size > state.logSize { try adoptTail(state, log) }
+        guard size < state.logSize else { return false }
+        // A rotation that was interrupted has moved the file away.
+        let movedName = AuditDirectory.oldLogName(state.firsts.last ?? 1)
+        let isMoved = size > 0 ? false : try directory.exists(movedName)
+        state.logSize = size
+        if size > 0, try log.read(from: log.size - 1, count: 1) != [UInt8(ascii: "\n")] {
+            try log.append([UInt8(ascii: "\n")], at: log.size)
+            state.logSize += 1
+        }
+        return !isMoved
+    }
+
+    private func adoptTail(_ state: AuditState, _ log: AuditFile) throws(AuditError) {
+        let start = Int(state.logSize)
+        let tail = try log.read(from: start, count: min(log.size - start, Self.maximumTailByteCount))
+        var lineStart = 0
+        var isOurs = tail.count == log.size - start
+        while let end = tail[lineStart...].firstIndex(of: UInt8(ascii: "\n")) {
+            let line = Array(tail[lineStart..<end])
+            lineStart = end + 1
+            // What does not verify stays where it is, for `verify` to find.
+            guard isOurs, let parsed = AuditLine(line) else {
+                isOurs = false
+                continue
+            }
+            isOurs = try AuditError.sealing { () throws(SealingError) in
+                let body = line.span.extracting(0..<AuditLine.bodyCount(line))
+                guard parsed.sequence == state.sequence, parsed.previous == state.previous,
+                    try state.ratchet.isCode(parsed.code, of: body)
+                else { return false }
+                try state.advance(past: parsed.code)
+                return true
+            }
+        }
+        var size = log.size
+        if tail.count == size - start, lineStart < tail.count {
+            size = start + lineStart
+            try log.truncate(to: size)
+        }
+        state.logSize = UInt64(size)
+    }
+
+    private func beginFile(
+        for entry: AuditEntry,
+        _ state: AuditState,
+        _ log: AuditFile,
+        _ keyFile: AuditFile
+    ) throws(AuditError) {
+        let isNew = state.sequence == 1
+        state.beginFile(keeping: limits.fileCount)
+        // Before the entry that says it, so that a crash between them leaves the same files to begin with.
+        try write(state, keyFile)
+        let oldest = state.firsts.first ?? state.sequence
+        try write(entry.beginning(first: oldest, isNew: isNew), state, log)
+        try write(state, keyFile)
+        if !isNew { directory.removeLogs(before: oldest) }
+        try directory.synchronize()
+    }
+
+    private func write(_ entry: AuditEntry, _ state: AuditState, _ log: AuditFile) throws(AuditError) {
+        guard state.sequence < KeyRatchet.maximumSequence else { throw .damaged("the audit log cannot grow") }
+        let body = AuditLine.body(entry, sequence: state.sequence, previous: state.previous)
+        let code = try AuditError.sealing { () throws(SealingError) in try state.ratchet.code(of: body.span) }
+        let line = body + AuditLine.tail(code)
+        try log.append(line, at: Int(state.logSize))
+        state.logSize += UInt64(line.count)
+        try AuditError.sealing { () throws(SealingError) in try state.advance(past: code) }
+    }
+
+    func readState(_ keyFile: AuditFile) throws(AuditError) -> AuditState {
+        let record = try keyFile.readSecret(count: AuditState.byteCount)
+        let state = try AuditError.sealing { () throws(SealingError) in
+            try record.withBytes { (record) throws(SealingError) in try AuditState(record) }
+        }
+        guard keyFile.size == AuditState.byteCount, let state else {
+            throw .damaged("\(directory.path(AuditDirectory.keyName)) does not hold the key of an audit log")
+        }
+        return state
+    }
+
+    private func write(_ state: AuditState, _ keyFile: AuditFile) throws(AuditError) {
+        let record = try AuditError.sealing { () throws(SealingError) in try state.record() }
+        try record.withBytes { (record) throws(AuditError) in try keyFile.overwrite(record) }
+    }
+
+    private func hasEntries() throws(AuditError) -> Bool {
+        if let log = try directory.open(AuditDirectory.logName, O_RDONLY), log.size > 0 { return true }
+        return try !directory.oldLogs().isEmpty
+    }
+
+    private func missingKey() -> AuditError {
+        .damaged("\(directory.path(AuditDirectory.keyName)) is missing beside an audit log")
+    }
+}
+
+/// A key that closures can be lent.
+private final class KeyLender {
+    let key: Key256
+
+    init(_ key: consuming Key256) {
+        self.key = key
+    }
+}

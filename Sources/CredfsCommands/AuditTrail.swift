@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import AuditLog
+internal import SecretStore
+internal import SystemCalls
+
+/// Takes the events of operations to the audit log of the store, and shows them to those who pass `--verbose`.
+///
+/// A log that cannot be written stops no command: that is said, and what is not recorded is counted where that is
+/// possible.
+final class AuditTrail: OperationRecorder {
+    /// Whether a command that holds the keys begins a log where there is none.
+    var beginsLog = true
+    private unowned let context: CommandContext
+    private let eventLine: EventLine
+    /// What was said already: nobody wants to read it for every event.
+    private var said: Set<String> = []
+
+    init(_ context: CommandContext) {
+        self.context = context
+        eventLine = EventLine(context)
+    }
+
+    func record(_ event: OperationEvent) {
+        eventLine.record(event)
+        do {
+            guard let store = try context.options?.open(context),
+                let log = try Self.log(of: store, event.store, context)
+            else { return report(.noLog) }
+            let appended = try log.append(entry(event), synchronizing: !event.operation.onlyReads)
+            if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }
+        } catch let error as AuditError {
+            report(error)
+        } catch {
+            detail("not recorded in the audit log: \(CommandError(anyError: error).message)")
+        }
+    }
+
+    /// Begins the log unless there is one; for whoever has just got the keys.
+    func begin(_ store: Store, _ keys: StoreKeys) {
+        guard beginsLog else { return }
+        do {
+            let log = try Self.log(in: try store.state(for: keys.store), context)
+            guard try !log.exists() else { return }
+            try log.begin(sealedWith: try keys.auditKey(), store: keys.store.text)
+        } catch let error as AuditError {
+            report(error)
+        } catch {
+            detail("no audit log can be begun: \(CommandError(anyError: error).message)")
+        }
+    }
+
+    /// Lets new keys open the log beside the old ones: the step of `rotate` before the new manifest is written.
+    ///
+    /// - Throws: `CommandError`; then nothing was changed, and the manifest should not be either.
+    func reseal(_ store: Store, from old: StoreKeys, to new: StoreKeys) throws {
+        try Self.withLog(of: store, new.store, context) { log in
+            try log.reseal(from: try old.auditKey(), to: try new.auditKey(), store: new.store.text)
+        }
+    }
+
+    /// Shuts the old keys out: the step of `rotate` after the new manifest was written.
+    ///
+    /// - Throws: `CommandError`; then the old keys still open the log, too.
+    func finishResealing(_ store: Store, with new: StoreKeys) throws {
+        try Self.withLog(of: store, new.store, context) { log in
+            try log.finishResealing(with: try new.auditKey(), store: new.store.text)
+        }
+    }
+
+    /// The log of a store, or nil where there is no directory for one.
+    ///
+    /// The directory is not checked: a refusal because of its mode is worth an entry, too. The log checks its own files.
+    static func log(of store: Store, _ identity: StoreID?, _ context: CommandContext) throws -> AuditLog? {
+        guard let state = try store.existingState(for: identity) else { return nil }
+        return try log(in: state, context)
+    }
+
+    private static func log(in state: Folder, _ context: CommandContext) throws -> AuditLog {
+        AuditLog(
+            AuditDirectory(
+                try state.reopened(),
+                path: state.path,
+                user: context.user,
+                isStrict: context.checker.isStrict
+            )
+        )
+    }
+
+    private static func withLog(
+        of store: Store,
+        _ identity: StoreID,
+        _ context: CommandContext,
+        _ body: (AuditLog) throws -> Bool
+    ) throws {
+        do {
+            guard let log = try log(of: store, identity, context) else { return }
+            _ = try body(log)
+        } catch let error as AuditError { throw CommandError(error) }
+    }
+
+    private func entry(_ event: OperationEvent) -> AuditEntry {
+        var entry = AuditEntry(
+            timestamp: EventLine.timestamp(),
+            operation: event.operation.rawValue,
+            status: event.status.rawValue
+        )
+        entry.secret = event.secret?.text
+        entry.service = event.service
+        entry.reason = event.reason
+        entry.uid = Int64(context.user)
+        entry.pid = Int64(ProcessAttributes.processID)
+        entry.executable = ProcessAttributes.executable(of: ProcessAttributes.processID)
+        entry.parent = ProcessAttributes.executable(of: ProcessAttributes.parentProcessID)
+        entry.store = event.store?.text
+        return entry
+    }
+
+    private func report(_ error: AuditError) {
+        if error == .noLog {
+            detail("not recorded: there is no audit log yet, and no key to begin one")
+        } else if error.isReadOnly {
+            detail("not recorded: \(error.message)")
+        } else {
+            say("not recorded in the audit log: \(error.message)")
+        }
+    }
+
+    private func say(_ message: String) {
+        if said.insert(message).inserted { context.console.warning(message) }
+    }
+
+    private func detail(_ message: String) {
+        if said.insert(message).inserted { context.console.detail(message) }
+    }
+}
+
+extension OperationEvent.Operation {
+    /// Whether an entry may be lost with the power of the machine, which makes it cost microseconds.
+    ///
+    /// Permissions are followed by the entry of the command, and synchronized with it.
+    fileprivate var onlyReads: Bool {
+        switch self {
+        case .permissions, .get, .show, .list, .verify, .auditShow, .auditVerify, .auditHead: true
+        case .run, .mount, .unmount, .environment, .status, .doctor: true
+        default: false
+        }
+    }
+}
+
+extension CommandError {
+    init(_ error: AuditError) {
+        switch error {
+        case .noLog:
+            self.init(.failed, error.message, hint: "it is begun by the next command that opens the store with its key")
+        case .insecure: self.init(.permissions, error.message, hint: "see who may: ls -l")
+        case .damaged: self.init(.authentication, error.message)
+        case .busy, .system, .sealing: self.init(.failed, error.message)
+        }
+    }
+}

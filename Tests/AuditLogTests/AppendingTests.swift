@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Sealing
+import SystemPackage
+import Testing
+
+@testable import AuditLog
+
+@Suite struct AppendingTests {
+    @Test func aLogIsBegunOnce() throws {
+        let fixture = try LogFixture()
+        #expect(try fixture.log().exists())
+        let before = try fixture.saved()
+        #expect(try !fixture.begin())
+        #expect(try fixture.saved() == before)
+        #expect(before.keys.sorted() == ["audit.key", "audit.lock", "audit.root"])
+    }
+
+    @Test func everyFileBelongsToItsOwnerAlone() throws {
+        let fixture = try LogFixture(1)
+        for name in try fixture.names() {
+            let attributes = try FileManager.default.attributesOfItem(atPath: fixture.directory.path(name))
+            #expect(attributes[.posixPermissions] as? Int == 0o600, "\(name)")
+        }
+    }
+
+    @Test func anEntryIsOneLineWithEveryMember() throws {
+        let fixture = try LogFixture(1)
+        let lines = try fixture.lines()
+        try #require(lines.count == 2)
+        let wanted = """
+            {"timestamp":"2026-01-02T03:04:05.678Z","sequence":2,"operation":"show","secret":"API.TOKEN",\
+            "service":"API","status":"success","reason":null,"uid":1000,"pid":4711,"executable":"/usr/bin/credfs",\
+            "parent":"/usr/bin/bash","mount":null,"store":"\(LogFixture.store)","previous":"
+            """
+        #expect(lines[1].hasPrefix(wanted))
+        #expect(lines[1].wholeMatch(of: /.*"previous":"[0-9a-f]{64}","mac":"[0-9a-f]{64}"}/) != nil)
+        #expect(lines[0].contains("\"operation\":\"audit-log\""))
+        #expect(lines[0].contains("\"reason\":\"a new log\""))
+        #expect(lines[0].contains("\"first\":1,\"previous\":\"\(String(repeating: "0", count: 64))\""))
+    }
+
+    @Test func whatIsWrittenIsReadBack() throws {
+        var entry = sampleEntry("open")
+        entry.reason = "a \"quoted\" \\ text\nwith\u{1} f\u{fc}r \u{65e5}\u{1f511}\u{2028}"
+        entry.mount = "0123"
+        entry.pid = 0
+        entry.executable = nil
+        entry.repeated = AuditEntry.Repeat(
+            count: 17,
+            first: "2026-01-02T03:04:05.678Z",
+            last: "2026-01-02T03:04:06.678Z"
+        )
+        let fixture = try LogFixture()
+        try fixture.log().append(entry, synchronizing: true)
+        let line = try #require(AuditLine(Array(try fixture.lines()[1].utf8)))
+        #expect(line.entry == entry)
+        #expect(line.sequence == 2)
+        #expect(try fixture.lines().allSatisfy { $0.utf8.allSatisfy { $0 >= 0x20 } })
+        #expect(try fixture.verify().isIntact)
+    }
+
+    @Test func aTextThatIsTooLongIsCut() throws {
+        var entry = sampleEntry()
+        for path in [\AuditEntry.reason, \.executable, \.parent, \.mount, \.secret, \.service] {
+            entry[keyPath: path] = String(repeating: "\u{1}", count: 100_000)
+        }
+        let fixture = try LogFixture()
+        try fixture.log().append(entry, synchronizing: false)
+        #expect(try fixture.lines()[1].utf8.count < AuditLine.maximumByteCount)
+        #expect(try fixture.verify().isIntact)
+    }
+
+    @Test func withoutALogNothingIsWritten() throws {
+        let directory = try TemporaryDirectory()
+        let fixture = try LogFixture()
+        try fixture.restore([:])
+        #expect(failure { try fixture.append() } == .noLog)
+        #expect(failure { try fixture.log().head() } == .noLog)
+        #expect(failure { try fixture.verify() } == .noLog)
+        #expect(failure { try fixture.log().tail(isFollowing: false) } == .noLog)
+        #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == [])
+    }
+
+    @Test func aLogWithoutItsKeyIsNotBegunAgain() throws {
+        let fixture = try LogFixture(2)
+        try FileManager.default.removeItem(atPath: fixture.directory.path("audit.key"))
+        let before = try fixture.saved()
+        for error in [failure { try fixture.append() }, failure { try fixture.begin() }] {
+            #expect(error?.message.hasSuffix("audit.key is missing beside an audit log") == true)
+        }
+        #expect(try fixture.saved() == before)
+    }
+
+    @Test func theOldKeyIsGoneOnceAnEntryIsWritten() throws {
+        let fixture = try LogFixture(1)
+        let old = try fixture.directory.read("audit.key")[112..<176]
+        try fixture.append()
+        let new = try fixture.directory.read("audit.key")
+        for start in 0...new.count - 32 { #expect(Array(new[start..<start + 32]) != Array(old.suffix(32))) }
+    }
+
+    @Test func anEntryThatWasWrittenBeforeACrashIsAdopted() throws {
+        let fixture = try LogFixture(3)
+        let key = try fixture.directory.read("audit.key")
+        try fixture.append(2)
+        try fixture.directory.write(key, to: "audit.key")
+        #expect(try fixture.verify().isIntact)
+        #expect(try fixture.verify().last == 6)
+        try fixture.append()
+        let report = try fixture.verify()
+        #expect(report.isIntact)
+        #expect(report.last == 7)
+        #expect(try fixture.lines().count == 7)
+    }
+
+    @Test func aTornEntryIsCutOff() throws {
+        let fixture = try LogFixture(3)
+        let whole = try fixture.lines()
+        try fixture.directory.write(
+            Array((whole.joined(separator: "\n") + "\n{\"timestamp\":\"20").utf8),
+            to: "audit.log"
+        )
+        #expect(try fixture.verify().problems.map(\.kind) == [.malformed])
+        try fixture.append()
+        #expect(try fixture.lines().dropLast() == whole[...])
+        #expect(try fixture.verify().isIntact)
+    }
+
+    @Test func aLineThatDoesNotVerifyIsNotAdopted() throws {
+        let fixture = try LogFixture(3)
+        let key = try fixture.directory.read("audit.key")
+        try fixture.append()
+        try fixture.directory.write(key, to: "audit.key")
+        var lines = try fixture.lines()
+        lines[4] = lines[4].replacing("success", with: "denied")
+        try fixture.write(lines)
+        try fixture.append()
+        #expect(try fixture.lines().count == 6)
+        #expect(try fixture.problems() == ["changed 5", "inserted 5"])
+    }
+
+    @Test func aTailOfGarbageIsLeftForVerifyToFind() throws {
+        let fixture = try LogFixture(1)
+        let log = try fixture.directory.read("audit.log")
+        try fixture.directory.write(log + [UInt8](repeating: 0x0a, count: 2 << 20), to: "audit.log")
+        try fixture.append()
+        #expect(try fixture.verify().problems.first?.kind == .malformed)
+    }
+
+    @Test func aShorterLogIsSaidAtOnce() throws {
+        let fixture = try LogFixture(5)
+        let lines = try fixture.lines()
+        try fixture.write(Array(lines.prefix(3)))
+        #expect(try fixture.log().append(sampleEntry(), synchronizing: false).isLogShorter)
+        #expect(try !fixture.log().append(sampleEntry(), synchronizing: false).isLogShorter)
+        #expect(try fixture.problems() == ["missing 4"])
+    }
+
+    @Test func afterALineThatWasCutANewOneBegins() throws {
+        let fixture = try LogFixture(5)
+        let log = try fixture.directory.read("audit.log")
+        try fixture.directory.write(log.dropLast(30), to: "audit.log")
+        try fixture.append()
+        #expect(try fixture.lines().count == 7)
+        #expect(try fixture.problems() == ["malformed -", "missing 6"])
+    }
+
+    @Test(arguments: ["audit.log", "audit.key", "audit.lock"])
+    func linksAreNotFollowed(name: String) throws {
+        let fixture = try LogFixture(1)
+        let path = fixture.directory.path(name)
+        try FileManager.default.moveItem(atPath: path, toPath: path + ".moved")
+        try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: path + ".moved")
+        #expect(failure { try fixture.append() } == .insecure("\(path) is a symbolic link"))
+        try FileManager.default.removeItem(atPath: path)
+        try FileManager.default.linkItem(atPath: path + ".moved", toPath: path)
+        #expect(failure { try fixture.append() } == .insecure("\(path) has 2 hard links"))
+        try FileManager.default.removeItem(atPath: path)
+        unsafe mkfifo(path, 0o600)
+        #expect(failure { try fixture.append() } == .insecure("\(path) is not a regular file"))
+    }
+
+    @Test func aKeyThatOthersCouldReadIsNotUsedAndTheModeOfALogIsPutRight() throws {
+        let fixture = try LogFixture(1)
+        unsafe chmod(fixture.directory.path("audit.log"), 0o666)
+        try fixture.append()
+        let attributes = try FileManager.default.attributesOfItem(atPath: fixture.directory.path("audit.log"))
+        #expect(attributes[.posixPermissions] as? Int == 0o600)
+        unsafe chmod(fixture.directory.path("audit.key"), 0o640)
+        #expect(failure { try fixture.append() }?.message.hasSuffix("audit.key could be read by others") == true)
+    }
+
+    @Test func synchronizedEntriesAreWrittenLikeOthers() throws {
+        let fixture = try LogFixture()
+        try fixture.append(2, synchronizing: true)
+        #expect(try fixture.verify().entryCount == 3)
+    }
+
+    @Test func theTailShowsEntriesAndFollows() throws {
+        let fixture = try LogFixture(2, fileByteCount: 2000)
+        let tail = try fixture.log().tail(isFollowing: true)
+        func sequences() throws -> [UInt64] {
+            var found: [UInt64] = []
+            while let item = try tail.next() {
+                if case .entry(let line, _) = item { found.append(line.sequence) }
+            }
+            return found
+        }
+        #expect(try sequences() == [1, 2, 3])
+        try fixture.append()
+        #expect(try sequences() == [4])
+        // Several files later nothing was left out.
+        try fixture.append(11)
+        #expect(try fixture.names().count { $0.hasPrefix("audit.log.") } >= 2)
+        let all = try sequences()
+        #expect(all.first == 5)
+        #expect(zip(all, all.dropFirst()).allSatisfy { $1 == $0 + 1 })
+        #expect(all.last == (try fixture.verify().last))
+        #expect(try sequences() == [])
+    }
+
+    @Test func theTailNamesWhatIsNoEntry() throws {
+        let fixture = try LogFixture(1)
+        try fixture.write(["{}", String(repeating: "a", count: 200_000)] + fixture.lines())
+        let tail = try fixture.log().tail(isFollowing: false)
+        var found: [String] = []
+        while let item = try tail.next() {
+            switch item {
+            case .entry(let line, let text): found.append("\(line.sequence) \(text.utf8.count > 100)")
+            case .malformed(let file, let line): found.append("\(file) \(line)")
+            }
+        }
+        #expect(found == ["audit.log 1", "audit.log 2", "1 true", "2 true"])
+    }
+}
