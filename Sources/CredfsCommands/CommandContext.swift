@@ -70,17 +70,21 @@ final class CommandContext {
 final class SecretVariables {
     private var key: SecureBuffer?
     private var password: SecureBuffer?
+    private var ageKey: SecureBuffer?
 
     /// Takes the variables; the first thing a credfs process does with its environment.
     init() throws(SecureMemoryError) {
         key = try Self.take("CREDFS_KEY")
         password = try Self.take("CREDFS_PASSWORD")
+        ageKey = try Self.take("CREDFS_AGE_KEY")
     }
 
     /// Whether a key was given.
     var hasKey: Bool { key != nil }
     /// Whether a password was given.
     var hasPassword: Bool { password != nil }
+    /// Whether an age identity was given.
+    var hasAgeKey: Bool { ageKey != nil }
 
     /// Overwrites the variables without keeping anything of them.
     static func forget() {
@@ -97,6 +101,8 @@ final class SecretVariables {
     func takeKey() -> SecureBuffer? { key.take() }
     /// Hands out the password.
     func takePassword() -> SecureBuffer? { password.take() }
+    /// Hands out the age identities.
+    func takeAgeKey() -> SecureBuffer? { ageKey.take() }
 
     private static func take(_ name: String) throws(SecureMemoryError) -> SecureBuffer? {
         try EnvironmentVariables.take(name) { (value) throws(SecureMemoryError) in

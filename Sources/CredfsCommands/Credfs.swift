@@ -75,8 +75,9 @@ extension CredfsCommand {
 
     /// A place that cannot be read must not be taken for one that was not named.
     private func refuseUnreadableVariables() throws {
-        let names = ["STORE", "MANIFEST", "STATE", "KEY_FILE", "PASSWORD_FILE", "PASSWORD_CMD"].map { "CREDFS_\($0)" }
-        for name in names + ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"]
+        let names = ["STORE", "MANIFEST", "STATE", "KEY_FILE", "PASSWORD_FILE", "PASSWORD_CMD", "AGE_KEY_FILE"]
+            .map { "CREDFS_\($0)" }
+        for name in names + ["SOPS_AGE_KEY_FILE", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"]
         where EnvironmentVariables.secureValue(name) == .notUTF8 {
             throw CommandError(.usage, "the variable \(name) is not UTF-8", hint: "set it to another path, or unset it")
         }

@@ -70,23 +70,10 @@ struct AgeHeader: Sendable {
     }
 
     /// The unpadded Base64 of bytes that are published.
-    static func base64(_ bytes: [UInt8]) -> String {
-        var characters = [UInt8](repeating: 0, count: Base64.encodedCount(bytes.count, .standardUnpadded))
-        var span = characters.mutableSpan
-        Base64.encode(bytes.span, .standardUnpadded, into: &span)
-        var text = ""
-        for character in characters { text.unicodeScalars.append(Unicode.Scalar(character)) }
-        return text
-    }
+    static func base64(_ bytes: [UInt8]) -> String { Base64.text(bytes, .standardUnpadded) }
 
     /// The bytes of canonical unpadded Base64.
-    static func bytes(_ text: some StringProtocol) -> [UInt8]? {
-        let characters = Array(text.utf8)
-        guard let count = Base64.decodedCount(characters.span, .standardUnpadded) else { return nil }
-        var bytes = [UInt8](repeating: 0, count: count)
-        var span = bytes.mutableSpan
-        return Base64.decode(characters.span, .standardUnpadded, into: &span) ? bytes : nil
-    }
+    static func bytes(_ text: some StringProtocol) -> [UInt8]? { Base64.bytes(String(text), .standardUnpadded) }
 
     private static func body(_ lines: inout Lines, _ file: Span<UInt8>) throws(AgeError) -> [UInt8] {
         var text = ""

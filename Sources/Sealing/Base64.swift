@@ -99,6 +99,29 @@ package enum Base64 {
         return invalid == 0
     }
 
+    /// The text of bytes that may be published.
+    package static func text(_ bytes: [UInt8], _ alphabet: Alphabet = .standard) -> String {
+        let count = encodedCount(bytes.count, alphabet)
+        return unsafe String(unsafeUninitializedCapacity: count) { buffer in
+            var text = unsafe buffer.mutableSpan
+            encode(bytes.span, alphabet, into: &text)
+            return count
+        }
+    }
+
+    /// The bytes of a canonical text that is no secret; nil for any other.
+    package static func bytes(_ text: Span<UInt8>, _ alphabet: Alphabet = .standard) -> [UInt8]? {
+        guard let count = decodedCount(text, alphabet) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: count)
+        var span = bytes.mutableSpan
+        return decode(text, alphabet, into: &span) ? bytes : nil
+    }
+
+    /// As above.
+    package static func bytes(_ text: String, _ alphabet: Alphabet = .standard) -> [UInt8]? {
+        bytes(text.utf8.span, alphabet)
+    }
+
     /// All ones where low <= value <= high, for values below 256.
     private static func mask(_ value: UInt32, from low: UInt32, through high: UInt32) -> UInt32 {
         let below = (value &- low) >> 31
