@@ -51,6 +51,12 @@ final class CommandContext {
         console.detail("waiting for another command")
     }
 
+    /// Records a password that was wrong or came during a lockout.
+    func recordDenial(_ error: StoreError, _ store: StoreID) {
+        guard error.code == .incorrectPassword || error.code == .lockedOut else { return }
+        recorder.record(OperationEvent(.unlock, status: .denied, reason: error.message, store: store))
+    }
+
     /// The value of a `CREDFS_` variable, or of its older `CLAMP_` name.
     func variable(_ name: String) -> String? {
         environment("CREDFS_" + name) ?? environment("CLAMP_" + name)

@@ -19,7 +19,8 @@ package struct Credfs: ParsableCommand {
         subcommands: [
             InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
             DeleteCommand.self, EncryptCommand.self, VerifyCommand.self, RunCommand.self, MountCommand.self,
-            UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self,
+            UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self, KeysCommand.self,
+            PasswordCommand.self,
         ]
     )
 
@@ -59,7 +60,10 @@ extension CredfsCommand {
         } catch {
             reportPermissions(context)
             let cause = CommandError(anyError: error)
-            let isDenied = [.permissions, .authentication, .incorrectPassword, .refused].contains(cause.status)
+            let denials = [
+                ExitStatus.permissions, .authentication, .incorrectPassword, .lockedOut, .refused,
+            ]
+            let isDenied = denials.contains(cause.status)
             record(isDenied ? .denied : .failed, cause.message, context)
             throw failure(of: error)
         }

@@ -36,7 +36,7 @@ struct KeyOptions: ParsableArguments {
     /// What a flag names is used, then the key that a variable names, then the key file of the store, then an age
     /// identity, then a password. What fails is an error: the next way is never tried.
     func unlock(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> StoreKeys {
-        try manifest.unlock(with: try material(way(store, manifest, context), store, context), slot: slot)
+        try open(store, manifest, context).keys
     }
 
     /// Recovers the keys if that needs no question.
@@ -45,7 +45,38 @@ struct KeyOptions: ParsableArguments {
     func unlockSilently(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> StoreKeys? {
         let way = try way(store, manifest, context)
         if way == .password && !password.isGivenByVariable(context) { return nil }
-        return try manifest.unlock(with: try material(way, store, context), slot: slot)
+        return try open(way, store, manifest, context).keys
+    }
+
+    /// What opened a store.
+    struct Unlocked {
+        let keys: StoreKeys
+        /// The slot that gave them.
+        let slot: String
+        /// What was presented.
+        let presented: PresentedKey
+    }
+
+    /// As `unlock`, with what was used.
+    func open(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> Unlocked {
+        try open(way(store, manifest, context), store, manifest, context)
+    }
+
+    private func open(
+        _ way: Way,
+        _ store: Store,
+        _ manifest: Manifest,
+        _ context: CommandContext
+    ) throws -> Unlocked {
+        do {
+            if way == .password { try store.checkAttempts(manifest.store) }
+            let presented = PresentedKey(try material(way, store, context))
+            let opening = try presented.open(manifest, of: store, slot: slot)
+            return Unlocked(keys: opening.keys, slot: opening.slot, presented: presented)
+        } catch let error as StoreError {
+            context.recordDenial(error, manifest.store)
+            throw error
+        }
     }
 
     /// What opens a store, decided before anything is read.
@@ -78,7 +109,8 @@ struct KeyOptions: ParsableArguments {
         if slot == nil || kinds.contains(.keyFile) {
             if context.secrets.hasKey { return .keyVariable }
             if let path = context.path("CREDFS_KEY_FILE") { return .keyFile(path) }
-            if try store.hasKeyFile() { return .keyOfStore }
+            // One that was left behind when its slot was removed opens nothing.
+            if kinds.contains(.keyFile), try store.hasKeyFile() { return .keyOfStore }
         }
         // Identities of other tools lie in the usual places: they count only for a store that knows some.
         if kinds.contains(where: \.isAge), let source = try AgeIdentitySource.configured(context) {

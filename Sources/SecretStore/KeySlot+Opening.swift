@@ -20,6 +20,15 @@ package enum KeyMaterial: ~Copyable, Sendable {
         case .identities: kind.isAge
         }
     }
+
+    /// Whether it is a password, which can be guessed.
+    var isPassword: Bool {
+        switch self {
+        case .password: true
+        case .keyFile: false
+        case .identities: false
+        }
+    }
 }
 
 extension KeySlot {

@@ -21,6 +21,13 @@ package struct OperationEvent: Sendable, Equatable {
         case environment = "env"
         case status
         case doctor
+        /// A password that was wrong, or refused unseen during a lockout.
+        case unlock
+        case keysList = "keys-list"
+        case keysAdd = "keys-add"
+        case keysRemove = "keys-remove"
+        case password
+        case rotate
     }
 
     /// How it ended.

@@ -113,15 +113,9 @@ struct InitCommand: CredfsCommand {
             } else if let password = try passwordOptions.givenByVariable(context, checker) {
                 password
             } else {
-                try PasswordPrompt.askTwice(
-                    "new password for \(location.directory): ",
-                    again: "the same password again: ",
-                    limit: Store.maximumKeyFileByteCount
-                )
+                try NewPassword.ask(location)
             }
-        if let objection = password.withBytes({ PasswordRules.objection(to: $0) }) {
-            throw CommandError(.usage, objection, hint: "a few random words make a good password")
-        }
+        try NewPassword.refuseWeak(password)
         return password
     }
 }
