@@ -193,6 +193,7 @@ extension Store {
         guard let contents = try state.contents(of: attemptsName, limit: 1 << 20, .privateFile, checker) else {
             return nil
         }
+        // NOT SECRET: a number and two clocks.
         guard let text = String(validating: contents.bytes, as: UTF8.self), let attempts = PasswordAttempts(text) else {
             throw StoreError(
                 .lockedOut,
