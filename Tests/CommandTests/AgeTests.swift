@@ -123,6 +123,20 @@ struct Identity {
         #expect(!Files.exists(sandbox.store))
     }
 
+    @Test func aJobDoesNotSeeTheIdentity() async throws {
+        let box = try JobBox()
+        let identity = try await Identity(box.sandbox, "identity")
+        try await box.sandbox.succeed("init", "--empty", "--recipient", identity.recipient)
+        try await box.sandbox.succeed("set", "ONE", "--identity", identity.path, input: Array("value".utf8))
+        let script = "wc -c <'\(identity.path)'; cat \"$CREDENTIALS_DIRECTORY/ONE\"; env | grep -c AGE_KEY"
+        let named = try await box.run(["--identity", identity.path], shell: script)
+        #expect(named.outputText == "0\nvalue0\n", "\(named.errorText)")
+        for variable in ["CREDFS_AGE_KEY_FILE", "SOPS_AGE_KEY_FILE"] {
+            let found = try await box.run([], shell: script, adding: [variable: identity.path])
+            #expect(found.outputText == "0\nvalue0\n", "\(variable): \(found.errorText)")
+        }
+    }
+
     @Test func theAgeProgramOpensASlot() async throws {
         let (sandbox, first, _) = try await shared()
         let line = try #require(try sandbox.manifest().firstMatch(of: /wrapped: (\S+)/))

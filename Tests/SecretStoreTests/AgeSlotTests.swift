@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CredfsTestSupport
 import Sealing
 import SecureMemory
 import Testing
@@ -86,6 +87,31 @@ import Testing
         let mixed = try AgeIdentityFile("AGE-PLUGIN-X-1QQ\n\(Self.identity)\n".utf8.span, from: "f")
         let unsupported = failure { try manifest.unlock(with: .identities(mixed)) }
         #expect(unsupported?.hint == "identities of these kinds are not supported: plugin")
+    }
+
+    @Test func aNewStoreOpensWithEachOfItsRecipients() throws {
+        let directory = try TemporaryDirectory()
+        let location = try StoreLocation(.init(store: directory.path("store")), user: 0) { _ in nil }
+        let checker = PermissionChecker(isStrict: true)
+        let identities = [try AgeIdentity.random(), try AgeIdentity.random()]
+        let outcome = try StoreCreation.run(
+            location,
+            checker,
+            secrets: [],
+            recipients: identities.map(\.recipient),
+            now: Timestamp(seconds: 1_800_000_000)
+        ) { .recipientsOnly }
+        #expect(outcome.isNew)
+        #expect(try Store.exists(directory.path("store/secrets.yaml")))
+        #expect(try !Store.exists(directory.path("store/secrets.key")))
+        #expect(try !Store.exists(directory.path("nowhere/secrets.key")))
+        let loaded = try LoadedManifest(Store(location, checker: checker))
+        #expect(loaded.manifest.slots.keys.sorted() == ["age", "age-2"])
+        for (identity, slot) in zip(identities, ["age", "age-2"]) {
+            let opening = try loaded.manifest.open(with: .identities(AgeIdentityFile([identity])))
+            try loaded.checkSignature(opening.keys)
+            #expect(opening.slot == slot)
+        }
     }
 
     @Test func identifiersOfNewSlotsAreFree() throws {

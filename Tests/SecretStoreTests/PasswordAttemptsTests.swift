@@ -174,4 +174,43 @@ import Testing
         }
         #expect((try? fixture.text("state/attempts")) == nil)
     }
+
+    @Test func aPasswordOpensThroughTheCount() throws {
+        let fixture = try StoreFixture()
+        let keys = try fixture.keys()
+        let kind = KeySlot.Kind.password(iterations: 100_000, salt: [UInt8](repeating: 1, count: 16))
+        let slot = try keys.withDataKey { (key) throws(StoreError) in
+            try KeySlot.make(
+                kind,
+                sealing: key,
+                identifier: "p",
+                store: keys.store,
+                material: .password(try secured("four random words"))
+            )
+        }
+        try fixture.fill([]) { $0.slots["p"] = slot }
+        let store = try fixture.store()
+        let manifest = try LoadedManifest(store).manifest
+        let wrong = PresentedKey(.password(try secure("wrong random words")))
+        let right = PresentedKey(.password(try secure("four random words")))
+        for left in [4, 3] {
+            let error = failure { try wrong.open(manifest, of: store) }
+            #expect(error?.message == "incorrect password, \(left) attempts remaining")
+        }
+        // Fewer than would make anybody wait.
+        #expect(failure { try store.checkAttempts(keys.store) } == nil)
+        #expect(try right.open(manifest, of: store, slot: "p").slot == "p")
+        #expect((try? fixture.text("state/attempts")) == nil)
+        #expect(failure { try right.open(manifest, of: store, slot: "keyfile") }?.message.hasPrefix("no slot") == true)
+    }
+
+    private func secured(_ text: String) throws(StoreError) -> SecureBuffer {
+        try StoreError.locking { () throws(SecureMemoryError) in
+            var buffer = try SecureBuffer(count: text.utf8.count)
+            buffer.withMutableBytes { target in
+                for (index, byte) in text.utf8.enumerated() { target[index] = byte }
+            }
+            return buffer
+        }
+    }
 }
