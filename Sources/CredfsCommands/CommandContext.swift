@@ -55,6 +55,12 @@ final class CommandContext {
         console.detail("waiting for another command")
     }
 
+    /// Records a password that was wrong or came during a lockout.
+    func recordDenial(_ error: StoreError, _ store: StoreID) {
+        guard error.code == .incorrectPassword || error.code == .lockedOut else { return }
+        recorder.record(OperationEvent(.unlock, status: .denied, reason: error.message, store: store))
+    }
+
     /// The value of a `CREDFS_` variable, or of its older `CLAMP_` name.
     func variable(_ name: String) -> String? {
         environment("CREDFS_" + name) ?? environment("CLAMP_" + name)
@@ -74,17 +80,21 @@ final class CommandContext {
 final class SecretVariables {
     private var key: SecureBuffer?
     private var password: SecureBuffer?
+    private var ageKey: SecureBuffer?
 
     /// Takes the variables; the first thing a credfs process does with its environment.
     init() throws(SecureMemoryError) {
         key = try Self.take("CREDFS_KEY")
         password = try Self.take("CREDFS_PASSWORD")
+        ageKey = try Self.take("CREDFS_AGE_KEY")
     }
 
     /// Whether a key was given.
     var hasKey: Bool { key != nil }
     /// Whether a password was given.
     var hasPassword: Bool { password != nil }
+    /// Whether an age identity was given.
+    var hasAgeKey: Bool { ageKey != nil }
 
     /// Overwrites the variables without keeping anything of them.
     static func forget() {
@@ -101,6 +111,8 @@ final class SecretVariables {
     func takeKey() -> SecureBuffer? { key.take() }
     /// Hands out the password.
     func takePassword() -> SecureBuffer? { password.take() }
+    /// Hands out the age identities.
+    func takeAgeKey() -> SecureBuffer? { ageKey.take() }
 
     private static func take(_ name: String) throws(SecureMemoryError) -> SecureBuffer? {
         try EnvironmentVariables.take(name) { (value) throws(SecureMemoryError) in

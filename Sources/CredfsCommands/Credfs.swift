@@ -18,8 +18,9 @@ package struct Credfs: ParsableCommand {
         version: "credfs 0.1.0",
         subcommands: [
             InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
-            DeleteCommand.self, EncryptCommand.self, VerifyCommand.self, AuditCommand.self, RunCommand.self,
-            MountCommand.self, UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self,
+            DeleteCommand.self, EncryptCommand.self, VerifyCommand.self, RunCommand.self, MountCommand.self,
+            UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self, KeysCommand.self,
+            PasswordCommand.self, RotateCommand.self, AuditCommand.self,
         ]
     )
 
@@ -60,7 +61,10 @@ extension CredfsCommand {
         } catch {
             reportPermissions(context)
             let cause = CommandError(anyError: error)
-            let isDenied = [.permissions, .authentication, .incorrectPassword, .refused].contains(cause.status)
+            let denials = [
+                ExitStatus.permissions, .authentication, .incorrectPassword, .lockedOut, .refused,
+            ]
+            let isDenied = denials.contains(cause.status)
             record(isDenied ? .denied : .failed, cause.message, context)
             throw failure(of: error)
         }
@@ -76,8 +80,9 @@ extension CredfsCommand {
 
     /// A place that cannot be read must not be taken for one that was not named.
     private func refuseUnreadableVariables() throws {
-        let names = ["STORE", "MANIFEST", "STATE", "KEY_FILE", "PASSWORD_FILE", "PASSWORD_CMD"].map { "CREDFS_\($0)" }
-        for name in names + ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"]
+        let names = ["STORE", "MANIFEST", "STATE", "KEY_FILE", "PASSWORD_FILE", "PASSWORD_CMD", "AGE_KEY_FILE"]
+            .map { "CREDFS_\($0)" }
+        for name in names + ["SOPS_AGE_KEY_FILE", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"]
         where EnvironmentVariables.secureValue(name) == .notUTF8 {
             throw CommandError(.usage, "the variable \(name) is not UTF-8", hint: "set it to another path, or unset it")
         }

@@ -12,6 +12,7 @@ struct ExitStatus: Sendable, Equatable {
     static let mountPoint = ExitStatus(code: 10)
     static let noSuchSecret = ExitStatus(code: 11)
     static let incorrectPassword = ExitStatus(code: 12)
+    static let lockedOut = ExitStatus(code: 13)
     static let permissions = ExitStatus(code: 14)
     static let authentication = ExitStatus(code: 15)
     static let expired = ExitStatus(code: 16)
@@ -33,6 +34,7 @@ extension ExitStatus {
             case .failed: .failed
             case .noSuchSecret: .noSuchSecret
             case .incorrectPassword: .incorrectPassword
+            case .lockedOut: .lockedOut
             case .permissions: .permissions
             case .authentication: .authentication
             case .expired: .expired

@@ -19,48 +19,81 @@ struct KeyOptions: ParsableArguments {
 
     @OptionGroup var password: PasswordOptions
 
+    @Option(help: ArgumentHelp("Read age identities from a file (CREDFS_AGE_KEY_FILE).", valueName: "file"))
+    var identity: String?
+
     @Option(help: ArgumentHelp("Open this key slot and no other.", valueName: "id"))
     var slot: String?
 
     func validate() throws {
-        if [keyFile != nil, keyFd != nil, password.isGiven].count(where: { $0 }) > 1 {
-            throw ValidationError("name one key or password, not several.")
+        if [keyFile != nil, keyFd != nil, password.isGiven, identity != nil].count(where: { $0 }) > 1 {
+            throw ValidationError("name one key, password or identity, not several.")
         }
     }
 
     /// Recovers the keys of a store.
     ///
-    /// What a flag names is used, then what a variable names, then the key file of the store, then a password that is
-    /// asked for. What fails is an error: the next way is never tried.
+    /// What a flag names is used, then the key that a variable names, then the key file of the store, then an age
+    /// identity, then a password. What fails is an error: the next way is never tried.
     func unlock(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> StoreKeys {
-        let keys = try manifest.unlock(with: try material(store, manifest, context), slot: slot)
-        context.audit.begin(store, keys)
-        return keys
+        try open(store, manifest, context).keys
     }
 
     /// Recovers the keys if that needs no question.
     ///
     /// - Returns: nil where only a person could open the store.
     func unlockSilently(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> StoreKeys? {
-        guard try isAnswered(store, manifest, context) else { return nil }
-        return try unlock(store, manifest, context)
+        let way = try way(store, manifest, context)
+        if way == .password && !password.isGivenByVariable(context) { return nil }
+        return try open(way, store, manifest, context).keys
     }
 
-    private func isAnswered(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> Bool {
-        if keyFile != nil || keyFd != nil || password.isGiven || password.isGivenByVariable(context) { return true }
-        if let slot, let kind = manifest.slots[slot]?.kind, kind != .keyFile { return false }
-        return try slot != nil || context.secrets.hasKey || keyFileVariable(context) != nil || store.hasKeyFile()
+    /// What opened a store.
+    struct Unlocked {
+        let keys: StoreKeys
+        /// The slot that gave them.
+        let slot: String
+        /// What was presented.
+        let presented: PresentedKey
     }
 
-    private func keyFileVariable(_ context: CommandContext) -> String? {
-        context.environment("CREDFS_KEY_FILE").flatMap { $0.isEmpty ? nil : $0 }
+    /// As `unlock`, with what was used.
+    func open(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> Unlocked {
+        try open(way(store, manifest, context), store, manifest, context)
     }
 
-    private func material(
+    private func open(
+        _ way: Way,
         _ store: Store,
         _ manifest: Manifest,
         _ context: CommandContext
-    ) throws -> KeyMaterial {
+    ) throws -> Unlocked {
+        do {
+            if way == .password { try store.checkAttempts(manifest.store) }
+            let presented = PresentedKey(try material(way, store, context))
+            let opening = try presented.open(manifest, of: store, slot: slot)
+            context.audit.begin(store, opening.keys)
+            return Unlocked(keys: opening.keys, slot: opening.slot, presented: presented)
+        } catch let error as StoreError {
+            context.recordDenial(error, manifest.store)
+            throw error
+        }
+    }
+
+    /// What opens a store, decided before anything is read.
+    private enum Way: Equatable {
+        case keyFile(String)
+        case keyDescriptor(Int32)
+        case givenPassword
+        case identityFile(String)
+        case keyVariable
+        case keyOfStore
+        case identities(AgeIdentitySource)
+        /// One that a variable names, or the answer to a question.
+        case password
+    }
+
+    private func way(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> Way {
         if let slot, manifest.slots[slot] == nil {
             throw CommandError(
                 .authentication,
@@ -68,29 +101,67 @@ struct KeyOptions: ParsableArguments {
                 hint: "its slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
             )
         }
-        if let keyFile { return try Self.key(inFile: keyFile, store.checker) }
-        if let keyFd { return try Self.key(fromDescriptor: keyFd) }
-        if password.isGiven { return .password(try password.given(context, store.checker)) }
-        if let slot, let kind = manifest.slots[slot]?.kind, kind != .keyFile {
+        if let keyFile { return .keyFile(keyFile) }
+        if let keyFd { return .keyDescriptor(keyFd) }
+        if password.isGiven { return .givenPassword }
+        if let identity { return .identityFile(identity) }
+        // The kinds of slot that may open it; a slot that is named leaves one.
+        let kinds = manifest.slots.filter { slot == nil || $0.key == slot }.values.map(\.kind)
+        if slot == nil || kinds.contains(.keyFile) {
+            if context.secrets.hasKey { return .keyVariable }
+            if let path = context.path("CREDFS_KEY_FILE") { return .keyFile(path) }
+            // One that was left behind when its slot was removed opens nothing.
+            if kinds.contains(.keyFile), try store.hasKeyFile() { return .keyOfStore }
+        }
+        // Identities of other tools lie in the usual places: they count only for a store that knows some.
+        if kinds.contains(where: \.isAge), let source = try AgeIdentitySource.configured(context) {
+            return .identities(source)
+        }
+        if kinds.contains(where: \.isPassword) { return .password }
+        throw Self.nothingAtHand(store, kinds)
+    }
+
+    private static func nothingAtHand(_ store: Store, _ kinds: [KeySlot.Kind]) -> CommandError {
+        guard kinds.contains(.keyFile) else {
+            return CommandError(
+                .authentication,
+                "there is no age identity",
+                hint: "name a file with --identity or CREDFS_AGE_KEY_FILE"
+            )
+        }
+        return CommandError(
+            .authentication,
+            "there is no key: \(store.keyPath) does not exist",
+            hint: "put the key file there, or name it with --key-file or CREDFS_KEY_FILE"
+        )
+    }
+
+    private func material(_ way: Way, _ store: Store, _ context: CommandContext) throws -> KeyMaterial {
+        switch way {
+        case .keyFile(let path): return try Self.key(inFile: path, store.checker)
+        case .keyDescriptor(let number): return try Self.key(fromDescriptor: number)
+        case .givenPassword: return .password(try password.given(context, store.checker))
+        case .identityFile(let path): return .identities(try AgeIdentitySource.identities(inFile: path, store.checker))
+        case .keyVariable: return try Self.keyInVariable(context)
+        case .keyOfStore:
+            guard let key = try store.readKeyFile() else { throw Self.nothingAtHand(store, [.keyFile]) }
+            return .keyFile(key)
+        case .identities(let source): return .identities(try source.identities(context, store.checker))
+        case .password:
             return .password(try password.givenByVariableOrAsked(context, store.checker, store: store.location))
         }
-        if let text = context.secrets.takeKey() {
-            return .keyFile(
-                try text.withBytes { (text) throws(StoreError) in
-                    try KeyFile.parse(text, from: "the variable CREDFS_KEY")
-                }
-            )
+    }
+
+    /// The key in the variable CREDFS_KEY.
+    static func keyInVariable(_ context: CommandContext) throws -> KeyMaterial {
+        guard let text = context.secrets.takeKey() else {
+            throw CommandError(.failed, "the variable CREDFS_KEY was used already")
         }
-        if let path = keyFileVariable(context) { return try Self.key(inFile: path, store.checker) }
-        if try store.hasKeyFile(), let key = try store.readKeyFile() { return .keyFile(key) }
-        guard manifest.slots.values.contains(where: { $0.kind != .keyFile }) else {
-            throw CommandError(
-                .authentication,
-                "there is no key: \(store.keyPath) does not exist",
-                hint: "put the key file there, or name it with --key-file or CREDFS_KEY_FILE"
-            )
-        }
-        return .password(try password.givenByVariableOrAsked(context, store.checker, store: store.location))
+        return .keyFile(
+            try text.withBytes { (text) throws(StoreError) in
+                try KeyFile.parse(text, from: "the variable CREDFS_KEY")
+            }
+        )
     }
 
     static func key(inFile path: String, _ checker: PermissionChecker) throws(StoreError) -> KeyMaterial {

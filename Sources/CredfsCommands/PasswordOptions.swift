@@ -27,9 +27,13 @@ struct PasswordOptions: ParsableArguments {
     func given(_ context: CommandContext, _ checker: PermissionChecker) throws -> SecureBuffer {
         if let passwordFile { return try Self.password(inFile: passwordFile, checker) }
         guard let passwordFd else { throw CommandError(.usage, "no password was named") }
-        return try Self.withoutNewline(
-            InheritedDescriptor.read(passwordFd, limit: Store.maximumKeyFileByteCount),
-            "descriptor \(passwordFd)"
+        return try Self.password(fromDescriptor: passwordFd)
+    }
+
+    static func password(fromDescriptor number: Int32) throws -> SecureBuffer {
+        try withoutNewline(
+            InheritedDescriptor.read(number, limit: Store.maximumKeyFileByteCount),
+            "descriptor \(number)"
         )
     }
 
@@ -59,7 +63,7 @@ struct PasswordOptions: ParsableArguments {
         context.environment("CREDFS_PASSWORD_CMD").flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    private static func password(inFile path: String, _ checker: PermissionChecker) throws -> SecureBuffer {
+    static func password(inFile path: String, _ checker: PermissionChecker) throws -> SecureBuffer {
         try withoutNewline(Store.readSecretFile(path, checker), path)
     }
 

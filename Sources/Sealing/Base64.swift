@@ -4,10 +4,12 @@
 ///
 /// Characters are mapped without tables or branches on their value, since key files are read with it.
 package enum Base64 {
-    /// The two alphabets of RFC 4648.
+    /// The alphabets of RFC 4648, with and without padding.
     package enum Alphabet: Sendable {
         /// Section 4: `+` and `/`, padded with `=`.
         case standard
+        /// Section 4, not padded: what age files have.
+        case standardUnpadded
         /// Section 5: `-` and `_`, not padded.
         case urlSafe
     }
@@ -16,7 +18,7 @@ package enum Base64 {
     package static func encodedCount(_ byteCount: Int, _ alphabet: Alphabet) -> Int {
         switch alphabet {
         case .standard: (byteCount + 2) / 3 * 4
-        case .urlSafe: (byteCount * 4 + 2) / 3
+        case .standardUnpadded, .urlSafe: (byteCount * 4 + 2) / 3
         }
     }
 
@@ -97,6 +99,29 @@ package enum Base64 {
         return invalid == 0
     }
 
+    /// The text of bytes that may be published.
+    package static func text(_ bytes: [UInt8], _ alphabet: Alphabet = .standard) -> String {
+        let count = encodedCount(bytes.count, alphabet)
+        return unsafe String(unsafeUninitializedCapacity: count) { buffer in
+            var text = unsafe buffer.mutableSpan
+            encode(bytes.span, alphabet, into: &text)
+            return count
+        }
+    }
+
+    /// The bytes of a canonical text that is no secret; nil for any other.
+    package static func bytes(_ text: Span<UInt8>, _ alphabet: Alphabet = .standard) -> [UInt8]? {
+        guard let count = decodedCount(text, alphabet) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: count)
+        var span = bytes.mutableSpan
+        return decode(text, alphabet, into: &span) ? bytes : nil
+    }
+
+    /// As above.
+    package static func bytes(_ text: String, _ alphabet: Alphabet = .standard) -> [UInt8]? {
+        bytes(text.utf8.span, alphabet)
+    }
+
     /// All ones where low <= value <= high, for values below 256.
     private static func mask(_ value: UInt32, from low: UInt32, through high: UInt32) -> UInt32 {
         let below = (value &- low) >> 31
@@ -106,8 +131,8 @@ package enum Base64 {
 
     private static func character(_ value: UInt32, _ alphabet: Alphabet) -> UInt8 {
         let (last, first): (UInt8, UInt8) =
-            alphabet == .standard
-            ? (UInt8(ascii: "/"), UInt8(ascii: "+")) : (UInt8(ascii: "_"), UInt8(ascii: "-"))
+            alphabet == .urlSafe
+            ? (UInt8(ascii: "_"), UInt8(ascii: "-")) : (UInt8(ascii: "/"), UInt8(ascii: "+"))
         var result = mask(value, from: 0, through: 25) & (value &+ 65)
         result |= mask(value, from: 26, through: 51) & (value &+ 71)
         result |= mask(value, from: 52, through: 61) & (value &- 4)
@@ -119,8 +144,8 @@ package enum Base64 {
     /// The six bits of a character, or a value with bit 8 set.
     private static func value(_ character: UInt8, _ alphabet: Alphabet) -> UInt32 {
         let (last, first): (UInt8, UInt8) =
-            alphabet == .standard
-            ? (UInt8(ascii: "/"), UInt8(ascii: "+")) : (UInt8(ascii: "_"), UInt8(ascii: "-"))
+            alphabet == .urlSafe
+            ? (UInt8(ascii: "_"), UInt8(ascii: "-")) : (UInt8(ascii: "/"), UInt8(ascii: "+"))
         let code = UInt32(character)
         let upper = mask(code, from: 65, through: 90)
         let lower = mask(code, from: 97, through: 122)

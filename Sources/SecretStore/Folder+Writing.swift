@@ -44,6 +44,16 @@ extension Folder {
         try replace(name, with: bytes, mode: mode)
     }
 
+    /// Makes sure that a file of some size could be written, as `replace` would; nothing of it stays.
+    func rehearse(_ name: String, byteCount: Int) throws(StoreError) {
+        let temporary = try temporaryName(for: name)
+        defer { try? descriptor.unlink(temporary) }
+        do throws(Errno) {
+            let file = try descriptor.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+            try file.allocate(byteCount: byteCount)
+        } catch { throw .system("write", path(of: name), error) }
+    }
+
     /// Removes what killed commands left beside a file.
     ///
     /// Only under the lock.

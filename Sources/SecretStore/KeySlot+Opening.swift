@@ -9,19 +9,24 @@ package enum KeyMaterial: ~Copyable, Sendable {
     case keyFile(Key256)
     /// A password.
     case password(SecureBuffer)
+    /// Age identities.
+    case identities(AgeIdentityFile)
 
     /// Whether it can open slots of a kind.
     package func fits(_ kind: KeySlot.Kind) -> Bool {
-        switch (self.isPassword, kind) {
-        case (false, .keyFile), (true, .password): true
-        default: false
+        switch self {
+        case .keyFile: kind == .keyFile
+        case .password: kind.isPassword
+        case .identities: kind.isAge
         }
     }
 
-    private var isPassword: Bool {
+    /// Whether it is a password, which can be guessed.
+    var isPassword: Bool {
         switch self {
-        case .keyFile: false
         case .password: true
+        case .keyFile: false
+        case .identities: false
         }
     }
 }
@@ -51,6 +56,27 @@ extension KeySlot {
             }
             return KeySlot(kind: kind, sealedKey: sealed.text)
         } catch { throw .sealing(error) }
+    }
+
+    /// Makes a slot for a data key that an age identity opens.
+    ///
+    /// - Parameters:
+    ///   - dataKey: the key to seal.
+    ///   - recipient: whose identity opens it from now on.
+    ///   - identifier: the slot's name in the manifest.
+    ///   - store: the store it belongs to.
+    /// - Returns: the slot.
+    /// - Throws: `StoreError` where libcrypto fails.
+    package static func make(
+        sealing dataKey: borrowing Key256,
+        for recipient: AgeRecipient,
+        identifier: String,
+        store: StoreID
+    ) throws(StoreError) -> KeySlot {
+        let key = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }
+        let wrapped = try StoreError.wrapping { () throws(SealingError) in try AgeFile.wrap(key, for: recipient) }
+        let kind = Kind.age(recipient: recipient, wrappedKey: wrapped)
+        return try make(kind, sealing: dataKey, identifier: identifier, store: store, material: .keyFile(key))
     }
 
     /// A new password kind with the usual iterations and a random salt.
@@ -104,6 +130,13 @@ extension KeySlot {
         switch material {
         case .keyFile(let key):
             return try HKDFSHA256.key(from: key, salt: salt.span, info: info.utf8.span)
+        case .identities(let file):
+            guard case .age(_, let wrappedKey) = kind else { throw .authenticationFailure }
+            return try HKDFSHA256.key(
+                from: try unwrap(wrappedKey, for: file.identities),
+                salt: salt.span,
+                info: info.utf8.span
+            )
         case .password(let password):
             guard case .password(let iterations, let passwordSalt) = kind else { throw .authenticationFailure }
             let stretched = try password.withBytes { (bytes) throws(SealingError) in
@@ -113,19 +146,39 @@ extension KeySlot {
         }
     }
 
+    /// What is in the age file of a slot; a file that is damaged says no more than one for somebody else.
+    private static func unwrap(_ file: [UInt8], for identities: [AgeIdentity]) throws(SealingError) -> Key256 {
+        do throws(AgeError) {
+            return try AgeFile.unwrap(file.span, for: identities)
+        } catch {
+            if case .sealing(let error) = error { throw error }
+            throw .authenticationFailure
+        }
+    }
+
     /// The associated data: everything about the slot but the sealed key.
     private static func binding(_ kind: Kind, _ identifier: String, _ store: StoreID) -> [UInt8] {
         var parts: [ManifestNode] = [
             .text("credfs/1/slot"), .text(store.text), .text(identifier), .text(kind.word),
         ]
-        if case .password(let iterations, let salt) = kind {
+        switch kind {
+        case .keyFile: break
+        case .password(let iterations, let salt):
             parts += [.text(passwordDerivation), .number(UInt64(iterations)), .text(Hexadecimal.text(salt))]
+        case .age(let recipient, let wrappedKey):
+            parts += [.text(recipient.text), .text(Base64.text(wrappedKey))]
         }
         return CanonicalEncoding.bytes(of: .list(parts))
     }
 }
 
 extension Manifest {
+    /// The keys of a store and the slot that gave them.
+    package struct Opening {
+        package let keys: StoreKeys
+        package let slot: String
+    }
+
     /// Recovers the keys of the store.
     ///
     /// - Parameters:
@@ -137,26 +190,47 @@ extension Manifest {
         with material: borrowing KeyMaterial,
         slot identifier: String? = nil
     ) throws(StoreError) -> StoreKeys {
+        try open(with: material, slot: identifier).keys
+    }
+
+    /// As `unlock`, with the slot that opened.
+    package func open(
+        with material: borrowing KeyMaterial,
+        slot identifier: String? = nil
+    ) throws(StoreError) -> Opening {
         var tried = 0
         for (name, slot) in slots.sorted(by: { $0.key < $1.key }) where material.fits(slot.kind) {
             guard identifier == nil || identifier == name else { continue }
             tried += 1
             if let dataKey = try slot.open(identifier: name, store: store, material: material) {
-                return try StoreKeys(dataKey: dataKey, store: store)
+                return Opening(keys: try StoreKeys(dataKey: dataKey, store: store), slot: name)
             }
         }
+        throw failure(of: material, tried: tried)
+    }
+
+    private func failure(of material: borrowing KeyMaterial, tried: Int) -> StoreError {
         switch material {
         case .keyFile:
-            throw StoreError(
+            StoreError(
                 .authentication,
                 tried == 0 ? "no slot of this store opens with a key file" : "the key does not open this store",
                 hint: "check that the key belongs to store \(store.text)"
             )
+        case .identities(let file):
+            StoreError(
+                .authentication,
+                tried == 0
+                    ? "no slot of this store opens with an age identity" : "no age identity at hand opens this store",
+                hint: file.unsupported.isEmpty
+                    ? "name another with --identity, or another way in with --slot or --password-file"
+                    : "identities of these kinds are not supported: \(AgeIdentityFile.names(file.unsupported))"
+            )
         case .password:
-            guard tried > 0 else {
-                throw StoreError(.incorrectPassword, "no slot of this store opens with a password")
-            }
-            throw StoreError(.incorrectPassword, "incorrect password")
+            StoreError(
+                .incorrectPassword,
+                tried == 0 ? "no slot of this store opens with a password" : "incorrect password"
+            )
         }
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Sealing
+
 extension KeySlot {
     /// Reads the mapping of all slots.
     static func readAll(_ events: inout YAMLEventReader) throws(StoreError) -> [String: KeySlot] {
@@ -27,6 +29,8 @@ extension KeySlot {
         var derivation: String?
         var iterations: Int?
         var salt: [UInt8]?
+        var recipient: AgeRecipient?
+        var wrappedKey: [UInt8]?
         try events.mapping { (key, events) throws(StoreError) in
             switch key {
             case "type": type = try events.text()
@@ -50,21 +54,41 @@ extension KeySlot {
                     throw events.invalid("a salt has \(saltByteCount * 2) lower-case hexadecimal digits")
                 }
                 salt = bytes
+            case "recipient": recipient = try events.recipient()
+            case "wrapped":
+                guard let bytes = Base64.bytes(try events.text()), bytes.count <= maximumWrappedByteCount else {
+                    throw events.invalid("the wrapped key of a slot is not Base64, or too long")
+                }
+                wrappedKey = bytes
             default:
-                throw events.unknownKey("type, kdf, iterations, salt and sealed")
+                throw events.unknownKey("type, kdf, iterations, salt, recipient, wrapped and sealed")
             }
         }
         guard let sealed else { throw events.invalid("slot without 'sealed'") }
-        switch (type, derivation, iterations, salt) {
-        case ("keyfile", nil, nil, nil):
+        let password = (derivation, iterations, salt)
+        let age = (recipient, wrappedKey)
+        switch (type, password, age) {
+        case ("keyfile", (nil, nil, nil), (nil, nil)):
             return KeySlot(kind: .keyFile, sealedKey: sealed)
-        case ("password", passwordDerivation, let iterations?, let salt?):
+        case ("password", (passwordDerivation, let iterations?, let salt?), (nil, nil)):
             return KeySlot(kind: .password(iterations: iterations, salt: salt), sealedKey: sealed)
+        case ("age", (nil, nil, nil), (let recipient?, let wrappedKey?)):
+            return KeySlot(kind: .age(recipient: recipient, wrappedKey: wrappedKey), sealedKey: sealed)
         default:
             throw events.invalid(
                 "slot of an unknown kind",
-                hint: "keyfile has sealed; password has kdf \(passwordDerivation), iterations, salt and sealed"
+                hint: "keyfile has sealed; password has kdf \(passwordDerivation), iterations, salt and sealed; "
+                    + "age has recipient, wrapped and sealed"
             )
+        }
+    }
+}
+
+extension YAMLEventReader {
+    fileprivate mutating func recipient() throws(StoreError) -> AgeRecipient {
+        let text = try text()
+        do throws(AgeError) { return try AgeRecipient(text) } catch {
+            throw invalid("a recipient of age is expected", hint: "it is age1 and 58 characters")
         }
     }
 }

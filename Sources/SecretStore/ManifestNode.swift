@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Sealing
+
 /// The meaning of a manifest as a tree, which both the text and the canonical encoding are made from.
 ///
 /// What has its default value is left out, so that a manifest that spells a default out means the same.
@@ -48,6 +50,11 @@ extension KeySlot {
                 ("type", .text(kind.word)), ("kdf", .text(Self.passwordDerivation)),
                 ("iterations", .number(UInt64(iterations))), ("salt", .digits(Hexadecimal.text(salt))),
                 ("sealed", .text(sealedKey)),
+            ])
+        case .age(let recipient, let wrappedKey):
+            .mapping([
+                ("type", .text(kind.word)), ("recipient", .text(recipient.text)),
+                ("wrapped", .text(Base64.text(wrappedKey))), ("sealed", .text(sealedKey)),
             ])
         }
     }

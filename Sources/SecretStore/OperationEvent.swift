@@ -24,6 +24,13 @@ package struct OperationEvent: Sendable, Equatable {
         case auditShow = "audit-show"
         case auditVerify = "audit-verify"
         case auditHead = "audit-head"
+        /// A password that was wrong, or refused unseen during a lockout.
+        case unlock
+        case keysList = "keys-list"
+        case keysAdd = "keys-add"
+        case keysRemove = "keys-remove"
+        case password
+        case rotate
     }
 
     /// How it ended.

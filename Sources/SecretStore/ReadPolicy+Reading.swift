@@ -91,9 +91,25 @@ extension RotationRule {
         return RotationRule(every: every, command: command)
     }
 
-    private static func isPeriod(_ text: String) -> Bool {
+    private static func isPeriod(_ text: String) -> Bool { milliseconds(text) != nil }
+
+    private static func milliseconds(_ text: String) -> Int64? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
-        guard let number = UInt32(digits), number > 0, String(number) == digits else { return false }
-        return ["ms", "s", "m", "h", "d", "w"].contains(text.dropFirst(digits.count))
+        guard let number = UInt32(digits), number > 0, String(number) == digits,
+            let unit = units[String(text.dropFirst(digits.count))]
+        else { return nil }
+        return Int64(number) * unit
+    }
+
+    private static let units: [String: Int64] = [
+        "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000,
+    ]
+
+    /// Whether a value of that age is to be replaced; one that never was is.
+    package func isDue(_ rotated: Timestamp?, now: Timestamp) -> Bool {
+        guard let rotated else { return true }
+        // The reader has refused every other period.
+        guard let period = Self.milliseconds(every) else { return false }
+        return (now.seconds - rotated.seconds) * 1000 >= period
     }
 }

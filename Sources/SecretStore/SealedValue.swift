@@ -40,16 +40,16 @@ package struct SealedValue: Sendable, Equatable {
     package init?(_ text: String) {
         let characters = text.utf8.span
         guard let parts = Parts(characters),
-            let ciphertext = Self.decode(characters.extracting(parts.data)),
-            let nonce = Self.decode(characters.extracting(parts.nonce)), nonce.count == AES256GCM.nonceByteCount,
-            let tag = Self.decode(characters.extracting(parts.tag)), tag.count == AES256GCM.tagByteCount
+            let ciphertext = Base64.bytes(characters.extracting(parts.data)),
+            let nonce = Base64.bytes(characters.extracting(parts.nonce)), nonce.count == AES256GCM.nonceByteCount,
+            let tag = Base64.bytes(characters.extracting(parts.tag)), tag.count == AES256GCM.tagByteCount
         else { return nil }
         self.init(ciphertext: ciphertext, nonce: nonce, tag: tag)
     }
 
     /// The text.
     package var text: String {
-        Self.prefix + Self.encode(ciphertext) + Self.nonceMark + Self.encode(nonce) + Self.tagMark + Self.encode(tag)
+        Self.prefix + Base64.text(ciphertext) + Self.nonceMark + Base64.text(nonce) + Self.tagMark + Base64.text(tag)
             + "]"
     }
 
@@ -81,22 +81,6 @@ package struct SealedValue: Sendable, Equatable {
                 index += 1
             }
             return true
-        }
-    }
-
-    private static func decode(_ text: Span<UInt8>) -> [UInt8]? {
-        guard let count = Base64.decodedCount(text, .standard) else { return nil }
-        var bytes = [UInt8](repeating: 0, count: count)
-        var span = bytes.mutableSpan
-        return Base64.decode(text, .standard, into: &span) ? bytes : nil
-    }
-
-    private static func encode(_ bytes: [UInt8]) -> String {
-        let count = Base64.encodedCount(bytes.count, .standard)
-        return unsafe String(unsafeUninitializedCapacity: count) { buffer in
-            var text = unsafe buffer.mutableSpan
-            Base64.encode(bytes.span, .standard, into: &text)
-            return count
         }
     }
 }

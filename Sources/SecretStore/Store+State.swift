@@ -7,6 +7,7 @@ internal import SystemPackage
 extension Store {
     private static let lockName = "lock"
     private static let signedName = "signed.yaml"
+    private static let rotationLockName = "rotate.lock"
 
     /// The state directory if there is one: the one that was named, else `state` in the store.
     package func existingState() throws(StoreError) -> Folder? {
@@ -65,6 +66,13 @@ extension Store {
         return try manifestPlace().folder.whileLocked(waiting: waiting, body)
     }
 
+    /// Runs a function while no other process rotates; it may wait for programs that make new values.
+    package func whileRotating<R>(_ store: StoreID, waiting: () -> Void, _ body: () throws -> R) throws -> R {
+        let lock = try state(for: store).lock(Self.rotationLockName, waiting: waiting)
+        defer { _ = lock.number }
+        return try body()
+    }
+
     /// Keeps the manifest just signed, for `encrypt` to compare an edited one with.
     ///
     /// A copy that cannot be written is no failure: it is only missing then.
@@ -72,6 +80,11 @@ extension Store {
         guard let state = try? state(for: store) else { return }
         try? state.removeLeftovers(of: Self.signedName)
         try? state.replace(Self.signedName, with: text)
+    }
+
+    /// Removes the manifest that was signed last here.
+    func forgetSigned() throws(StoreError) {
+        try existingState()?.remove(Self.signedName)
     }
 
     /// The manifest that was signed last here, if it is still there and authentic.

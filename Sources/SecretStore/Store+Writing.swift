@@ -6,18 +6,23 @@ package import SystemCalls
 extension Store {
     private static let backupSuffix = ".bak"
 
+    /// The path of the manifest before the last write, for messages.
+    package var backupPath: String { manifestPath + Self.backupSuffix }
+
     /// Reads the manifest, lets a function change it, and writes it, all under the lock.
     ///
     /// - Parameters:
     ///   - keys: the keys of the store.
     ///   - now: the time.
     ///   - waiting: called once if another command holds the lock.
+    ///   - forgetsOlder: whether no older manifest may stay beside the new one, since a slot of it was taken away.
     ///   - change: must not wait for a person or a pipe.
     /// - Throws: `StoreError`, or what `change` throws; then nothing was changed.
     package func update(
         _ keys: StoreKeys,
         now: Timestamp,
         waiting: () -> Void,
+        forgettingOlder forgetsOlder: Bool = false,
         _ change: (inout Manifest) throws -> Void
     ) throws {
         try withLock(keys.store, waiting: waiting) {
@@ -25,7 +30,13 @@ extension Store {
             try loaded.checkSignature(keys)
             var manifest = loaded.manifest
             try change(&manifest)
-            try commit(manifest, signedWith: keys, previous: loaded.file, now: now)
+            try commit(
+                manifest,
+                signedWith: keys,
+                previous: loaded.file,
+                forgettingOlder: forgetsOlder,
+                now: now
+            )
         }
     }
 
@@ -36,6 +47,7 @@ extension Store {
     ///   - keys: the keys of the store.
     ///   - previous: the content of the file that is replaced, kept as `.bak`; nil where it held plaintext or there was
     ///     none.
+    ///   - forgetsOlder: whether `.bak` and the copy in the state directory are removed once the new manifest is there.
     ///   - permissions: the mode of the new file where `previous` does not tell it.
     ///   - now: the time.
     /// - Returns: the manifest as written.
@@ -45,6 +57,7 @@ extension Store {
         _ manifest: Manifest,
         signedWith keys: StoreKeys,
         previous: FileContents?,
+        forgettingOlder forgetsOlder: Bool = false,
         permissions: UInt16? = nil,
         now: Timestamp
     ) throws(StoreError) -> Manifest {
@@ -55,7 +68,7 @@ extension Store {
             throw StoreError(
                 .invalid,
                 "the generation of the manifest cannot grow",
-                hint: "restore it from \(manifestPath)\(Self.backupSuffix)"
+                hint: "restore it from \(backupPath)"
             )
         }
         manifest.generation = generation
@@ -72,10 +85,35 @@ extension Store {
         let backup = name + Self.backupSuffix
         try folder.removeLeftovers(of: name)
         try folder.removeLeftovers(of: backup)
-        if let previous { try folder.replace(backup, with: previous.bytes.span) }
+        if let previous, !forgetsOlder { try folder.replace(backup, with: previous.bytes.span) }
         try folder.replace(name, with: text.span, mode: mode(permissions ?? previous?.status.permissions))
+        if forgetsOlder { try forgetOlder(folder, backup) }
         rememberSigned(text.span, manifest.store)
         return manifest
+    }
+
+    /// Makes sure that a manifest can be written: a file of its size, with room to grow, is made beside it and removed.
+    package func rehearse(_ store: StoreID) throws {
+        try withLock(store, waiting: {}) {
+            let (folder, name) = try manifestPlace()
+            let size = try readManifest().bytes.count
+            try folder.removeLeftovers(of: name)
+            try folder.rehearse(name, byteCount: 2 * size + 2 * Manifest.usualSecretByteCount)
+        }
+    }
+
+    /// Removes what a key that was taken away could still open here.
+    private func forgetOlder(_ folder: Folder, _ backup: String) throws(StoreError) {
+        do throws(StoreError) {
+            try folder.remove(backup)
+            try forgetSigned()
+        } catch {
+            throw StoreError(
+                .failed,
+                "the new manifest is in place, but an older one beside it stays: \(error.message)",
+                hint: "remove that file"
+            )
+        }
     }
 
     /// The permissions of an open manifest file.

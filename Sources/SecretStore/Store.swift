@@ -116,17 +116,27 @@ package struct Store {
         return try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: keyPath) }
     }
 
-    /// Reads a key file or a password file anywhere.
+    /// Reads a key file, a password file or an identity file anywhere.
     ///
     /// - Returns: its content.
     /// - Throws: class `permissions`, or `failed` if it is not there.
-    package static func readSecretFile(_ path: String, _ checker: PermissionChecker) throws(StoreError) -> SecureBuffer
-    {
+    package static func readSecretFile(
+        _ path: String,
+        limit: Int = maximumKeyFileByteCount,
+        _ checker: PermissionChecker
+    ) throws(StoreError) -> SecureBuffer {
         let (directory, name) = split(path)
         guard let folder = try Folder.open(directory, followingLink: true),
-            let content = try folder.secret(name, limit: maximumKeyFileByteCount, checker)
+            let content = try folder.secret(name, limit: limit, checker)
         else { throw .system("open", path, .noSuchFileOrDirectory) }
         return content
+    }
+
+    /// Whether a path that is not asked for by name has a file.
+    package static func exists(_ path: String) throws(StoreError) -> Bool {
+        let (directory, name) = split(path)
+        guard let folder = try Folder.open(directory, followingLink: true) else { return false }
+        return try folder.file(name) != nil
     }
 
     static func noStore(_ location: StoreLocation) -> StoreError {

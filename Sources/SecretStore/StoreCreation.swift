@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Sealing
+package import Sealing
 package import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -17,6 +17,8 @@ package enum StoreCreation {
         case givenKey(KeyMaterial)
         /// A password.
         case password(SecureBuffer)
+        /// Nothing but the identities of recipients.
+        case recipientsOnly
     }
 
     /// What was done.
@@ -49,6 +51,7 @@ package enum StoreCreation {
     ///   - location: where.
     ///   - checker: who judges the files.
     ///   - secrets: the entries of a new manifest.
+    ///   - recipients: whose age identities open the new store, beside the way; at least one for `recipientsOnly`.
     ///   - now: the time.
     ///   - way: asked for only if there is no store yet.
     /// - Returns: what was done.
@@ -57,6 +60,7 @@ package enum StoreCreation {
         _ location: StoreLocation,
         _ checker: PermissionChecker,
         secrets: [SecretEntry],
+        recipients: [AgeRecipient] = [],
         now: Timestamp,
         way: () throws -> Way
     ) throws -> Outcome {
@@ -68,7 +72,18 @@ package enum StoreCreation {
             let isNew = try !store.hasManifest()
             var keys: StoreKeys?
             if isNew {
-                keys = try make(store, directory, identity, secrets: secrets, now: now, way: try way())
+                let dataKey = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }
+                var slots = try slot(try way(), store, directory, dataKey, identity)
+                for recipient in recipients {
+                    let identifier = KeySlot.freeIdentifier("age", beside: slots)
+                    slots[identifier] = try KeySlot.make(
+                        sealing: dataKey,
+                        for: recipient,
+                        identifier: identifier,
+                        store: identity
+                    )
+                }
+                keys = try make(store, directory, dataKey, identity, slots: slots, secrets: secrets, now: now)
             } else if location.manifest == nil {
                 _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName)
             }
@@ -119,18 +134,19 @@ package enum StoreCreation {
         )
     }
 
-    private static func make(
+    /// The slot of a way, by its identifier.
+    private static func slot(
+        _ way: consuming Way,
         _ store: Store,
         _ directory: Folder,
-        _ identity: StoreID,
-        secrets: [SecretEntry],
-        now: Timestamp,
-        way: consuming Way
-    ) throws -> StoreKeys {
-        let dataKey = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }
+        _ dataKey: borrowing Key256,
+        _ identity: StoreID
+    ) throws -> [String: KeySlot] {
         let material: KeyMaterial
         var kind = KeySlot.Kind.keyFile
         switch consume way {
+        case .recipientsOnly:
+            return [:]
         case .keyFile:
             material = .keyFile(try keyFile(store, directory))
         case .givenKey(let given):
@@ -140,13 +156,19 @@ package enum StoreCreation {
             material = .password(password)
         }
         let identifier = kind.word
-        let slot = try KeySlot.make(
-            kind,
-            sealing: dataKey,
-            identifier: identifier,
-            store: identity,
-            material: material
-        )
+        let slot = try KeySlot.make(kind, sealing: dataKey, identifier: identifier, store: identity, material: material)
+        return [identifier: slot]
+    }
+
+    private static func make(
+        _ store: Store,
+        _ directory: Folder,
+        _ dataKey: borrowing Key256,
+        _ identity: StoreID,
+        slots: [String: KeySlot],
+        secrets: [SecretEntry],
+        now: Timestamp
+    ) throws -> StoreKeys {
         if try directory.file(ignoreName) == nil {
             try directory.create(ignoreName, with: ignoredFiles.utf8.span)
         }
@@ -156,10 +178,13 @@ package enum StoreCreation {
             created: now,
             updated: now,
             expires: nil,
-            slots: [identifier: slot],
+            slots: slots,
             secrets: secrets
         )
-        let keys = try StoreKeys(dataKey: dataKey, store: identity)
+        let keys = try StoreKeys(
+            dataKey: try StoreError.wrapping { () throws(SealingError) in try dataKey.copy() },
+            store: identity
+        )
         try store.commit(manifest, signedWith: keys, previous: nil, now: now)
         return keys
     }

@@ -17,6 +17,8 @@ package struct StoreError: Error, Sendable, Equatable {
         case noSuchSecret
         /// No password slot opens with the password.
         case incorrectPassword
+        /// Too many passwords were wrong; the next has to wait.
+        case lockedOut
         /// A mode, an owner, a link count or a kind of file that could have leaked a secret.
         case permissions
         /// A key, a signature or a value that does not authenticate.

@@ -184,6 +184,46 @@ package struct ValueCipher: ~Copyable {
         } catch { throw Self.failure(error, name) }
     }
 
+    /// Seals a value of this cipher with another one.
+    ///
+    /// - Parameters:
+    ///   - value: the sealed value.
+    ///   - name: the name it belongs to.
+    ///   - new: the other cipher.
+    ///   - scratch: secure memory that the plaintext passes through, made larger if need be; zeros afterwards.
+    /// - Returns: the value as the other cipher has it.
+    /// - Throws: as `open`.
+    mutating func reseal(
+        _ value: SealedValue,
+        as name: SecretName,
+        with new: inout ValueCipher,
+        scratch: inout SecureBuffer
+    ) throws(StoreError) -> SealedValue {
+        let count = value.ciphertext.count
+        if scratch.capacity < count {
+            // The old buffer is empty; nothing of it is kept.
+            scratch = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: count) }
+        }
+        scratch.setCount(count)
+        defer { scratch.wipe() }
+        let binding = binding(name)
+        let newBinding = new.binding(name)
+        do throws(SealingError) {
+            try scratch.withMutableBytes { (plaintext) throws(SealingError) in
+                try cipher.open(
+                    value.ciphertext.span,
+                    nonce: value.nonce.span,
+                    tag: value.tag.span,
+                    associatedData: binding.span,
+                    into: &plaintext
+                )
+            }
+            return try scratch.withBytes { (plaintext) throws(SealingError) in
+                try Self.seal(plaintext, &new.cipher, newBinding.span)
+            }
+        } catch { throw Self.failure(error, name) }
+    }
+
     /// Seals bytes under any binding.
     static func seal(
         _ plaintext: Span<UInt8>,

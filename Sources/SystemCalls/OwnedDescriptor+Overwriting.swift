@@ -18,4 +18,10 @@ extension OwnedDescriptor {
         }
         try synchronize()
     }
+
+    /// Reserves room on the disk; wraps posix_fallocate(3).
+    package func allocate(byteCount: Int) throws(Errno) {
+        let result = posix_fallocate(number, 0, off_t(byteCount))
+        guard result == 0 else { throw Errno(rawValue: result) }
+    }
 }

@@ -26,6 +26,9 @@ package struct Terminal: ~Copyable {
     private let normal: termios
     private let blockedBefore: sigset_t
 
+    /// Whether this process has a controlling terminal.
+    package static var isThere: Bool { (try? OwnedDescriptor.open("/dev/tty", O_RDWR | O_NOCTTY).number) != nil }
+
     /// Opens `/dev/tty` and turns echo off.
     ///
     /// - Throws: the error of the call that failed; ENXIO where there is no terminal.

@@ -16,6 +16,8 @@ struct FaultInjectionTests {
         /// Replaces the value of ONE in the manifest before.
         var isPlaintextInManifest = false
         var hasStore = true
+        /// Whether an identity opens the store, too.
+        var hasSecondSlot = false
         /// What ONE may be afterwards, beside what it was; nil for gone.
         var changed: String? = "new"
     }
@@ -30,6 +32,9 @@ struct FaultInjectionTests {
         "write", "fsync", "renameat", "openat", "mkdirat", "fchmod", "fchmodat", "unlinkat", "ftruncate",
     ]
 
+    /// Of the vectors of C2SP/CCTV.
+    static let recipient = "age1xmwwc06ly3ee5rytxm9mflaz2u56jjj36s0mypdrwsvlul66mv4q47ryef"
+
     static let commands = [
         Command(testDescription: "init", arguments: ["init", "--empty"], hasStore: false),
         Command(testDescription: "set", arguments: ["set", "ONE"]),
@@ -40,11 +45,21 @@ struct FaultInjectionTests {
             arguments: ["encrypt", "template"],
             template: "secrets:\n  ONE:\n    value: new\n"
         ),
+        Command(testDescription: "keys add", arguments: ["keys", "add", "--recipient", recipient], changed: "old"),
+        Command(
+            testDescription: "keys remove",
+            arguments: ["keys", "remove", "age"],
+            hasSecondSlot: true,
+            changed: "old"
+        ),
+        Command(testDescription: "rotate", arguments: ["rotate"], hasSecondSlot: true, changed: "old"),
+        Command(testDescription: "rotate a value", arguments: ["rotate", "ONE"]),
     ]
 
     private func prepare(_ command: Command) async throws -> Sandbox {
         guard command.hasStore else { return try Sandbox() }
         let sandbox = try await Sandbox(["KEPT": "kept", "ONE": "old"])
+        if command.hasSecondSlot { try await sandbox.succeed("keys", "add", "--recipient", Self.recipient) }
         if !command.template.isEmpty { try sandbox.directory.write(Array(command.template.utf8), to: "template") }
         if command.isPlaintextInManifest {
             try sandbox.replaceManifest(

@@ -33,17 +33,19 @@ import Testing
         let sandbox = try await Sandbox(["ONE": "value"])
         let key = String(decoding: try Files.read(sandbox.path("secrets.key")), as: UTF8.self).dropLast()
         let password = "four random words \(UUID().uuidString)"
+        let identity = "not an identity \(UUID().uuidString)"
         let pipe = PipePair()
         let process = try await waitingForAValue(
             sandbox,
             pipe,
-            adding: ["CREDFS_KEY": String(key), "CREDFS_PASSWORD": password]
+            adding: ["CREDFS_KEY": String(key), "CREDFS_PASSWORD": password, "CREDFS_AGE_KEY": identity]
         )
         let environment = try Files.readOnce("/proc/\(process.id)/environ")
         #expect(environment.firstRange(of: Array("CREDFS_STORE=\(sandbox.store)".utf8)) != nil)
         #expect(environment.firstRange(of: Array("CREDFS_KEY=".utf8)) != nil)
         #expect(environment.firstRange(of: Array(key.utf8.suffix(43))) == nil)
         #expect(environment.firstRange(of: Array(password.utf8)) == nil)
+        #expect(environment.firstRange(of: Array(identity.utf8)) == nil)
         #expect(try Files.readOnce("/proc/\(process.id)/cmdline") == Array("\(credfs)\0set\0ONE\0".utf8))
         let limits = String(decoding: try Files.readOnce("/proc/\(process.id)/limits"), as: UTF8.self)
         #expect(limits.contains(/Max core file size +1 +1\b/))

@@ -102,6 +102,9 @@ import Testing
         (try await sandbox.run("show", "NAME", adding: ["CREDFS_PASSWORD": password + "x"]))
             .expectRefusal(12, "incorrect password")
         (try await sandbox.run("set", "NAME", input: [4], adding: ["CREDFS_PASSWORD": ""])).expectRefusal(12)
+        // The wrong one was counted; a right one forgets it.
+        #expect(Files.exists(sandbox.path("state/attempts")))
+        try await sandbox.succeed("verify", "--password-file", file)
         let failing = try await sandbox.run("show", "NAME", adding: ["CREDFS_PASSWORD_CMD": "cat '\(file)'; exit 3"])
         failing.expectRefusal(1, "failed", hint: "run it by hand")
         // Names need no password; a value does.

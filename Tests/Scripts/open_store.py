@@ -14,9 +14,12 @@ import json
 import re
 import sys
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 # What means the same as being absent, by the key of a secret or of its policy.
 DEFAULTS = {"required": "false", "newline": "exact", "mode": "0400", "hidden": "false", "decoy": "false"}
@@ -105,7 +108,44 @@ def opened(sealed, key, binding):
     return AESGCM(key).decrypt(nonce, data + tag, canonical(binding))
 
 
-def data_key(manifest, key, password):
+def unpadded(text):
+    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+
+
+def hkdf(key, salt, info):
+    return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(key)
+
+
+def identities(text):
+    """The private keys of an identity file: Bech32 of 32 bytes behind a prefix; the checksum is not looked at."""
+    for line in text.split("\n"):
+        if line.startswith("AGE-SECRET-KEY-1"):
+            digits = ["qpzry9x8gf2tvdw0s3jn54khce6mua7l".index(character) for character in line[16:-6].lower()]
+            bits = "".join(f"{digit:05b}" for digit in digits)
+            yield X25519PrivateKey.from_private_bytes(int(bits[:256], 2).to_bytes(32, "big"))
+
+
+def age_opened(file, keys):
+    """The content of an age file of one X25519 recipient and one chunk, or None if it is for somebody else."""
+    header, _, payload = file.partition(b"\n--- ")
+    code, _, payload = payload.partition(b"\n")
+    version, stanza, body = header.decode().split("\n")
+    assert version == "age-encryption.org/v1" and stanza.startswith("-> X25519 "), "another kind of age file"
+    share = unpadded(stanza.removeprefix("-> X25519 "))
+    for key in keys:
+        public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        wrapping = hkdf(key.exchange(X25519PublicKey.from_public_bytes(share)), share + public, b"age-encryption.org/v1/X25519")
+        try:
+            file_key = ChaCha20Poly1305(wrapping).decrypt(bytes(12), unpadded(body), None)
+        except InvalidTag:
+            continue
+        expected = hmac.new(hkdf(file_key, b"", b"header"), header + b"\n---", "sha256").digest()
+        assert hmac.compare_digest(unpadded(code.decode()), expected), "another header"
+        return ChaCha20Poly1305(hkdf(file_key, payload[:16], b"payload")).decrypt(bytes(11) + b"\x01", payload[16:], None)
+    return None
+
+
+def data_key(manifest, key, password, age_keys):
     store = manifest["store"]
     for name, slot in sorted(manifest["slots"].items()):
         binding = ["credfs/1/slot", store, name, slot["type"]]
@@ -115,6 +155,12 @@ def data_key(manifest, key, password):
             assert slot["kdf"] == "pbkdf2-hmac-sha256", "another derivation"
             binding += [slot["kdf"], slot["iterations"], slot["salt"]]
             secret = hashlib.pbkdf2_hmac("sha256", password, bytes.fromhex(slot["salt"]), int(slot["iterations"]))
+        elif slot["type"] == "age" and age_keys:
+            binding += [slot["recipient"], slot["wrapped"]]
+            secret = age_opened(base64.b64decode(slot["wrapped"], validate=True), age_keys)
+            if secret is None:
+                continue
+            assert len(secret) == 32, "a key of another size"
         else:
             continue
         wrapping = derived(secret, store, f"credfs/1/slot/{slot['type']}/{name}")
@@ -127,9 +173,10 @@ def main():
     arguments.add_argument("manifest")
     arguments.add_argument("--key-file")
     arguments.add_argument("--password-file")
+    arguments.add_argument("--identity")
     arguments.add_argument("--canonical", action="store_true", help="print the signed bytes as hexadecimal digits instead")
     given = arguments.parse_args()
-    key = password = None
+    key = password = age_keys = None
     if given.key_file:
         with open(given.key_file, encoding="ascii") as file:
             line = re.fullmatch(r"CREDFS-KEY-1:([A-Za-z0-9_-]{43})\n?", file.read())
@@ -139,6 +186,10 @@ def main():
         with open(given.password_file, "rb") as file:
             password = file.read().removesuffix(b"\n")
 
+    if given.identity:
+        with open(given.identity, encoding="ascii") as file:
+            age_keys = list(identities(file.read()))
+
     with open(given.manifest, encoding="utf-8") as file:
         manifest = document(file.read())
     signed = signed_bytes(manifest)
@@ -146,7 +197,7 @@ def main():
         print(signed.hex())
         return
     store = manifest["store"]
-    main_key = data_key(manifest, key, password)
+    main_key = data_key(manifest, key, password, age_keys)
     signature = hmac.new(derived(main_key, store, "credfs/1/sign"), signed, "sha256").hexdigest()
     if not hmac.compare_digest(signature, manifest["signature"]):
         raise SystemExit("open_store: error: the signature does not match")

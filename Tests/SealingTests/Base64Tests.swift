@@ -18,6 +18,8 @@ import Testing
         let unpadded = text.replacing("=", with: "")
         #expect(encode(Array(bytes.utf8), .urlSafe) == unpadded)
         #expect(decode(unpadded, .urlSafe) == Array(bytes.utf8))
+        #expect(encode(Array(bytes.utf8), .standardUnpadded) == unpadded)
+        #expect(decode(unpadded, .standardUnpadded) == Array(bytes.utf8))
     }
 
     @Test func theAlphabetsDifferInTwoCharacters() {
@@ -25,6 +27,8 @@ import Testing
         #expect(encode([0xfb, 0xff, 0xbf], .urlSafe) == "-_-_")
         for text in ["+/+/", "+A", "A/AA"] { #expect(decode(text, .urlSafe) == nil) }
         for text in ["-_-_", "-A==", "A_AA"] { #expect(decode(text, .standard) == nil) }
+        for text in ["-_-_", "+A==", "A_AA", "+B"] { #expect(decode(text, .standardUnpadded) == nil) }
+        #expect(decode("+A", .standardUnpadded) == [0xf8])
     }
 
     @Test func whatIsEncodedIsDecodedAndIsWhatFoundationWrites() {

@@ -114,14 +114,27 @@ import Testing
 enum GoldenStore: String, CaseIterable, CustomTestStringConvertible {
     case keyfile
     case password
+    case age
 
     static let all = allCases
 
     var testDescription: String { rawValue }
     /// The file that opens it.
-    var secretName: String { self == .keyfile ? "secrets.key" : "password" }
+    var secretName: String {
+        switch self {
+        case .keyfile: "secrets.key"
+        case .password: "password"
+        case .age: "keys.txt"
+        }
+    }
     /// How the second implementation is told of that file.
-    var option: String { self == .keyfile ? "--key-file" : "--password-file" }
+    var option: String {
+        switch self {
+        case .keyfile: "--key-file"
+        case .password: "--password-file"
+        case .age: "--identity"
+        }
+    }
 
     /// A copy with the modes that a store must have; git keeps none of them.
     func copy() throws -> TemporaryDirectory {
@@ -146,6 +159,12 @@ enum GoldenStore: String, CaseIterable, CustomTestStringConvertible {
             var password = try Store.readSecretFile(path, store.checker)
             password.setCount(password.count - 1)
             return .password(password)
+        case .age:
+            let path = "\(store.location.directory)/keys.txt"
+            let text = try Store.readSecretFile(path, store.checker)
+            return .identities(
+                try text.withBytes { (text) throws(StoreError) in try AgeIdentityFile(text, from: path) }
+            )
         }
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import Sealing
 internal import SecretStore
 internal import SecureMemory
 
@@ -11,7 +12,8 @@ struct InitCommand: CredfsCommand {
         abstract: "Make a store, or put the permissions of one right.",
         discussion: """
             Makes the store directory (0700), a key file, a .gitignore and a signed manifest whose usual entries are \
-            required placeholders. On an existing store it repairs modes and overwrites nothing.
+            required placeholders. With --recipient, an age identity opens it instead of a key file. On an existing \
+            store it repairs modes and overwrites nothing.
             """
     )
     static let operation = OperationEvent.Operation.initialize
@@ -24,6 +26,11 @@ struct InitCommand: CredfsCommand {
 
     @Option(help: ArgumentHelp("Open the store with the key in this file; none is written.", valueName: "file"))
     var keyFile: String?
+
+    @Option(
+        help: ArgumentHelp("Open the store with the age identity of this recipient; repeatable.", valueName: "age1...")
+    )
+    var recipient: [String] = []
 
     @Flag(help: "Leave the usual placeholders out.")
     var empty = false
@@ -50,6 +57,7 @@ struct InitCommand: CredfsCommand {
             location,
             checker,
             secrets: try placeholders(),
+            recipients: try Recipients.parse(recipient),
             now: context.now(),
             way: { try way(location, checker, context) }
         )
@@ -87,16 +95,9 @@ struct InitCommand: CredfsCommand {
     ) throws -> StoreCreation.Way {
         if let keyFile { return .givenKey(try KeyOptions.key(inFile: keyFile, checker)) }
         if password || passwordOptions.isGiven { return .password(try newPassword(location, checker, context)) }
-        if let text = context.secrets.takeKey() {
-            return .givenKey(
-                .keyFile(
-                    try text.withBytes { (text) throws(StoreError) in
-                        try KeyFile.parse(text, from: "the variable CREDFS_KEY")
-                    }
-                )
-            )
-        }
-        if let path = context.environment("CREDFS_KEY_FILE"), !path.isEmpty {
+        if !recipient.isEmpty { return .recipientsOnly }
+        if context.secrets.hasKey { return .givenKey(try KeyOptions.keyInVariable(context)) }
+        if let path = context.path("CREDFS_KEY_FILE") {
             return .givenKey(try KeyOptions.key(inFile: path, checker))
         }
         return .keyFile
@@ -113,15 +114,25 @@ struct InitCommand: CredfsCommand {
             } else if let password = try passwordOptions.givenByVariable(context, checker) {
                 password
             } else {
-                try PasswordPrompt.askTwice(
-                    "new password for \(location.directory): ",
-                    again: "the same password again: ",
-                    limit: Store.maximumKeyFileByteCount
-                )
+                try NewPassword.ask(location)
             }
-        if let objection = password.withBytes({ PasswordRules.objection(to: $0) }) {
-            throw CommandError(.usage, objection, hint: "a few random words make a good password")
-        }
+        try NewPassword.refuseWeak(password)
         return password
+    }
+}
+
+/// Recipients as arguments.
+enum Recipients {
+    /// Reads them, each named once.
+    static func parse(_ arguments: [String]) throws -> [AgeRecipient] {
+        var recipients: [AgeRecipient] = []
+        for argument in arguments {
+            let recipient = try AgeRecipient(named: argument)
+            guard !recipients.contains(recipient) else {
+                throw CommandError(.usage, "the recipient \(recipient.text) is named twice")
+            }
+            recipients.append(recipient)
+        }
+        return recipients
     }
 }

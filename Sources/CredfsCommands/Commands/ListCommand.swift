@@ -40,7 +40,16 @@ struct ListCommand: CredfsCommand {
                     secret.expires?.text ?? "never",
                 ]
             }
-        let widths = rows.reduce([0, 0, 0, 0]) { widths, row in zip(widths, row).map { max($0, $1.utf8.count) } }
+        return Table.text(rows)
+    }
+}
+
+/// Columns for people.
+enum Table {
+    /// Rows of as many cells each, aligned.
+    static func text(_ rows: [[String]]) -> String {
+        let none = [Int](repeating: 0, count: rows.first?.count ?? 0)
+        let widths = rows.reduce(none) { widths, row in zip(widths, row).map { max($0, $1.utf8.count) } }
         return rows.map { row in
             let cells = zip(row, widths).map { cell, width in
                 cell + String(repeating: " ", count: width - cell.utf8.count)

@@ -112,7 +112,7 @@ struct RunCommand: CredfsCommand {
         settings.backend = backend.flatMap(Backend.init) ?? .fuse
         settings.isShared = shared
         settings.linger = linger?.duration ?? .zero
-        settings.covered = keepStore ? [] : try secretPlaces(context)
+        settings.covered = keepStore ? [] : try secretPlaces(admitted, context)
         var content = JobRun.Content(auth: admitted.auth)
         content.snapshot = snapshot
         content.entries = admitted.entries
@@ -165,9 +165,16 @@ struct RunCommand: CredfsCommand {
     }
 
     /// The directories and files that a job of the same user could open the store with.
-    private func secretPlaces(_ context: CommandContext) throws -> [String] {
+    private func secretPlaces(_ admitted: Admission, _ context: CommandContext) throws -> [String] {
         let variables = ["CREDFS_KEY_FILE", "CREDFS_PASSWORD_FILE"].compactMap { context.environment($0) }
-        let named = [keyOptions.keyFile, keyOptions.password.passwordFile].compactMap { $0 } + variables
+        var named =
+            [keyOptions.keyFile, keyOptions.password.passwordFile, keyOptions.identity].compactMap { $0 } + variables
+        // Those of other tools only where they open this store, too.
+        if admitted.manifest?.slots.values.contains(where: \.kind.isAge) == true,
+            case .file(let path)? = try AgeIdentitySource.configured(context)
+        {
+            named.append(path)
+        }
         let paths = [try options.location(context).directory] + named.filter { !$0.isEmpty }
         return try paths.map { path in
             if path.hasPrefix("/") { return path }

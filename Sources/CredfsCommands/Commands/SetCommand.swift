@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
-internal import Glibc
 internal import SecretStore
 internal import SecureMemory
-internal import SystemCalls
-internal import SystemPackage
 
 /// The command `credfs set`.
 struct SetCommand: CredfsCommand {
@@ -68,7 +65,7 @@ struct SetCommand: CredfsCommand {
         context.store = before.manifest.store
         let keys = try keyOptions.unlock(store, before.manifest, context)
         if keepValue { _ = try before.manifest.entry(reference) }
-        let value = keepValue ? nil : NewValue(try newValue(reference))
+        let value = keepValue ? nil : NewValue(try input.read(reference.name))
         // Everything that waits for a person or a pipe is over.
         try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
             let index = try manifest.indexForWriting(reference)
@@ -78,6 +75,15 @@ struct SetCommand: CredfsCommand {
             manifest.secrets[index] = entry
         }
         context.console.detail("set \(reference.name.text)")
+    }
+
+    private var input: ValueInput {
+        ValueInput(
+            valueFile: valueFile,
+            readsStandardInput: source != nil,
+            allowsEmpty: allowEmpty,
+            limit: maxSize
+        )
     }
 
     private func apply(_ new: NewValue?, to entry: inout SecretEntry, _ keys: StoreKeys, now: Timestamp) throws {
@@ -94,64 +100,6 @@ struct SetCommand: CredfsCommand {
             // What stays must have the format that is asked for now.
             try entry.format?.check(cipher.open(value, as: entry.name), of: entry.name)
         }
-    }
-
-    private func newValue(_ reference: SecretReference) throws -> SecureBuffer {
-        let value = try readValue(reference)
-        guard value.count > 0 || allowEmpty else {
-            throw CommandError(.usage, "the value is empty", hint: "pass --allow-empty if that is meant")
-        }
-        return value
-    }
-
-    private func readValue(_ reference: SecretReference) throws -> SecureBuffer {
-        if let valueFile {
-            let file = try StoreError.wrapping("open", valueFile) { () throws(Errno) in
-                try OwnedDescriptor.open(valueFile, O_RDONLY | O_NOCTTY)
-            }
-            return try collect("read \(valueFile)") { (bytes, start) throws(Errno) in
-                try file.read(into: &bytes, from: start)
-            }
-        }
-        if source == nil && isatty(0) == 1 {
-            return try PasswordPrompt.askTwice(
-                "value of \(reference.name.text): ",
-                again: "the same value again: ",
-                limit: maxSize
-            )
-        }
-        return try collect("read standard input") { (bytes, start) throws(Errno) in
-            try read(0, into: &bytes, from: start)
-        }
-    }
-
-    private func collect(
-        _ action: String,
-        _ read: (inout MutableSpan<UInt8>, Int) throws(Errno) -> Int
-    ) throws -> SecureBuffer {
-        try SecureBuffer.collecting(
-            limit: maxSize,
-            orThrow: { StoreError.memory($0) },
-            { (bytes, start) throws(StoreError) in
-                do throws(Errno) { return try read(&bytes, start) } catch {
-                    throw StoreError(.failed, "cannot \(action): \(error.message)")
-                }
-            }
-        )
-    }
-}
-
-/// A value that was read before the lock was taken; handed over once.
-private final class NewValue {
-    private var content: SecureBuffer?
-
-    init(_ content: consuming SecureBuffer) {
-        self.content = consume content
-    }
-
-    func take() throws -> SecureBuffer {
-        guard let content = content.take() else { throw CommandError(.failed, "the value was used already") }
-        return content
     }
 }
 

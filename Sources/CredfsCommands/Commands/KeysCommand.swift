@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Glibc
+internal import Sealing
+internal import SecretStore
+internal import SecureMemory
+
+/// The commands `credfs keys ...`.
+struct KeysCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "keys",
+        abstract: "List, add and remove the ways to open a store.",
+        discussion: """
+            Each key slot holds the data key, sealed for a key file, a password or an age identity. Any one of them \
+            opens the store.
+            """,
+        subcommands: [KeysListCommand.self, KeysAddCommand.self, KeysRemoveCommand.self]
+    )
+}
+
+/// The command `credfs keys list`.
+struct KeysListCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "Print the key slots.",
+        discussion: "On a terminal with what they are; elsewhere one identifier a line."
+    )
+    static let operation = OperationEvent.Operation.keysList
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+
+    @Flag(help: "Print JSON.")
+    var json = false
+
+    func run(_ context: CommandContext) throws {
+        let slots = try ReadableManifest.load(options, keyOptions, context).slots.sorted { $0.key < $1.key }
+        if json {
+            let list = slots.map { JSONOutput.KeySlots.Slot($0.key, $0.value) }
+            try context.console.output(JSONOutput.text(JSONOutput.KeySlots(slots: list)))
+        } else if isatty(Console.standardOutput) == 1 {
+            let rows = slots.map { [$0.key, $0.value.kind.word, Self.detail($0.value.kind)] }
+            try context.console.output(Table.text([["ID", "TYPE", "OPENS WITH"]] + rows))
+        } else {
+            try context.console.output(slots.map { $0.key + "\n" }.joined())
+        }
+    }
+
+    private static func detail(_ kind: KeySlot.Kind) -> String {
+        switch kind {
+        case .keyFile: "a key file"
+        case .password(let iterations, _): "a password, \(iterations) iterations"
+        case .age(let recipient, _): recipient.text
+        }
+    }
+}
+
+/// The command `credfs keys add`.
+struct KeysAddCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add",
+        abstract: "Add a way to open the store.",
+        discussion: """
+            The store is opened as by every other command; --recipient, --password, --new-password-file, \
+            --new-password-fd or --new-key-file says what opens it from now on, too.
+            """
+    )
+    static let operation = OperationEvent.Operation.keysAdd
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+
+    @Option(help: ArgumentHelp("The age identity of this recipient; repeatable.", valueName: "age1..."))
+    var recipient: [String] = []
+
+    @Flag(name: .customLong("password"), help: "A new password, asked for twice.")
+    var asksForPassword = false
+
+    @OptionGroup var newPassword: NewPasswordOptions
+
+    @Option(help: ArgumentHelp("The key in this file, which is made if it is not there.", valueName: "file"))
+    var newKeyFile: String?
+
+    @Option(help: ArgumentHelp("The identifier of the new slot.", valueName: "id"))
+    var id: String?
+
+    func validate() throws {
+        let ways = [!recipient.isEmpty, asksForPassword || newPassword.isGiven, newKeyFile != nil].count { $0 }
+        guard ways == 1 else {
+            throw ValidationError(
+                "name what to add: --recipient, --password, --new-password-file, --new-password-fd or --new-key-file."
+            )
+        }
+        if let id {
+            guard KeySlot.isIdentifier(id) else { throw ValidationError("--id takes 1 to 64 of a-z, 0-9 and '-'.") }
+            if recipient.count > 1 { throw ValidationError("--id names one slot.") }
+        }
+    }
+
+    func run(_ context: CommandContext) throws {
+        let recipients = try Recipients.parse(recipient)
+        let store = try options.open(context)
+        let before = try LoadedManifest(store)
+        context.store = before.manifest.store
+        let keys = try keyOptions.unlock(store, before.manifest, context)
+        try before.checkSignature(keys)
+        if let id, before.manifest.slots[id] != nil { throw Self.taken(id) }
+        let material = try newMaterial(store, context)
+        var added: [String] = []
+        try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
+            for recipient in recipients { added.append(try add(recipient, to: &manifest, keys)) }
+            if let material { added.append(try add(material, to: &manifest, keys)) }
+            guard manifest.slots.count <= KeySlot.maximumCount else {
+                throw CommandError(.usage, "a store has at most \(KeySlot.maximumCount) slots")
+            }
+        }
+        for identifier in added { context.console.note("added slot \(identifier)") }
+    }
+
+    /// What the new slot opens with, unless it is an identity.
+    private func newMaterial(_ store: Store, _ context: CommandContext) throws -> PresentedKey? {
+        if let newKeyFile { return PresentedKey(try KeyFileMaking.material(newKeyFile, store.checker, context)) }
+        guard recipient.isEmpty else { return nil }
+        return PresentedKey(.password(try newPassword.password(store)))
+    }
+
+    private func add(_ recipient: AgeRecipient, to manifest: inout Manifest, _ keys: StoreKeys) throws -> String {
+        for (identifier, slot) in manifest.slots {
+            if case .age(recipient, _) = slot.kind {
+                throw CommandError(.usage, "slot '\(identifier)' is for that recipient already")
+            }
+        }
+        let identifier = try identifier("age", manifest)
+        manifest.slots[identifier] = try keys.withDataKey { (dataKey) throws(StoreError) in
+            try KeySlot.make(sealing: dataKey, for: recipient, identifier: identifier, store: manifest.store)
+        }
+        return identifier
+    }
+
+    private func add(_ material: PresentedKey, to manifest: inout Manifest, _ keys: StoreKeys) throws -> String {
+        let kind = newKeyFile == nil ? try KeySlot.newPasswordKind() : .keyFile
+        let identifier = try identifier(kind.word, manifest)
+        manifest.slots[identifier] = try material.slot(kind, keys, identifier)
+        return identifier
+    }
+
+    private func identifier(_ word: String, _ manifest: Manifest) throws -> String {
+        let identifier = id ?? KeySlot.freeIdentifier(word, beside: manifest.slots)
+        if manifest.slots[identifier] != nil { throw Self.taken(identifier) }
+        return identifier
+    }
+
+    private static func taken(_ identifier: String) -> CommandError {
+        CommandError(.usage, "there is a slot '\(identifier)' already", hint: "see them with: credfs keys list")
+    }
+}
+
+/// The command `credfs keys remove`.
+struct KeysRemoveCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "remove",
+        abstract: "Take a way to open the store away.",
+        discussion: """
+            The slot is gone from the manifest, and so are secrets.yaml.bak and the copy in the state directory. \
+            Whoever opened the store before may have kept its data key: 'credfs rotate' makes a new one.
+            """
+    )
+    static let operation = OperationEvent.Operation.keysRemove
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+
+    @Argument(help: ArgumentHelp("The identifier of the slot.", valueName: "id"))
+    var id: String
+
+    func run(_ context: CommandContext) throws {
+        let store = try options.open(context)
+        let before = try LoadedManifest(store)
+        context.store = before.manifest.store
+        try check(before.manifest)
+        let keys = try keyOptions.unlock(store, before.manifest, context)
+        try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in
+            try check(manifest)
+            manifest.slots[id] = nil
+        }
+        context.console.note("removed slot \(id), and \(store.backupPath)")
+        OldValues.warn(of: "the removed slot", context, hint: "credfs rotate")
+        let keepsKeyFiles = before.manifest.slots.contains { $0.key != id && $0.value.kind == .keyFile }
+        if !keepsKeyFiles, try store.hasKeyFile() {
+            context.console.note("\(store.keyPath) opens nothing any more and is left where it is")
+        }
+    }
+
+    private func check(_ manifest: Manifest) throws {
+        guard manifest.slots[id] != nil else {
+            throw CommandError(
+                .usage,
+                "there is no slot '\(id)'",
+                hint: "the slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
+            )
+        }
+        guard manifest.slots.count > 1 else {
+            throw CommandError(
+                .usage,
+                "'\(id)' is the last slot: without it nobody could open the store",
+                hint: "add another first: credfs keys add"
+            )
+        }
+    }
+}
+
+/// What taking a key away cannot undo.
+enum OldValues {
+    /// Says that git history and other copies stay readable.
+    static func warn(of whom: String, _ context: CommandContext, hint command: String? = nil) {
+        context.console.note("old values in git history and in backups stay readable to \(whom)")
+        if let command {
+            context.console.note(
+                "whoever opened the store before may know its data key: make a new one with: \(command)"
+            )
+        }
+    }
+}
+
+/// Making key files beside those of `init`.
+enum KeyFileMaking {
+    /// The key in a file, which is made if it is not there.
+    static func material(
+        _ path: String,
+        _ checker: PermissionChecker,
+        _ context: CommandContext
+    ) throws -> KeyMaterial {
+        if try Store.exists(path) { return try KeyOptions.key(inFile: path, checker) }
+        let (directory, name) = Store.split(path)
+        guard let folder = try Folder.open(directory, followingLink: true) else {
+            throw CommandError(.failed, "there is no directory \(directory)")
+        }
+        let key = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }
+        try KeyFile.text(key).withBytes { (line) throws(StoreError) in try folder.create(name, with: line) }
+        context.console.note("made the key file \(path)")
+        return .keyFile(key)
+    }
+}
+
+extension PresentedKey {
+    /// A slot of a kind that this opens.
+    func slot(_ kind: KeySlot.Kind, _ keys: StoreKeys, _ identifier: String) throws(StoreError) -> KeySlot {
+        try keys.withDataKey { (dataKey) throws(StoreError) in
+            try withMaterial { (material) throws(StoreError) in
+                try KeySlot.make(
+                    kind,
+                    sealing: dataKey,
+                    identifier: identifier,
+                    store: keys.store,
+                    material: material
+                )
+            }
+        }
+    }
+}
+
+extension JSONOutput {
+    /// The document of `keys list --json`.
+    struct KeySlots: Encodable {
+        struct Slot: Encodable {
+            let id: String
+            let type: String
+            let recipient: Nullable<String>
+            let iterations: Nullable<Int>
+
+            init(_ identifier: String, _ slot: KeySlot) {
+                id = identifier
+                type = slot.kind.word
+                switch slot.kind {
+                case .keyFile:
+                    recipient = Nullable(nil)
+                    iterations = Nullable(nil)
+                case .password(let count, _):
+                    recipient = Nullable(nil)
+                    iterations = Nullable(count)
+                case .age(let whom, _):
+                    recipient = Nullable(whom.text)
+                    iterations = Nullable(nil)
+                }
+            }
+        }
+
+        let schemaVersion = JSONOutput.schemaVersion
+        let slots: [Slot]
+    }
+}

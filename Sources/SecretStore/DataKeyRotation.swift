@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Sealing
+internal import SecureMemory
+
+/// Takes a new data key: every slot that stays is made anew, every value sealed again, in one write.
+package struct DataKeyRotation {
+    /// What opens a slot that stays, by the slot's identifier; `age` slots need nothing.
+    package let openers: [String: PresentedKey]
+    /// The slots that go.
+    package let dropped: Set<String>
+    /// What else is sealed under the data key, sealed again under the new one.
+    ///
+    /// Called under the lock when all is ready, right before the manifest is replaced: after it the old manifest may still
+    /// be there, so what is written must open with both keys.
+    package var alongside: (_ old: StoreKeys, _ new: StoreKeys) throws -> Void = { _, _ in }
+    /// Called for each secret that was sealed again, with how many there are.
+    package var progress: (_ done: Int, _ count: Int) -> Void = { _, _ in }
+
+    /// Makes a rotation.
+    package init(openers: [String: PresentedKey], dropped: Set<String>) {
+        self.openers = openers
+        self.dropped = dropped
+    }
+
+    /// The slots that would stay and that nothing presented opens: they stop a rotation.
+    ///
+    /// - Throws: class `usage` for a slot to drop that is not there, or if none would stay.
+    package func uncovered(_ slots: [String: KeySlot]) throws(StoreError) -> [String] {
+        for identifier in dropped.sorted() where slots[identifier] == nil {
+            throw StoreError(.usage, "there is no slot '\(identifier)'", hint: "see them with: credfs keys list")
+        }
+        guard dropped.count < slots.count else {
+            throw StoreError(.usage, "the last slot cannot be dropped", hint: "add another first: credfs keys add")
+        }
+        return slots.filter { !dropped.contains($0.key) && !$0.value.kind.isAge && openers[$0.key] == nil }
+            .keys.sorted()
+    }
+
+    /// Does it.
+    ///
+    /// - Parameters:
+    ///   - store: the store.
+    ///   - keys: its keys.
+    ///   - slots: the slots that the rotation was planned for; others by now are an error.
+    ///   - now: the time.
+    ///   - waiting: called once if another command holds the lock.
+    /// - Returns: the new keys.
+    /// - Throws: `StoreError`, or the error of `alongside`; then the old manifest is there, unless the error says otherwise.
+    package func run(
+        _ store: Store,
+        _ keys: StoreKeys,
+        plannedFor slots: [String: KeySlot],
+        now: Timestamp,
+        waiting: () -> Void
+    ) throws -> StoreKeys {
+        let new = try StoreKeys(
+            dataKey: try StoreError.wrapping { () throws(SealingError) in try Key256.random() },
+            store: keys.store
+        )
+        try store.withLock(keys.store, waiting: waiting) {
+            let loaded = try LoadedManifest(store)
+            try loaded.checkSignature(keys)
+            var manifest = loaded.manifest
+            guard manifest.slots == slots else {
+                throw StoreError(
+                    .failed,
+                    "the key slots were changed meanwhile",
+                    hint: "nothing was changed; try again"
+                )
+            }
+            manifest.slots = try remade(slots, new)
+            try reseal(&manifest, keys, new)
+            try alongside(keys, new)
+            try store.commit(
+                manifest,
+                signedWith: new,
+                previous: loaded.file,
+                forgettingOlder: true,
+                now: now
+            )
+        }
+        return new
+    }
+
+    private func remade(_ slots: [String: KeySlot], _ keys: StoreKeys) throws(StoreError) -> [String: KeySlot] {
+        var remade: [String: KeySlot] = [:]
+        for (identifier, slot) in slots where !dropped.contains(identifier) {
+            remade[identifier] = try keys.withDataKey { (dataKey) throws(StoreError) in
+                if case .age(let recipient, _) = slot.kind {
+                    return try KeySlot.make(sealing: dataKey, for: recipient, identifier: identifier, store: keys.store)
+                }
+                guard let opener = openers[identifier] else {
+                    throw StoreError(.failed, "nothing opens slot '\(identifier)'")
+                }
+                let kind = try slot.kind.renewed()
+                return try opener.withMaterial { (material) throws(StoreError) in
+                    try KeySlot.make(
+                        kind,
+                        sealing: dataKey,
+                        identifier: identifier,
+                        store: keys.store,
+                        material: material
+                    )
+                }
+            }
+        }
+        return remade
+    }
+
+    private func reseal(_ manifest: inout Manifest, _ old: StoreKeys, _ new: StoreKeys) throws(StoreError) {
+        var oldCipher = try old.valueCipher()
+        var newCipher = try new.valueCipher()
+        var scratch = try SecureBuffer.scratch()
+        let count = manifest.secrets.count
+        for index in manifest.secrets.indices {
+            if case .sealed(let text) = manifest.secrets[index].value, let value = SealedValue(text) {
+                let name = manifest.secrets[index].name
+                let resealed = try oldCipher.reseal(value, as: name, with: &newCipher, scratch: &scratch)
+                manifest.secrets[index].value = .sealed(resealed.text)
+            }
+            progress(index + 1, count)
+        }
+    }
+}
+
+extension KeySlot.Kind {
+    /// The parameters for a new seal: a new salt, and at least the usual iterations.
+    package func renewed() throws(StoreError) -> KeySlot.Kind {
+        guard case .password(let iterations, _) = self,
+            case .password(let usual, let salt) = try KeySlot.newPasswordKind()
+        else { return self }
+        return .password(iterations: max(iterations, usual), salt: salt)
+    }
+}
