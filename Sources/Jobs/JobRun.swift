@@ -54,6 +54,8 @@ package final class JobRun {
         case notPrivate(reason: String)
         /// The secrets are not served any more, though the job runs.
         case servingEnded
+        /// The job is about to be let go.
+        case started
         /// The backend is one of the weaker ones.
         case weakBackend(Backend)
     }
@@ -261,6 +263,7 @@ package final class JobRun {
     }
 
     private func follow(_ job: Job, _ isolation: Isolation) throws -> Outcome {
+        report(.started)
         switch job.letGo() {
         case .running: break
         case .refused(let errno):

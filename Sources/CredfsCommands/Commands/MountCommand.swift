@@ -62,6 +62,7 @@ struct MountCommand: CredfsCommand {
             notify("STOPPING=1", context)
             service.end()
         }
+        record(.success, "serving \(service.path)", context)
         Telemetry(admitted, started: started, command: Self.name).write(options, context)
         // What is written relative to the working directory is found again when the store is read again.
         let store = try absolute(context)

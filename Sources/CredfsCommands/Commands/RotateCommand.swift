@@ -109,7 +109,9 @@ struct RotateCommand: CredfsCommand {
             do {
                 try context.audit.finishResealing(store, with: keys)
             } catch {
-                context.console.warning("the old keys still open the audit log: \(CommandError(anyError: error).message)")
+                context.console.warning(
+                    "the old keys still open the audit log: \(CommandError(anyError: error).message)"
+                )
             }
         }
         context.console.note(

@@ -209,6 +209,11 @@ struct RunCommand: CredfsCommand {
             context.console.warning(
                 "\(reason): the secrets are mounted where other processes see the mount, though only the job may open it"
             )
+        case .started:
+            // Whoever is killed records nothing at its end.
+            context.recorder.record(
+                OperationEvent(.run, status: .success, reason: "started", store: context.store)
+            )
         case .servingEnded: context.console.warning("the secrets of the job are not served any more")
         case .weakBackend(let backend):
             context.console.warning(
