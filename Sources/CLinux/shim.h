@@ -86,6 +86,7 @@ extern int unshare(int flags);
 #define CREDFS_NEW_MOUNTS 0x00020000 /* CLONE_NEWNS */
 #define CREDFS_NEW_USERS 0x10000000  /* CLONE_NEWUSER */
 
+extern int dup3(int old, int other, int flags);
 extern int execvpe(const char *file, char *const argv[], char *const envp[]);
 
 /* A pair of sockets that keeps messages apart. */
@@ -166,7 +167,7 @@ static inline ssize_t credfs_send_datagram(const char *name, const void *bytes, 
     int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (sender < 0) return -1;
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (name[0] == '@' ? 0 : 1));
-    ssize_t result = sendto(sender, bytes, count, MSG_NOSIGNAL, (struct sockaddr *)&address, size);
+    ssize_t result = sendto(sender, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, size);
     int error = errno;
     close(sender);
     errno = error;

@@ -184,8 +184,12 @@ enum InheritedDescriptor {
         let name = "descriptor \(number)"
         let inherited = OwnedDescriptor(owning: number)
         guard number <= Console.standardError else { return try Folder.readSecret(inherited, name, limit: limit) }
-        // A closed standard stream would become the next file that is opened, and messages would be written to it.
-        let copy = try StoreError.wrapping("read", name) { () throws(Errno) in try inherited.duplicate() }
+        // A closed standard stream would become the next file that is opened; an open one would be a job's to read again.
+        let copy = try StoreError.wrapping("read", name) { () throws(Errno) in
+            let copy = try inherited.duplicate()
+            try OwnedDescriptor.open("/dev/null", number == 0 ? O_WRONLY : O_RDONLY).take(place: number)
+            return copy
+        }
         _ = inherited.release()
         return try Folder.readSecret(copy, name, limit: limit)
     }

@@ -32,8 +32,9 @@ enum MountLauncher {
             let number = pipe.write.number
             let child = try ChildProcess(
                 "/proc/self/exe",
-                arguments: arguments + [Array("--ready-fd".utf8), Array("\(number)".utf8)],
-                environment: EnvironmentVariables.rawEntries(),
+                // Right behind the name of the command: what follows `--` is no option.
+                arguments: arguments.prefix(2) + [Array("--ready-fd=\(number)".utf8)] + arguments.dropFirst(2),
+                environment: nil,
                 secrets: nothing.span,
                 handing: [number],
                 mask: mask
@@ -48,7 +49,13 @@ enum MountLauncher {
             }
             return exit.shellStatus
         }
-        try Console().output(text)
+        do {
+            try Console().output(text)
+        } catch {
+            // Nobody would know where the mount is.
+            try? Children.send(SIGTERM, to: child)
+            throw error
+        }
         return ExitStatus.done.code
     }
 }

@@ -47,7 +47,9 @@ struct MountOptions: ParsableArguments {
 
     private static func ownership(_ text: String, usualGroup: UInt32) -> Ownership? {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard (1...2).contains(parts.count), let user = UInt32(parts[0]), user != .max else { return nil }
+        guard (1...2).contains(parts.count), parts.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
+            let user = UInt32(parts[0]), user != .max
+        else { return nil }
         guard parts.count == 2 else { return Ownership(user: user, group: usualGroup) }
         guard let group = UInt32(parts[1]), group != .max else { return nil }
         return Ownership(user: user, group: group)

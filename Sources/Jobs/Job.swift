@@ -100,30 +100,38 @@ package final class Job {
     ///   - program: what it will become.
     ///   - secrets: more of its environment, each entry ended by a zero byte.
     ///   - place: where the secrets will be.
-    ///   - mask: the signals that it does not receive.
+    ///   - supervision: what looks after signals meanwhile.
     ///   - take: gets the device, or the directory to be written to.
     /// - Returns: the job.
-    /// - Throws: `Refusal`.
+    /// - Throws: `Refusal`, or `Supervision.Interruption`.
     package static func start(
         _ program: Program,
         secrets: borrowing SecureBuffer,
         at place: Place,
-        mask: SignalMask,
+        supervision: borrowing Supervision,
         _ take: (consuming OwnedDescriptor) -> Void
-    ) throws(Refusal) -> Job {
+    ) throws -> Job {
         let job: Job
-        let answer: JobEntranceAnswer?
         do throws(Errno) {
-            job = try spawn(program, secrets, place, mask)
+            job = try spawn(program, secrets, place, supervision.maskForJob)
+        } catch {
+            throw Refusal(action: "start the job", errno: error, concernsIsolation: false)
+        }
+        let answer: JobEntranceAnswer?
+        do {
+            try supervision.waitForAnswer(on: job.socket.descriptor.number, of: job.process, isLetGo: false)
             let message = try job.socket.receive()
             if message.descriptor >= 0 { take(OwnedDescriptor(owning: message.descriptor)) }
             answer = JobEntranceAnswer(message.bytes)
         } catch {
-            throw Refusal(action: "start the job", errno: error, concernsIsolation: false)
+            _ = job.giveUp()
+            throw error
         }
         if answer == .ready { return job }
-        job.giveUp()
+        let exit = job.giveUp()
         guard case .failed(let step, let number) = answer else {
+            // A key of the terminal ends it before we have heard of the signal ourselves.
+            if case .signal(let signal) = exit { throw Supervision.Interruption(signal: signal) }
             throw Refusal(action: "start the job", errno: .interrupted, concernsIsolation: false)
         }
         throw Refusal(
@@ -139,7 +147,8 @@ package final class Job {
         _ place: Place,
         _ mask: SignalMask
     ) throws(Errno) -> Job {
-        let workingDirectory = place.isolation == .none ? "/" : try OwnedDescriptor.workingDirectory()
+        // One that has no name any more, or may not be asked for it, is kept as it is.
+        let workingDirectory = place.isolation == .none ? "" : (try? OwnedDescriptor.workingDirectory()) ?? ""
         return try MessageSocket.pair { (ours, theirs) throws(Errno) in
             let request = JobEntranceRequest(
                 socket: theirs.descriptor.number,
@@ -176,16 +185,18 @@ package final class Job {
 
     /// Lets the process become its program.
     ///
+    /// - Parameter supervision: what looks after signals meanwhile.
     /// - Returns: what became of that; the process of a program that could not be run has ended.
-    package func letGo() -> Beginning {
-        do throws(Errno) {
+    package func letGo(_ supervision: borrowing Supervision) -> Beginning {
+        do {
             try socket.send(JobEntrance.go)
+            try supervision.waitForAnswer(on: socket.descriptor.number, of: process, isLetGo: true)
             let message = try socket.receive()
             // Its end of the socket ends with exec.
             guard let answer = JobEntranceAnswer(message.bytes), case .failed(let step, let number) = answer else {
                 return .running
             }
-            giveUp()
+            _ = giveUp()
             return step == .program
                 ? .refused(Errno(rawValue: number)) : .failed(action: step.action, Errno(rawValue: number))
         } catch {
@@ -194,9 +205,11 @@ package final class Job {
         }
     }
 
-    /// Ends a process that has not become its program.
-    package func giveUp() {
+    /// Ends a process that has not become its program, unless it has ended.
+    ///
+    /// - Returns: how it ended.
+    package func giveUp() -> ChildProcess.Exit? {
         try? Children.send(SIGKILL, to: process)
-        _ = try? Children.exit(of: process)
+        return try? Children.exit(of: process)
     }
 }

@@ -82,6 +82,10 @@ package enum JobEntrance {
             try Namespaces.stopPropagation()
         }
         try step(.memory) { () throws(Errno) in try coverJobs(request) }
+        if request.backend == .none {
+            try close(request)
+            return try step(.device) { () throws(Errno) in try OwnedDescriptor.open("/dev/null", O_RDONLY) }
+        }
         let place = "\(request.jobs)/\(request.name)"
         if request.backend == .ramfs || request.backend == .tmpfs {
             let directory = try step(.memory) { () throws(Errno) in try mountMemory(request, at: place) }
@@ -162,12 +166,15 @@ package enum JobEntrance {
         let jobs = try OwnedDescriptor.open(request.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         let empty = ".empty"
         _ = try jobs.open(empty, O_WRONLY | O_CREAT | O_EXCL, mode: 0o400)
+        let here = try? WorkingDirectory()
         for path in request.covered {
             let status: FileStatus
             do throws(Errno) { status = try OwnedDescriptor.startOfWalk(file: path).status() } catch {
                 if error == .noSuchFileOrDirectory { continue }
                 throw error
             }
+            // What is to be left by its name is not asked for one: it would stay open below its cover.
+            if request.workingDirectory.isEmpty, let here, here.isBelow(status) { throw .permissionDenied }
             if status.kind == .directory {
                 try MemoryMount.mount(.tmpfs, at: path, mode: 0o500)
             } else {
@@ -178,19 +185,51 @@ package enum JobEntrance {
         try jobs.unlink(empty)
     }
 
+    private static func enterWorkingDirectory(_ request: JobEntranceRequest) throws(Errno) {
+        do throws(Errno) {
+            try OwnedDescriptor.changeWorkingDirectory(to: request.workingDirectory)
+        } catch {
+            // One that cannot be entered again is kept, as every program keeps it, unless it lies below a cover: then
+            // its name leads to nothing.
+            guard error == .permissionDenied else { throw error }
+        }
+    }
+
     /// Becomes what the caller of credfs would have started.
     private static func leave(_ request: JobEntranceRequest) throws(Failure) {
-        if request.isolation != .none {
+        if !request.workingDirectory.isEmpty {
             // The directory by its name again: what was covered must not stay open below its cover.
-            try step(.workingDirectory) { () throws(Errno) in
-                try OwnedDescriptor.changeWorkingDirectory(to: request.workingDirectory)
-            }
+            try step(.workingDirectory) { () throws(Errno) in try enterWorkingDirectory(request) }
         }
         try step(.restore) { () throws(Errno) in
+            // With it a job of root could take away what covers the store.
+            if request.isolation == .user { try ProcessAttributes.neverAdministrate() }
             try ProcessHardening.restore(request.inherited, allowsCore: request.allowsCore)
             // From here on the job outlives credfs.
             try ProcessAttributes.setParentDeathSignal(0)
         }
+    }
+}
+
+/// The working directory and those above it, known by what they are and not by their names.
+private struct WorkingDirectory {
+    private var above: [(device: UInt64, inode: UInt64)] = []
+
+    init() throws(Errno) {
+        var directory = try OwnedDescriptor.startOfWalk(".")
+        // A path is at most so deep.
+        for _ in 0..<2048 {
+            let status = try directory.status()
+            if let last = above.last, last == (status.device, status.inode) { return }
+            above.append((status.device, status.inode))
+            // A directory that may not be searched is none of ours, and nothing above it matters.
+            guard let parent = try? directory.openEntry("..") else { return }
+            directory = parent
+        }
+    }
+
+    func isBelow(_ status: FileStatus) -> Bool {
+        above.contains { $0 == (status.device, status.inode) }
     }
 }
 

@@ -7,24 +7,67 @@ internal import SystemCalls
 /// Lets the processes of a job read: those that descend from the one that supervises it.
 ///
 /// Orphans are adopted by the supervisor, so the chain of parents of a member always ends at it. It is asked while the
-/// open is unanswered, when the caller cannot end; its ancestors can, which at worst refuses a member.
+/// open is unanswered, when the caller cannot end.
 package struct JobMembers: AccessDecision {
+    private enum Descent {
+        case member
+        case stranger
+        case unknown
+    }
+
+    /// How often a chain is looked at that changes meanwhile.
+    private static let attempts = 16
+
     private let supervisor: Int32
+    private let parent: @Sendable (Int32) -> Int32?
 
     /// Makes the rule.
-    package init(supervisor: Int32) {
+    ///
+    /// - Parameters:
+    ///   - supervisor: the process that all members descend from.
+    ///   - parent: the parent of a process; nil where it is gone.
+    package init(
+        supervisor: Int32,
+        parent: @escaping @Sendable (Int32) -> Int32? = { ProcessTree.parent(of: $0) }
+    ) {
         self.supervisor = supervisor
+        self.parent = parent
     }
 
     /// Allows members.
     package func verdict(on attempt: OpenAttempt) -> Verdict {
-        var process = attempt.caller.thread
-        // 0: not to be seen from here. No chain is longer than the table of processes.
-        for _ in 0..<(1 << 16) where process > 1 {
-            if process == supervisor { return .allow }
-            guard let parent = ProcessTree.parent(of: process), parent != process else { return .refuse }
-            process = parent
+        for _ in 0..<Self.attempts {
+            switch descent(of: attempt.caller.thread) {
+            case .member: return .allow
+            case .stranger: return .refuse
+            // An ancestor ended between two looks, and its children have another parent now.
+            case .unknown: continue
+            }
         }
         return .refuse
+    }
+
+    private func descent(of caller: Int32) -> Descent {
+        var process = caller
+        // No chain is longer than the table of processes.
+        for _ in 0..<(1 << 16) {
+            if process == supervisor { return .member }
+            // 0: not to be seen from here, or above the first process.
+            guard process > 0 else { return .stranger }
+            guard let next = parent(process) else { return process == caller ? .stranger : .unknown }
+            process = next
+        }
+        return .stranger
+    }
+}
+
+/// Lets read whom two rules let.
+struct BothRules: AccessDecision {
+    let first: any AccessDecision
+    let second: any AccessDecision
+
+    func verdict(on attempt: OpenAttempt) -> Verdict {
+        let verdict = first.verdict(on: attempt)
+        return verdict == .allow ? second.verdict(on: attempt) : verdict
     }
 }

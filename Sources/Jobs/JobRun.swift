@@ -121,14 +121,19 @@ package final class JobRun {
     ) throws -> Outcome {
         var refusals: [Job.Refusal] = []
         for isolation in try candidates() {
+            let reason = refusals.first.map { "cannot \($0.action): \($0.errno.message)" }
             do {
-                if isolation == .none, let refusal = refusals.first {
-                    report(.notPrivate(reason: "cannot \(refusal.action): \(refusal.errno.message)"))
-                }
-                return try perform(program, secrets: &secrets, environment, isolation)
+                return try perform(program, secrets: &secrets, environment, isolation, reason)
+            } catch let interruption as Supervision.Interruption {
+                return Outcome(status: 128 + interruption.signal, isolation: isolation, refusal: nil)
             } catch let refusal as Job.Refusal {
                 guard refusal.concernsIsolation else {
-                    throw MountError(.failed, "cannot \(refusal.action): \(refusal.errno.message)")
+                    let isTooLong = refusal.errno == .argListTooLong
+                    throw MountError(
+                        .failed,
+                        "cannot \(refusal.action): \(refusal.errno.message)",
+                        hint: isTooLong ? "show fewer secrets with --only: each has a variable" : nil
+                    )
                 }
                 refusals.append(refusal)
             }
@@ -139,22 +144,25 @@ package final class JobRun {
 
     /// The ways to keep a job apart, best first.
     private func candidates() throws(MountError) -> [Isolation] {
-        if content.snapshot == nil || settings.isShared || settings.backend == .shm {
-            guard settings.backend != .ramfs && settings.backend != .tmpfs || content.snapshot == nil else {
+        let showsFiles = [.ramfs, .tmpfs].contains(settings.backend) && content.snapshot != nil
+        if settings.isShared || settings.backend == .shm {
+            guard !showsFiles else {
                 throw MountError(.usage, "the backend \(settings.backend.rawValue) needs a private namespace")
             }
             return [.none]
         }
+        // A job that gets no secrets is not to see the key either.
         let own: [Isolation] = ProcessAttributes.mayAdministrate() ? [.mount, .user] : [.user]
         // Whoever else could see such files could read them.
-        return settings.backend == .fuse ? own + [.none] : own
+        return showsFiles ? own : own + [.none]
     }
 
     private func perform(
         _ program: Job.Program,
         secrets: inout SecureBuffer,
         _ environment: (String) -> [[UInt8]],
-        _ isolation: Isolation
+        _ isolation: Isolation,
+        _ reasonForSharing: String?
     ) throws -> Outcome {
         let maximum = ServedMount.maximumReadByteCount()
         let backend = content.snapshot == nil ? Backend.none : settings.backend
@@ -173,34 +181,39 @@ package final class JobRun {
         var started = false
         defer { if !started { tearDown(isolation, backend, directory) } }
         let hatch = DescriptorHatch()
-        let job = try Job.start(program, secrets: secrets, at: place, mask: supervision.maskForJob) { descriptor in
+        let job = try Job.start(program, secrets: secrets, at: place, supervision: supervision) { descriptor in
             hatch.put(descriptor)
         }
         secrets.wipe()
         // The job has been given its own; nothing of ours is dumped from here on.
         try? ProcessHardening.forbidCoreDumps()
         do {
-            try show(hatch, isolation, backend, directory, maximum)
+            // Before there is something to find, so that it is found whenever we are killed.
             record = try LiveRecord(description(isolation, backend, directory), in: runtime)
+            try show(hatch, isolation, backend, directory, maximum)
         } catch {
-            job.giveUp()
+            _ = job.giveUp()
             throw error
         }
         started = true
+        if let reasonForSharing, isolation == .none, content.snapshot != nil {
+            report(.notPrivate(reason: reasonForSharing))
+        }
         defer { tearDown(isolation, backend, directory) }
         return try follow(job, isolation)
     }
 
     /// Where the secrets are.
     private func path(_ isolation: Isolation, _ backend: Backend) -> String {
-        if backend == .shm { return "/dev/shm/credfs-\(id)" }
+        if backend == .shm { return "\(PlainFiles.shared)/\(PlainFiles.sharedName(id))" }
         return isolation == .none ? "\(runtime.path)/\(id)" : "\(runtime.jobs)/\(id)"
     }
 
     private func makeSharedDirectory(_ path: String, _ backend: Backend) throws(MountError) {
         if backend == .shm {
             try MountError.wrapping(.mount, "make \(path)") { () throws(Errno) in
-                try OwnedDescriptor.open("/dev/shm", O_RDONLY | O_DIRECTORY).makeDirectory("credfs-\(id)", mode: 0o700)
+                let parent = try OwnedDescriptor.open(PlainFiles.shared, O_RDONLY | O_DIRECTORY)
+                try parent.makeDirectory(PlainFiles.sharedName(id), mode: 0o700)
             }
         } else {
             try runtime.makeDirectory(id, mode: backend == .none ? 0o500 : 0o700)
@@ -225,7 +238,7 @@ package final class JobRun {
             let rules = SecretFileSystem(
                 snapshot,
                 ownership: owner,
-                decision: settings.rules.decision(of: isolation, supervisor: ProcessAttributes.processID)
+                decision: settings.rules.decision(supervisor: ProcessAttributes.processID)
             )
             served = try ServedMount(try hatch.take(), rules: rules, maximumReadByteCount: maximum)
         case .ramfs, .tmpfs, .shm:
@@ -247,14 +260,9 @@ package final class JobRun {
     }
 
     private func mountShared(_ directory: String, _ maximum: Int) throws(MountError) -> OwnedDescriptor {
-        let device = try SharedMount.mount(at: directory, settings.rules.options(maximumReadByteCount: maximum))
-        if !ProcessAttributes.mayAdministrate() {
-            do throws(MountError) { keeper = try Keeper.start(for: directory) } catch {
-                try? SharedMount.detach(directory)
-                throw error
-            }
-        }
-        return device
+        // Before the mount, so that it is taken away whenever we are killed.
+        if !ProcessAttributes.mayAdministrate() { keeper = try Keeper.start(for: directory) }
+        return try SharedMount.mount(at: directory, settings.rules.options(maximumReadByteCount: maximum))
     }
 
     /// From here on this process only serves.
@@ -264,7 +272,7 @@ package final class JobRun {
 
     private func follow(_ job: Job, _ isolation: Isolation) throws -> Outcome {
         report(.started)
-        switch job.letGo() {
+        switch job.letGo(supervision) {
         case .running: break
         case .refused(let errno):
             let isMissing = errno == .noSuchFileOrDirectory || errno == .notDirectory
@@ -276,7 +284,7 @@ package final class JobRun {
             let exit = try supervision.waitForEnd(of: job.process, endNotice: served?.endNotice ?? -1) {
                 report(.servingEnded)
             }
-            if settings.linger > .zero { try supervision.linger(settings.linger) }
+            if settings.linger > .zero { try supervision.linger(settings.linger, besides: keeper?.id ?? -1) }
             return Outcome(status: exit.shellStatus, isolation: isolation, refusal: nil)
         } catch { throw MountError(.failed, "cannot wait for the job: \(error.message)") }
     }
@@ -284,20 +292,20 @@ package final class JobRun {
     /// Refuse, forget, detach, wipe.
     private func tearDown(_ isolation: Isolation, _ backend: Backend, _ directory: String) {
         let isMounted = isolation == .none && backend == .fuse
-        served?.end {
-            guard isMounted else { return }
-            if let keeper { keeper.finish() } else { try? SharedMount.detach(directory) }
-        }
-        if served == nil, isMounted, MountTable.entries().contains(where: { $0.path == directory }) {
-            if let keeper { keeper.finish() } else { try? SharedMount.detach(directory) }
+        if let served {
+            served.end { if isMounted { SharedMount.end(directory, keeper) } }
+        } else if isMounted {
+            SharedMount.end(directory, keeper)
         }
         served = nil
         keeper = nil
+        // What cannot be taken away stays recorded, for the next command to try.
+        if isMounted && MountTable.has(directory) { record?.leave() }
         files?.remove()
         files = nil
         if backend == .shm {
-            if let parent = try? OwnedDescriptor.open("/dev/shm", O_RDONLY | O_DIRECTORY) {
-                try? parent.removeDirectory("credfs-\(id)")
+            if let parent = try? OwnedDescriptor.open(PlainFiles.shared, O_RDONLY | O_DIRECTORY) {
+                try? parent.removeDirectory(PlainFiles.sharedName(id))
             }
         } else if isolation == .none {
             runtime.removeDirectory(id)

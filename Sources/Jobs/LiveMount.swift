@@ -47,6 +47,13 @@ package struct LiveMount: Sendable, Codable, Equatable {
     package let authMode: String
     package let isolation: Isolation
     package let backend: Backend
+    /// The namespace in which `pid` is a number of the server (pid_namespaces(7)).
+    package let pidNamespace: UInt64
+
+    /// The pid namespace of this process.
+    package static func ownPidNamespace() -> UInt64 {
+        (try? OwnedDescriptor.open("/proc/self/ns/pid", O_RDONLY).status().inode) ?? 0
+    }
 
     /// Makes a record.
     package init(
@@ -69,6 +76,7 @@ package struct LiveMount: Sendable, Codable, Equatable {
         authMode = auth.text
         self.isolation = isolation
         self.backend = backend
+        pidNamespace = Self.ownPidNamespace()
     }
 }
 
@@ -77,6 +85,7 @@ package final class LiveRecord {
     private let directory: OwnedDescriptor
     private let file: OwnedDescriptor
     private let name: String
+    private var isLeft = false
 
     /// Writes a record.
     package init(_ mount: LiveMount, in runtime: RuntimeDirectory) throws(MountError) {
@@ -86,16 +95,26 @@ package final class LiveRecord {
             // Under another name until it is locked, so that nobody takes it for what a dead server left.
             let draft = ".\(mount.id)"
             let file = try directory.open(draft, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
-            guard try file.lock(wait: false) else { throw Errno.wouldBlock }
-            try Self.write(mount, to: file)
-            try directory.rename(draft, to: mount.id)
+            do throws(Errno) {
+                guard try file.lock(wait: false) else { throw .wouldBlock }
+                try Self.write(mount, to: file)
+                try directory.rename(draft, to: mount.id)
+            } catch {
+                try? directory.unlink(draft)
+                throw error
+            }
             self.directory = directory
             self.file = file
         } catch { throw MountError(.place, "cannot write \(runtime.path)/live/\(mount.id): \(error.message)") }
     }
 
     deinit {
-        try? directory.unlink(name)
+        if !isLeft { try? directory.unlink(name) }
+    }
+
+    /// Leaves the record behind, which says then that something has to be taken away.
+    package func leave() {
+        isLeft = true
     }
 
     /// Writes another state of the same mount.
@@ -132,6 +151,20 @@ package struct FoundMount: Sendable {
                 let mount = try? JSONDecoder().decode(LiveMount.self, from: Data(text.utf8)), mount.id == name
             else { return nil }
             return FoundMount(mount: mount, isLive: (try? file.lockShared()) != true)
+        }
+    }
+
+    /// Whether its server is a process that we can send signals to by its number.
+    var isWithinReach: Bool { isLive && mount.pidNamespace == LiveMount.ownPidNamespace() }
+
+    /// Removes what was written of records by processes that ended meanwhile.
+    static func removeDrafts(in runtime: RuntimeDirectory) {
+        guard let directory = try? runtime.descriptor.open("live", O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+            let names = try? directory.entryNames()
+        else { return }
+        for name in names where name.hasPrefix(".") {
+            guard let file = try? directory.openFile(name), (try? file.lockShared()) == true else { continue }
+            try? directory.unlink(name)
         }
     }
 

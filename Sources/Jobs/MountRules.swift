@@ -33,13 +33,15 @@ package struct MountRules: Sendable {
 
     /// The rule at every open of a job's mount.
     ///
-    /// Where the job has a namespace of its own, nobody else finds the mount.
-    package func decision(of isolation: Isolation, supervisor: Int32) -> any AccessDecision {
+    /// A namespace of its own hides the mount from others, but who may look into the job finds it there.
+    package func decision(supervisor: Int32) -> any AccessDecision {
+        let owner = AllowOwner(user: ownership.user)
         switch callers ?? .job {
-        case .any: AllowEveryone()
-        case .owner: AllowOwner(user: ownership.user)
-        case .job where isolation == .none: JobMembers(supervisor: supervisor)
-        case .job: allowsOther ? AllowOwner(user: ownership.user) : AllowEveryone()
+        case .any: return AllowEveryone()
+        case .owner: return owner
+        case .job:
+            let members = JobMembers(supervisor: supervisor)
+            return allowsOther ? BothRules(first: owner, second: members) : members
         }
     }
 

@@ -67,8 +67,12 @@ package final class MountService {
     ) throws(MountError) {
         let maximum = ServedMount.maximumReadByteCount()
         do throws(MountError) {
-            let device = try SharedMount.mount(at: path, rules.options(maximumReadByteCount: maximum))
+            let live = description(snapshot, store, auth)
+            self.live = live
+            // Both before there is something to find, so that it is found or taken away whenever we are killed.
+            record = try LiveRecord(live, in: runtime)
             if !ProcessAttributes.mayAdministrate() { keeper = try Keeper.start(for: path) }
+            let device = try SharedMount.mount(at: path, rules.options(maximumReadByteCount: maximum))
             try MountError.wrapping(.failed, "give up rights") { () throws(Errno) in try ServingFilter.install() }
             let fileSystem = SecretFileSystem(
                 snapshot,
@@ -76,19 +80,6 @@ package final class MountService {
                 decision: rules.decisionWithoutJob
             )
             served = try ServedMount(device, rules: fileSystem, maximumReadByteCount: maximum)
-            let live = LiveMount(
-                id: id,
-                kind: .mount,
-                path: path,
-                pid: ProcessAttributes.processID,
-                store: store,
-                generation: snapshot.generation,
-                auth: auth,
-                isolation: .none,
-                backend: .fuse
-            )
-            self.live = live
-            record = try LiveRecord(live, in: runtime)
             try MountError.wrapping(.mount, "list \(path)") { () throws(Errno) in
                 _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY).entryNames()
             }
@@ -128,61 +119,73 @@ package final class MountService {
     /// Refuses, forgets, unmounts, and leaves nothing.
     package func end() {
         if let served {
-            served.end { detach() }
-        } else if MountTable.entries().contains(where: { $0.path == path }) {
-            detach()
+            served.end { SharedMount.end(path, keeper) }
+        } else {
+            SharedMount.end(path, keeper)
         }
         served = nil
+        keeper = nil
+        // What cannot be taken away stays recorded, for the next command to try.
+        if MountTable.has(path) { record?.leave() }
         if ownsDirectory { runtime.removeDirectory(id) }
         record = nil
     }
 
-    private func detach() {
-        if let keeper { keeper.finish() } else { try? SharedMount.detach(path) }
-        keeper = nil
+    private func description(_ snapshot: Snapshot, _ store: StoreID?, _ auth: AuthMode) -> LiveMount {
+        LiveMount(
+            id: id,
+            kind: .mount,
+            path: path,
+            pid: ProcessAttributes.processID,
+            store: store,
+            generation: snapshot.generation,
+            auth: auth,
+            isolation: .none,
+            backend: .fuse
+        )
     }
 }
 
 /// Directories that something is to be mounted on.
 enum MountPlace {
-    /// Makes sure that a directory can be used, after taking away what a dead server left there.
+    /// Makes sure that a directory can be used, after taking away what a dead server of ours left there.
     ///
     /// - Returns: its absolute path without links.
     /// - Throws: class `place`.
     static func check(_ directory: String, user: UInt32, in runtime: RuntimeDirectory) throws(MountError) -> String {
-        // By its name first: a server that was stopped would let us wait.
-        if FoundMount.all(in: runtime).contains(where: { $0.isLive && $0.mount.path == directory }) {
-            throw isMounted(directory)
-        }
-        if MountTable.isDead(directory) {
-            // A relative path of a dead mount cannot be resolved through it.
-            try SharedMount.detach(directory)
-        }
-        let place: OwnedDescriptor
-        do throws(Errno) { place = try OwnedDescriptor.open(directory, O_RDONLY | O_DIRECTORY) } catch {
-            let hint = error == .noSuchFileOrDirectory ? "make it with: mkdir \(directory)" : nil
-            throw MountError(.place, "cannot use \(directory): \(error.message)", hint: hint)
+        let path = try resolved(directory)
+        if let entry = MountTable.entries().first(where: { $0.path == path }) {
+            let isLive = FoundMount.all(in: runtime).contains { $0.isLive && $0.mount.path == path }
+            // Asked only where no record says that it lives: a server that was stopped would let us wait.
+            guard !isLive, entry.user == user, MountTable.isDead(path) else { throw isMounted(directory) }
+            try SharedMount.detach(path)
         }
         do throws(Errno) {
-            guard let path = try place.resolvedPath() else {
-                throw Errno.illegalByteSequence
-            }
-            if MountTable.entries().contains(where: { $0.path == path }) {
-                throw Errno.resourceBusy
-            }
+            let place = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
             let status = try place.status()
-            guard status.owner == user || user == 0 else { throw Errno.notPermitted }
-            guard try place.entryNames().isEmpty else { throw Errno.directoryNotEmpty }
+            guard status.owner == user || user == 0 else { throw .notPermitted }
+            guard try place.entryNames().isEmpty else { throw .directoryNotEmpty }
             return path
         } catch {
             switch error {
-            case .resourceBusy: throw isMounted(directory)
             case .notPermitted:
                 throw MountError(.place, "\(directory) belongs to another user", hint: "use a directory of your own")
             case .directoryNotEmpty:
                 throw MountError(.place, "\(directory) is not empty", hint: "use an empty directory")
             default: throw MountError(.place, "cannot use \(directory): \(error.message)")
             }
+        }
+    }
+
+    /// The path of a directory, absolute and without links, found without asking whoever serves it.
+    static func resolved(_ directory: String) throws(MountError) -> String {
+        do throws(Errno) {
+            let place = try OwnedDescriptor.startOfWalk(file: directory)
+            guard let path = try place.resolvedPath() else { throw .illegalByteSequence }
+            return path
+        } catch {
+            let hint = error == .noSuchFileOrDirectory ? "make it with: mkdir \(directory)" : nil
+            throw MountError(.place, "cannot use \(directory): \(error.message)", hint: hint)
         }
     }
 }

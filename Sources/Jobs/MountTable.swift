@@ -22,6 +22,9 @@ package enum MountTable {
         return parse(text)
     }
 
+    /// Whether something of ours is mounted at a path.
+    package static func has(_ path: String) -> Bool { entries().contains { $0.path == path } }
+
     /// Reads the text of mountinfo.
     package static func parse(_ text: String) -> [Entry] {
         text.split(separator: "\n").compactMap { line in

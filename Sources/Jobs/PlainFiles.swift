@@ -8,7 +8,6 @@ internal import SystemPackage
 /// Secrets as plain files in memory: for hosts without FUSE, announced as the weaker way that it is.
 package final class PlainFiles {
     private let directory: OwnedDescriptor
-    private var names: [String] = []
 
     /// Takes over a directory that is in memory.
     ///
@@ -55,7 +54,6 @@ package final class PlainFiles {
         let file = try MountError.wrapping(.mount, "write the file of '\(name)'") { () throws(Errno) in
             try directory.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
         }
-        names.append(name)
         try keys.readParts(of: value, as: secret.name) { part in
             try MountError.wrapping(.mount, "write the file of '\(name)'") { () throws(Errno) in
                 try file.writeAll(part)
@@ -67,10 +65,28 @@ package final class PlainFiles {
         }
     }
 
-    /// Overwrites, cuts and removes every file; who has one open reads nothing more.
+    /// The directory of a job in the memory of the system.
+    static func sharedName(_ id: String) -> String { "credfs-\(id)" }
+    static let shared = "/dev/shm"
+
+    /// Removes what a killed credfs left there.
+    static func removeWhatIsLeft(of id: String) {
+        guard !id.isEmpty, id.allSatisfy(\.isHexDigit),
+            let parent = try? OwnedDescriptor.open(shared, O_RDONLY | O_DIRECTORY),
+            let directory = try? parent.open(sharedName(id), O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+            let owner = try? directory.status().owner,
+            // Root may have given it to somebody.
+            owner == ProcessAttributes.effectiveUser || ProcessAttributes.effectiveUser == 0,
+            let files = try? PlainFiles(in: directory)
+        else { return }
+        files.remove()
+        try? parent.removeDirectory(sharedName(id))
+    }
+
+    /// Overwrites, cuts and removes every file, whatever it is called now; who has one open reads nothing more.
     package func remove() {
         try? directory.setPermissions(0o700)
-        for name in names {
+        for name in (try? directory.entryNames()) ?? [] {
             try? directory.forceWritable(name)
             if let file = try? directory.open(name, O_WRONLY | O_NOFOLLOW) {
                 try? file.overwrite()
@@ -78,6 +94,5 @@ package final class PlainFiles {
             }
             try? directory.unlink(name)
         }
-        names = []
     }
 }

@@ -23,6 +23,15 @@ package enum SharedMount {
         return device
     }
 
+    /// Takes a mount of ours away at the end, by its keeper where it has one.
+    static func end(_ path: String, _ keeper: Keeper.Handle?) {
+        if let keeper {
+            keeper.finish()
+        } else if MountTable.has(path) {
+            try? detach(path)
+        }
+    }
+
     /// Takes a mount away at once, whatever is open in it.
     ///
     /// - Throws: class `mount`.
@@ -84,8 +93,9 @@ package enum Keeper {
     /// - Returns: the exit status.
     package static func main(_ arguments: [String]) -> Int32 {
         guard arguments.count == 3 else { return 1 }
-        // Out of reach of the keys of the terminal: it must outlive what it waits for.
+        // Out of reach of the keys of the terminal: it must outlive what it waits for. And in nobody's way.
         setsid()
+        try? OwnedDescriptor.changeWorkingDirectory(to: "/")
         let pipe = OwnedDescriptor(owning: pipeNumber)
         _ = try? pipe.readText(limit: 1)
         return (try? Fusermount.detach(arguments[2])) == nil ? 1 : 0

@@ -24,6 +24,43 @@ package struct Supervision: ~Copyable {
     /// What a child starts with.
     package var maskForJob: SignalMask { signals.maskBefore }
 
+    /// A signal that ended credfs before its job was there.
+    struct Interruption: Error {
+        let signal: Int32
+    }
+
+    /// Waits until something can be read that a process which will become the job writes.
+    ///
+    /// - Parameters:
+    ///   - number: the descriptor.
+    ///   - process: that process.
+    ///   - isLetGo: whether it may be the job already, which signals are for then.
+    /// - Throws: `Interruption` for a signal that would end credfs; the error of a system call.
+    func waitForAnswer(on number: Int32, of process: Int32, isLetGo: Bool) throws {
+        while true {
+            // Its end is found here by looking, not by waiting for it, so that its status is left for others.
+            if try Children.isStopped(process) {
+                Children.stopSelf()
+                try? Children.send(SIGCONT, to: process)
+            }
+            while let arrival = try signals.next() {
+                switch arrival.signal {
+                case SIGCHLD, SIGCONT: break
+                case _ where isLetGo:
+                    if Self.isForJob(arrival) { try? Children.send(arrival.signal, to: process) }
+                case SIGHUP, SIGINT, SIGQUIT, SIGTERM: throw Interruption(signal: arrival.signal)
+                case SIGTSTP, SIGTTIN, SIGTTOU:
+                    // The keys of a terminal stop the other process, too, if it was there already.
+                    Children.stopSelf()
+                    try? Children.send(SIGCONT, to: process)
+                default: break
+                }
+            }
+            if SignalQueue.isReadable(number) { return }
+            try signals.wait(or: number)
+        }
+    }
+
     /// Waits for the end of a job, and hands on what it is sent.
     ///
     /// - Parameters:
@@ -57,7 +94,7 @@ package struct Supervision: ~Copyable {
             if watched >= 0 && SignalQueue.isReadable(watched) {
                 watched = -1
                 // The mount goes with its namespace, a moment before the end of the job can be seen.
-                suspicion = .now + .milliseconds(250)
+                suspicion = .now + .seconds(2)
             } else if let deadline = suspicion, deadline <= .now {
                 suspicion = nil
                 onEndOfServing()
@@ -69,15 +106,17 @@ package struct Supervision: ~Copyable {
     ///
     /// A signal to end makes it stop waiting.
     ///
-    /// - Parameter limit: how long at most.
+    /// - Parameters:
+    ///   - limit: how long at most.
+    ///   - helper: a process of ours that is not waited for, or -1.
     /// - Throws: the error of a system call.
-    package func linger(_ limit: Duration) throws(Errno) {
+    package func linger(_ limit: Duration, besides helper: Int32) throws(Errno) {
         let deadline = ContinuousClock.now + limit
         while true {
             var news = try Children.news()
             while case .change = news { news = try Children.news() }
             let rest = deadline - ContinuousClock.now
-            guard news != .noneLeft, rest > .zero else { return }
+            guard news != .noneLeft, rest > .zero, Children.ids().contains(where: { $0 != helper }) else { return }
             try signals.wait(timeout: rest)
             while let arrival = try signals.next() {
                 if [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(arrival.signal) { return }

@@ -15,12 +15,12 @@ package enum Unmounting {
     ///
     /// - Throws: class `mount` where it stays.
     package static func end(_ found: FoundMount, in runtime: RuntimeDirectory) throws(MountError) {
-        if found.isLive {
+        if found.isWithinReach {
             try? Children.send(SIGTERM, to: found.mount.pid)
             waitForServer(of: found.mount, in: runtime)
         }
-        if isMounted(found.mount.path) { try SharedMount.detach(found.mount.path) }
-        if current(found.mount, in: runtime)?.isLive == true {
+        if MountTable.has(found.mount.path) { try SharedMount.detach(found.mount.path) }
+        if current(found.mount, in: runtime)?.isWithinReach == true {
             try? Children.send(SIGKILL, to: found.mount.pid)
             waitForServer(of: found.mount, in: runtime)
         }
@@ -41,13 +41,13 @@ package enum Unmounting {
     ///
     /// - Throws: class `place` where there is nothing.
     package static func end(at directory: String, in runtime: RuntimeDirectory) throws(MountError) {
-        // By its name first: a server that was stopped would let us wait.
-        let named = FoundMount.all(in: runtime).contains { $0.mount.path == directory }
-        let path = named ? directory : resolved(directory)
-        if let found = FoundMount.all(in: runtime).first(where: { $0.mount.kind == .mount && $0.mount.path == path }) {
-            return try end(found, in: runtime)
+        let path = (try? MountPlace.resolved(directory)) ?? directory
+        let found = FoundMount.all(in: runtime).first { $0.mount.path == path }
+        if let found, found.mount.kind == .run, found.isLive {
+            throw MountError(.place, "\(directory) is the mount of a job", hint: "end the job: kill \(found.mount.pid)")
         }
-        guard isMounted(path) else {
+        if let found { return try end(found, in: runtime) }
+        guard MountTable.has(path) else {
             throw MountError(
                 .place,
                 "nothing of credfs is mounted at \(directory)",
@@ -64,9 +64,11 @@ package enum Unmounting {
     /// - Returns: what was taken away.
     @discardableResult
     package static func clean(_ runtime: RuntimeDirectory) -> [String] {
+        FoundMount.removeDrafts(in: runtime)
         var paths: [String] = []
         for found in FoundMount.all(in: runtime) where !found.isLive {
-            if isMounted(found.mount.path) {
+            if found.mount.backend == .shm { PlainFiles.removeWhatIsLeft(of: found.mount.id) }
+            if MountTable.has(found.mount.path) {
                 guard (try? SharedMount.detach(found.mount.path)) != nil else { continue }
             }
             runtime.removeDirectory(found.mount.id)
@@ -74,22 +76,5 @@ package enum Unmounting {
             paths.append(found.mount.path)
         }
         return paths
-    }
-
-    private static func isMounted(_ path: String) -> Bool {
-        MountTable.entries().contains { $0.path == path }
-    }
-
-    /// The path as the table of mounts has it, as far as it can be found out: a dead mount cannot be looked into.
-    private static func resolved(_ directory: String) -> String {
-        if let place = try? OwnedDescriptor.open(directory, O_RDONLY | O_DIRECTORY),
-            let path = try? place.resolvedPath()
-        {
-            return path
-        }
-        var path = directory
-        while path.utf8.count > 1 && path.hasSuffix("/") { path.removeLast() }
-        guard !path.hasPrefix("/"), let base = try? OwnedDescriptor.workingDirectory() else { return path }
-        return "\(base)/\(path)"
     }
 }

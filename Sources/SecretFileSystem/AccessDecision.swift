@@ -11,6 +11,13 @@ package struct OpenAttempt: Sendable, Equatable {
     package let caller: Caller
     /// The generation that is asked.
     package let generation: UInt64
+
+    /// Makes an attempt.
+    package init(name: SecretName, caller: Caller, generation: UInt64) {
+        self.name = name
+        self.caller = caller
+        self.generation = generation
+    }
 }
 
 /// What becomes of an attempt.

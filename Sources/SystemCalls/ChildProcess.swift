@@ -74,7 +74,7 @@ package struct ChildProcess: ~Copyable {
     /// - Parameters:
     ///   - path: the program.
     ///   - arguments: its arguments, the name it goes by first.
-    ///   - environment: its environment, as `NAME=value`.
+    ///   - environment: its environment, as `NAME=value`; nil hands on our own without a copy of it.
     ///   - secrets: more of it, each entry ended by a zero byte.
     ///   - descriptors: descriptors of ours that it gets under the same numbers.
     ///   - mask: the signals that it does not receive.
@@ -82,7 +82,7 @@ package struct ChildProcess: ~Copyable {
     package init(
         _ path: String,
         arguments: [[UInt8]],
-        environment: [[UInt8]],
+        environment: [[UInt8]]?,
         secrets: Span<UInt8>,
         handing descriptors: [Int32],
         mask: SignalMask
@@ -102,7 +102,10 @@ package struct ChildProcess: ~Copyable {
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var id: pid_t = 0
         let result = unsafe CStrings.lend(arguments) { arguments in
-            unsafe CStrings.lend(environment, followedBy: secrets) { environment in
+            guard let environment else {
+                return unsafe posix_spawn(&id, path, &actions, &attributes, arguments, credfs_environment())
+            }
+            return unsafe CStrings.lend(environment, followedBy: secrets) { environment in
                 unsafe posix_spawn(&id, path, &actions, &attributes, arguments, environment)
             }
         }

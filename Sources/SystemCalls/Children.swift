@@ -46,6 +46,29 @@ package enum Children {
         return ChildProcess.Exit(waitStatus: status)
     }
 
+    /// Whether a child has been stopped since this was asked last; wraps waitid(2), and leaves its end to be waited for.
+    package static func isStopped(_ process: Int32) throws(Errno) -> Bool {
+        var info = unsafe siginfo_t()
+        do throws(Errno) {
+            try checkErrno { unsafe waitid(P_PID, id_t(process), &info, WSTOPPED | WNOHANG) }
+        } catch {
+            if error == .noChildProcess { return false }
+            throw error
+        }
+        return unsafe info.si_signo == SIGCHLD
+    }
+
+    /// The children of this process (proc(5)).
+    package static func ids() -> [Int32] {
+        guard let tasks = try? OwnedDescriptor.open("/proc/self/task", O_RDONLY | O_DIRECTORY),
+            let names = try? tasks.entryNames()
+        else { return [] }
+        return names.flatMap { name -> [Int32] in
+            let text = try? OwnedDescriptor.open("/proc/self/task/\(name)/children", O_RDONLY).readText(limit: 1 << 20)
+            return (text ?? "").split(separator: " ").compactMap { Int32($0) }
+        }
+    }
+
     /// Sends a signal to a process; wraps kill(2).
     package static func send(_ signal: Int32, to process: Int32) throws(Errno) {
         try checkErrno { kill(process, signal) }

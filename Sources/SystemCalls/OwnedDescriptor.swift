@@ -33,6 +33,11 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
         OwnedDescriptor(owning: try valueOrErrno { fcntl(number, F_DUPFD_CLOEXEC, 3) })
     }
 
+    /// Makes another number stand for the same open file, until this process runs another program.
+    package func take(place other: Int32) throws(Errno) {
+        try checkErrno { dup3(number, other, O_CLOEXEC) }
+    }
+
     /// A pipe: what is written to `write` can be read from `read`.
     package static func pipe() throws(Errno) -> Pipe {
         var readEnd: Int32 = -1

@@ -85,6 +85,11 @@ package enum ProcessAttributes {
         return set & (1 << 21) != 0
     }
 
+    /// Keeps every program that this process becomes from CAP_SYS_ADMIN; wraps prctl(PR_CAPBSET_DROP).
+    package static func neverAdministrate() throws(Errno) {
+        try checkErrno { credfs_prctl(PR_CAPBSET_DROP, 21) }
+    }
+
     /// The effective group id.
     package static var effectiveGroup: UInt32 { getegid() }
 

@@ -66,6 +66,9 @@ final class JobBox: Sendable {
         return StartedJob(credfs: job, text: text)
     }
 
+    /// What is in the runtime directory.
+    var leftovers: [String] { get throws { try FileManager.default.subpathsOfDirectory(atPath: runtime) } }
+
     /// Expects that no mount, record or directory is left.
     func expectNothingLeft(at location: SourceLocation = #_sourceLocation) throws {
         let mounts = String(decoding: try Files.read("/proc/self/mountinfo"), as: UTF8.self)

@@ -96,7 +96,8 @@ extension RunTests {
             kill(mount.process, SIGSTOP)
             try await Eventually.holds("the stop") { ProcessState.letter(mount.process) == "T" }
             #expect(try await box.credfs("status").outputText.hasPrefix("live"))
-            #expect(try await box.credfs("unmount", mount.path).status == .exited(0))
+            try await box.credfs("mount", mount.path + "/").expectRefusal(10, "is mounted already")
+            #expect(try await box.credfs("unmount", mount.path + "/").status == .exited(0))
             try await Eventually.holds("its end") { !ProcessState.isAlive(mount.process) }
             try box.expectNothingLeft()
         }
@@ -205,6 +206,43 @@ extension RunTests {
             #expect(state.contains("NoNewPrivs:\t1\n") && state.contains("Seccomp:\t2\n"))
             #expect(outcome.outputText.hasPrefix(box.runtime))
             try await box.unmountAll()
+        }
+
+        @Test func whatWasReadFromADescriptorIsNotReadAgain() async throws {
+            let box = try await JobBox(["T": "t"])
+            let directory = try box.makeDirectory("place")
+            let script = "exec \"$0\" mount --key-fd 7 -- \"$1\" 7<\"$2\""
+            let outcome = try await ChildProcess.run(
+                "/bin/bash",
+                ["-c", script, credfs, directory, box.sandbox.path("secrets.key")],
+                environment: box.environment
+            )
+            #expect(outcome.outputText == "\(directory)\n", "\(outcome.errorText)")
+            let process = try await box.server()
+            try FileManager.default.removeItem(atPath: box.sandbox.store)
+            try await box.sandbox.succeed("init", "--empty")
+            try await box.sandbox.succeed("set", "T", input: Array("other".utf8))
+            try FileManager.default.removeItem(atPath: box.sandbox.path("secrets.key"))
+            kill(process, SIGHUP)
+            try await Task.sleep(for: .milliseconds(300))
+            #expect(try Files.read("\(directory)/T") == Array("t".utf8))
+            try await box.unmountAll()
+        }
+
+        @Test func aServerThatIsKilledJustAfterItMountedIsCleanedUpAfter() async throws {
+            let box = try await JobBox(["T": "t"])
+            for command in [["run", "--shared", "--", "true"], ["mount", "--foreground"]] {
+                // The first thing after the mount is the filter.
+                let outcome = try await ChildProcess.run(
+                    "/usr/bin/strace",
+                    ["-f", "-o", "/dev/null", "-e", "trace=seccomp", "-e", "inject=seccomp:signal=KILL:when=1", credfs]
+                        + command,
+                    environment: box.environment
+                )
+                #expect(outcome.status != .exited(0))
+                #expect(try await box.credfs("status").outputText.hasPrefix("stale"))
+                try box.expectNothingLeft()
+            }
         }
 
         @Test func theVariablesCanBeReadByEverybodyTheyAreFor() async throws {

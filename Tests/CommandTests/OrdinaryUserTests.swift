@@ -73,6 +73,42 @@ extension RunTests {
             try user.expectNothingLeft()
         }
 
+        @Test func aKilledKeeperLeavesARecordForTheNextCommand() async throws {
+            let user = try await UserBox(["T": "t"])
+            let ready = user.home + "/ready"
+            let job = try user.start(["run", "--shared", "--", "/bin/sh", "-c", "echo $$ >\(ready); exec sleep 30"])
+            _ = try await Eventually.text(of: ready)
+            let children = String(decoding: try Files.read("/proc/\(job.id)/task/\(job.id)/children"), as: UTF8.self)
+            for child in children.split(separator: " ").compactMap({ Int32($0) }) {
+                let name = String(decoding: try Files.read("/proc/\(child)/cmdline"), as: UTF8.self)
+                if name.contains("keep-mount") { kill(child, SIGKILL) }
+            }
+            kill(job.id, SIGTERM)
+            _ = try await job.end()
+            #expect(try await user.run([], ["status"]).outputText.hasPrefix("stale"))
+            try user.expectNothingLeft()
+        }
+
+        @Test func lingeringDoesNotWaitForTheKeeper() async throws {
+            let user = try await UserBox(["T": "t"])
+            let began = ContinuousClock.now
+            #expect(try await user.run([], ["run", "--shared", "--linger", "20s", "--", "true"]).status == .exited(0))
+            #expect(ContinuousClock.now - began < .seconds(10))
+        }
+
+        @Test func aKilledCredfsLeavesNoFilesInTheSystemsMemoryForLong() async throws {
+            let user = try await UserBox(["T": "t"])
+            let ready = user.home + "/ready"
+            let script = "echo $CREDENTIALS_DIRECTORY >\(ready); exec sleep 2"
+            let job = try user.start(["run", "--backend", "shm", "--", "/bin/sh", "-c", script])
+            let directory = try await Eventually.text(of: ready)
+            kill(job.id, SIGKILL)
+            _ = try await job.end()
+            #expect(Files.exists(directory))
+            #expect(try await user.run([], ["status"]).outputText.hasPrefix("stale"))
+            #expect(!Files.exists(directory))
+        }
+
         @Test func mountAndUnmountWithTheHelper() async throws {
             let user = try await UserBox(["T": "t"])
             let mounted = try await user.run([], ["mount"])

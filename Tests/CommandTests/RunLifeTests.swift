@@ -141,6 +141,88 @@ extension RunTests {
             try box.expectNothingLeft()
         }
 
+        @Test(arguments: [SIGINT, SIGTERM, SIGHUP]) func aSignalBeforeTheJobIsThereEndsIt(_ signal: Int32) async throws
+        {
+            let box = try await JobBox(["T": "t"])
+            let ready = box.sandbox.directory.path("trace")
+            // The process that will become the job waits in its first mount.
+            let run = try ChildProcess.Running(
+                "/usr/bin/strace",
+                [
+                    "-D", "-f", "-o", ready, "-e", "trace=mount", "-e", "inject=mount:delay_enter=1500000:when=1",
+                    credfs,
+                    "run", "--", "echo", "started",
+                ],
+                environment: box.environment
+            )
+            try await Eventually.holds("the first mount") {
+                try Files.exists(ready) && String(decoding: Files.read(ready), as: UTF8.self).contains("mount(")
+            }
+            kill(run.id, signal)
+            let outcome = try await run.end(within: .seconds(20))
+            #expect(outcome.status == .exited(128 + signal), "\(outcome.errorText)")
+            #expect(outcome.standardOutput.isEmpty)
+            try await Eventually.holds("nothing left") { (try? box.leftovers.isEmpty) == true }
+        }
+
+        @Test func membersOfASharedJobAreFoundWhateverTheirAncestorsDo() async throws {
+            let box = try await JobBox(["T": "t"])
+            let program = """
+                import os, sys
+                path = os.environ["T_FILE"]
+                bad = 0
+                for _ in range(300):
+                    read, write = os.pipe()
+                    if os.fork() == 0:
+                        if os.fork() == 0:
+                            try: data = open(path).read().encode()
+                            except OSError as error: data = str(error).encode()
+                            os.write(write, data)
+                        os._exit(0)
+                    os.wait()
+                    os.close(write)
+                    bad += os.read(read, 100) != b"t"
+                    os.close(read)
+                print(bad)
+                """
+            let outcome = try await box.credfs("run", "--shared", "--", "/usr/bin/env", "python3", "-I", "-c", program)
+            #expect(outcome.outputText == "0\n", "\(outcome.errorText)")
+        }
+
+        @Test func credfsCanBeTheFirstProcessOfAContainer() async throws {
+            let box = try await JobBox(["T": "t"])
+            for option in ["--shared", "--max-size=1048576"] {
+                let outcome = try await ChildProcess.run(
+                    "/usr/bin/unshare",
+                    ["--pid", "--fork", "--mount-proc", credfs, "run", option, "--", "/bin/sh", "-c", "cat $T_FILE"],
+                    environment: box.environment
+                )
+                #expect(outcome.outputText == "t", "\(outcome.errorText)")
+            }
+            try box.expectNothingLeft()
+        }
+
+        @Test func aSiblingThatLooksIntoThePrivateMountIsRefused() async throws {
+            let box = try await JobBox(["T": "t"])
+            let job = try await box.start([], shell: "echo $$ $T_FILE >$READY; cat $T_FILE; exec sleep 20")
+            let path = try #require(job.text.split(separator: " ").last)
+            let outcome = try await ChildProcess.run("/bin/cat", ["/proc/\(job.process)/root\(path)"])
+            #expect(outcome.errorText.contains("Permission denied"), "\(outcome.outputText)")
+            kill(job.credfs.id, SIGTERM)
+            #expect(try await job.credfs.end().outputText == "t")
+        }
+
+        @Test func aWorkingDirectoryThatIsGoneIsKept() async throws {
+            let box = try await JobBox(["T": "t"])
+            let gone = try box.makeDirectory("gone")
+            let outcome = try await ChildProcess.run(
+                "/bin/sh",
+                ["-c", "cd \(gone) && rmdir \(gone) && exec \"$0\" run -- sh -c 'cat $T_FILE'", credfs],
+                environment: box.environment
+            )
+            #expect(outcome.outputText == "t", "\(outcome.errorText)")
+        }
+
         @Test func aStoppedJobStopsCredfsAndGoesOnWithIt() async throws {
             let box = try await JobBox(["T": "t"])
             let job = try await box.start([], shell: "echo $$ >$READY; kill -STOP $$; cat $T_FILE")

@@ -59,6 +59,7 @@ struct RunTests {
                 "echo $CREDFS_AUTH_MODE $CREDFS_AUTH_REASON; ls -A $CREDENTIALS_DIRECTORY; env | grep -c _FILE="
             let outcome = try await box.run(["--on-reject", "unauthenticated"], shell: script)
             #expect(outcome.outputText == "unauthenticated no-store\n0\n", "\(outcome.errorText)")
+            #expect(outcome.lines("warning") == ["going on without secrets"])
             let asked = try await box.run([], shell: script, adding: ["CREDFS_ON_REJECT": "unauthenticated"])
             #expect(asked.outputText == "unauthenticated no-store\n0\n")
             try box.expectNothingLeft()
@@ -72,6 +73,9 @@ struct RunTests {
             let outcome = try await box.run([], shell: script, adding: [variable: "1"])
             #expect(outcome.outputText == "unauthenticated \(variable)\nunset\n")
             #expect(outcome.lines("warning") == ["secrets are ignored because \(variable) is set"])
+            // Who gets no secrets does not get the key either.
+            let store = try await box.run([], shell: "ls -A \(box.sandbox.store)", adding: [variable: "1"])
+            #expect(store.outputText.isEmpty)
         }
 
         @Test func anUnfilledRequiredEntryIsNamedOrWaived() async throws {
@@ -124,6 +128,17 @@ struct RunTests {
             let direct = try await ChildProcess.run("/bin/bash", ["-c", "exec 9</etc/hostname; exec ls /proc/self/fd"])
             #expect(outcome.outputText == direct.outputText, "\(outcome.errorText)")
             #expect(outcome.outputText.split(separator: "\n").contains("9"))
+        }
+
+        @Test func aKeyOnStandardInputIsNotTheJobsToRead() async throws {
+            let box = try await JobBox(["T": "t"])
+            let script = "exec \"$0\" run --key-fd 0 -- sh -c 'cat $T_FILE; cat /proc/self/fd/0' <\"$1\""
+            let outcome = try await ChildProcess.run(
+                "/bin/sh",
+                ["-c", script, credfs, box.sandbox.path("secrets.key")],
+                environment: box.environment
+            )
+            #expect(outcome.outputText == "t", "\(outcome.errorText)")
         }
 
         @Test func argumentsThatAreNoTextArriveAsTheyAre() async throws {
@@ -221,6 +236,8 @@ struct RunTests {
             let settled = try await box.run(["--file-var", "a.b=SECOND"], shell: "cat $A_B_FILE $SECOND")
             #expect(settled.outputText == "12", "\(settled.errorText)")
             try await box.run(["--file-var", "a.b=CREDFS_KEY"], shell: "true").expectRefusal(64)
+            let value = try await box.run(["--file-var", "a.b=SECOND", "--env", "a-b=SECOND"], shell: "true")
+            value.expectRefusal(17, "would both have the variable SECOND", hint: "--env")
         }
 
         @Test func aSecretWithAPolicyIsNotShownWithoutIt() async throws {

@@ -120,7 +120,8 @@ struct MountedDirectory {
 
     init(_ directory: String) throws {
         let place: OwnedDescriptor
-        do throws(Errno) { place = try OwnedDescriptor.open(directory, O_RDONLY | O_DIRECTORY) } catch {
+        // Without asking whoever serves it, who may have been stopped.
+        do throws(Errno) { place = try OwnedDescriptor.startOfWalk(file: directory) } catch {
             throw CommandError(.mountPoint, "cannot open \(directory): \(error.message)")
         }
         let path = try? place.resolvedPath()

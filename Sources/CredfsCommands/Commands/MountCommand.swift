@@ -103,6 +103,14 @@ struct MountCommand: CredfsCommand {
         return options
     }
 
+    /// Descriptors were read and closed: their numbers may stand for something else by now.
+    private func keysForReload() -> KeyOptions {
+        var options = keyOptions
+        options.keyFd = nil
+        options.password.passwordFd = nil
+        return options
+    }
+
     /// Serves what the store holds now; where it is not accepted, what was served goes on being served.
     private func reload(
         _ service: MountService,
@@ -112,7 +120,7 @@ struct MountCommand: CredfsCommand {
     ) {
         do {
             guard admitted.auth == .authenticated, let previous = service.snapshot else { return }
-            let next = try Reload.admission(options, keyOptions, admission, admitted, context)
+            let next = try Reload.admission(options, keysForReload(), admission, admitted, context)
             guard let snapshot = next.snapshot(now: context.now(), after: previous) else { return }
             try service.replace(with: snapshot)
             context.console.note("serving generation \(snapshot.generation)")

@@ -105,6 +105,7 @@ struct RunCommand: CredfsCommand {
             snapshot?.names ?? [],
             chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 }
         )
+        try refuseClashes(values, variables, admitted)
         var secrets = try ValueVariables.block(values, admitted)
         warn(of: values, admitted, context)
 
@@ -148,6 +149,24 @@ struct RunCommand: CredfsCommand {
         }
         Telemetry(admitted, started: started, command: Self.name).write(options, context)
         conclude(outcome, context)
+    }
+
+    /// A variable has one meaning.
+    private func refuseClashes(
+        _ values: [VariableAssignment],
+        _ variables: FileVariables,
+        _ admitted: Admission
+    ) throws(MountError) {
+        var owners = Dictionary(uniqueKeysWithValues: variables.pairs.map { ($0.variable, $0.secret) })
+        for value in values where admitted.entry(value.secret) != nil {
+            if let other = owners.updateValue(value.secret, forKey: value.variable) {
+                throw MountError(
+                    .variables,
+                    "'\(other.text)' and '\(value.secret.text)' would both have the variable \(value.variable.text)",
+                    hint: "choose another with: --env '\(value.secret.text)=VARIABLE'"
+                )
+            }
+        }
     }
 
     private func program(_ context: CommandContext) -> Job.Program {

@@ -29,7 +29,8 @@ struct StatusCommand: CredfsCommand {
             let mount = found.mount
             let words = [
                 found.isLive ? "live" : "stale", mount.kind.rawValue, "pid \(mount.pid)",
-                "isolation \(mount.isolation.rawValue)", mount.backend.rawValue, mount.authMode, mount.path,
+                "isolation \(mount.isolation.rawValue)", mount.backend.rawValue, mount.authMode,
+                Console.visible(mount.path),
             ]
             try context.console.output(words.joined(separator: "  ") + "\n")
         }
