@@ -115,7 +115,8 @@ struct RotateCommand: CredfsCommand {
             }
         }
         context.console.note(
-            "made a new data key for \(Count.of(before.manifest.secrets.count, "secret")), and removed \(store.backupPath)"
+            "made a new data key for \(Count.of(before.manifest.secrets.count, "secret")), "
+                + "and removed \(store.backupPath)"
         )
         for identifier in dropSlot { context.console.note("removed slot \(identifier)") }
         OldValues.warn(of: "the old keys: give secrets that may have leaked new values", context)
