@@ -31,6 +31,10 @@ package enum Unmounting {
     private static func waitForServer(of mount: LiveMount, in runtime: RuntimeDirectory) {
         let deadline = ContinuousClock.now + patience
         while ContinuousClock.now < deadline, current(mount, in: runtime)?.isLive == true { usleep(2000) }
+        guard current(mount, in: runtime) == nil else { return }
+        // The last thing that it lets go of is the runtime directory, which the last one out removes.
+        let end = min(deadline, .now + .seconds(1))
+        while ContinuousClock.now < end, ProcessTree.isRunning(mount.pid) { usleep(1000) }
     }
 
     private static func current(_ mount: LiveMount, in runtime: RuntimeDirectory) -> FoundMount? {

@@ -13,6 +13,14 @@ package enum ProcessTree {
         return parent(inStat: text)
     }
 
+    /// Whether a process exists that has not ended.
+    package static func isRunning(_ process: Int32) -> Bool {
+        guard let text = try? OwnedDescriptor.open("/proc/\(process)/stat", O_RDONLY).readText(limit: 4096),
+            let end = text.lastIndex(of: ")")
+        else { return false }
+        return !["Z", "X"].contains(text[text.index(after: end)...].split(separator: " ").first)
+    }
+
     /// The fourth field; the second one, the name, can hold anything, parentheses and spaces too.
     package static func parent(inStat text: String) -> Int32? {
         guard let end = text.lastIndex(of: ")") else { return nil }
