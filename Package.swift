@@ -183,6 +183,8 @@ let package = Package(
             dependencies: ["credfs", "CredfsTestSupport", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
+        // Programs of others that read from mounts: as root, with /dev/fuse.
+        .testTarget(name: "ReaderTests", dependencies: ["credfs", "CredfsTestSupport"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )
