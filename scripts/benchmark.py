@@ -109,13 +109,14 @@ class Bench:
     def gocryptfs(self, count, size):
         cipher, place, secret = self.place("cipher"), self.place("gocryptfs"), self.directory / "gocryptfs.password"
         secret.write_text("not-a-real-password\n")
-        self.call("gocryptfs", "-q", "-init", "-scryptn", "10", "-passfile", secret, cipher)
-        self.call("gocryptfs", "-q", "-passfile", secret, cipher, place)
+        quiet = ("gocryptfs", "-quiet", "-nosyslog")
+        self.call(*quiet, "-init", "-scryptn", "10", "-passfile", secret, cipher)
+        self.call(*quiet, "-passfile", secret, cipher, place)
         try:
             for number in range(count):
                 (place / f"S{number}").write_text("x" * size)
             self.call("fusermount3", "-u", place)
-            self.call("gocryptfs", "-q", "-ro", "-passfile", secret, cipher, place)
+            self.call(*quiet, "-ro", "-passfile", secret, cipher, place)
             yield place
         finally:
             self.call("fusermount3", "-u", place)
