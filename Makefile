@@ -5,7 +5,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: demo test check build docs install coverage clean
+.PHONY: demo test check build docs install coverage benchmark clean
 
 build:
 	scripts/build
@@ -24,6 +24,9 @@ check:
 
 coverage:
 	scripts/coverage
+
+benchmark:
+	scripts/benchmark
 
 install: docs
 	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install

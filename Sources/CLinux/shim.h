@@ -12,6 +12,7 @@
 #include <linux/fs.h>
 #include <linux/limits.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <spawn.h>
 #include <stddef.h>
 #include <stdio.h>

@@ -17,11 +17,18 @@ struct Admission {
     /// Whether the secrets are there.
     let auth: AuthMode
     /// The manifest, where they are.
-    let manifest: Manifest?
+    private(set) var manifest: Manifest?
     /// What opens them.
     let keys: StoreKeys?
     /// The entries that are shown.
     var entries: [SecretEntry] = []
+
+    /// Lets go of what a mount does not need that serves a snapshot already: all but the keys.
+    mutating func forgetEntries() {
+        manifest = nil
+        entries = []
+        Memory.returnUnused()
+    }
 
     /// The generation that is served; nil where there is none.
     func snapshot(now: Timestamp, after previous: Snapshot? = nil) -> Snapshot? {

@@ -55,9 +55,22 @@ package enum EntryPoint {
         }
     }
 
+    /// Parses by the command that is named, which is quicker; the root explains what that one does not take.
+    private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
+        let name = arguments.first ?? ""
+        let named = Credfs.configuration.subcommands.first { $0.configuration.commandName == name }
+        // One with commands of its own would gain a `help` of its own.
+        if let named, named.configuration.subcommands.isEmpty,
+            let command = try? named.parseAsRoot(Array(arguments.dropFirst()))
+        {
+            return command
+        }
+        return try Credfs.parseAsRoot(arguments)
+    }
+
     private static func run(_ arguments: [String], _ context: CommandContext) throws -> Int32 {
         do {
-            var command = try Credfs.parseAsRoot(arguments)
+            var command = try parse(arguments)
             if let command = command as? any CredfsCommand {
                 try command.perform(context)
                 return context.exitStatus

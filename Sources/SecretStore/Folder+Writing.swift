@@ -19,17 +19,24 @@ extension Folder {
     ///   - name: the file.
     ///   - bytes: its new content.
     ///   - mode: its permission bits.
+    ///   - isDurable: whether it is waited for until the disk has the bytes; after a loss of power what is not durable may
+    ///     be empty.
     /// - Throws: class `failed`; the old file is untouched.
-    package func replace(_ name: String, with bytes: Span<UInt8>, mode: UInt16 = 0o600) throws(StoreError) {
+    package func replace(
+        _ name: String,
+        with bytes: Span<UInt8>,
+        mode: UInt16 = 0o600,
+        isDurable: Bool = true
+    ) throws(StoreError) {
         let temporary = try temporaryName(for: name)
         do throws(Errno) {
             let file = try descriptor.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
             try file.setPermissions(0o600)
             try file.writeAll(bytes)
             if mode != 0o600 { try file.setPermissions(mode) }
-            try file.synchronize()
+            if isDurable { try file.synchronize() }
             try descriptor.rename(temporary, to: name)
-            try descriptor.synchronize()
+            if isDurable { try descriptor.synchronize() }
         } catch {
             try? descriptor.unlink(temporary)
             throw .system("write", path(of: name), error)

@@ -9,6 +9,11 @@ package enum Memory {
     /// The size of a page in bytes.
     package static let pageSize = Int(sysconf(Int32(_SC_PAGESIZE)))
 
+    /// Gives memory back to the system that was allocated and is not any more; wraps malloc_trim(3).
+    package static func returnUnused() {
+        _ = malloc_trim(0)
+    }
+
     /// Reserves address space that nothing can touch until it is replaced or opened.
     package static func reserve(byteCount: Int) throws(Errno) -> UnsafeMutableRawPointer {
         try unsafe map(nil, byteCount, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1)

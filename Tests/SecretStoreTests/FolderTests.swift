@@ -40,6 +40,14 @@ import Testing
         #expect(other.number != folder.descriptor.number)
     }
 
+    @Test func whatNeedNotBeDurableIsReplacedAsWholly() throws {
+        try folder.replace("f", with: "one".utf8.span)
+        try folder.replace("f", with: "two".utf8.span, isDurable: false)
+        #expect(try directory.read("f") == Array("two".utf8))
+        #expect(try contents("f")?.status.permissions == 0o600)
+        #expect(try folder.names() == ["f"])
+    }
+
     @Test func whatExistsIsNotCreatedAgain() throws {
         try folder.create("f", with: "one".utf8.span)
         #expect(failure { try folder.create("f", with: "two".utf8.span) }?.code == .failed)

@@ -46,7 +46,7 @@ struct MountCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let started = ContinuousClock.now
-        let admitted = try Admission.decide(options, keyOptions, admission, context)
+        var admitted = try Admission.decide(options, keyOptions, admission, context)
         let rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
         Unmounting.clean(runtime)
@@ -64,6 +64,7 @@ struct MountCommand: CredfsCommand {
         }
         record(.success, "serving \(service.path)", context)
         Telemetry(admitted, started: started, command: Self.name).write(options, context)
+        admitted.forgetEntries()
         // What is written relative to the working directory is found again when the store is read again.
         let store = try absolute(context)
         try announce(service.path, context)

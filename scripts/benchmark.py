@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What scripts/benchmark runs: measures, prints ratios, and says which goals are met. Times fail nothing."""
+
+import argparse
+import contextlib
+import datetime
+import json
+import os
+import pathlib
+import platform
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+SMALL = 64
+LARGE = 1 << 20
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/benchmark", description="Measures credfs against a minimal C peer.")
+    parser.add_argument("--quick", action="store_true", help="few repetitions")
+    parser.add_argument("--all", action="store_true", help="100 000 secrets, too")
+    parser.add_argument("--gocryptfs", action="store_true", help="compare reads with gocryptfs, too")
+    parser.add_argument("--against", metavar="PROGRAM", help="another build of credfs, to compare 'run' with")
+    parser.add_argument("--only", metavar="F1,F2,...", help="only these goals")
+    parser.add_argument("--program", help=argparse.SUPPRESS)
+    parser.add_argument("--tools", type=pathlib.Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.gocryptfs and not shutil.which("gocryptfs"):
+        sys.exit("benchmark: error: no gocryptfs in PATH\nbenchmark: hint: apt-get install gocryptfs")
+    chosen = set((options.only or "F1,F2,F3,F4,F5").split(","))
+    with tempfile.TemporaryDirectory(prefix="credfs-benchmark.") as directory:
+        bench = Bench(options, pathlib.Path(directory))
+        bench.print_conditions("before")
+        for name in ("F1", "F2", "F3", "F4", "F5"):
+            if name in chosen:
+                getattr(bench, name.lower())()
+        bench.print_conditions("after")
+        bench.print_goals()
+
+
+class Bench:
+    """One run: its places, its mounts, its results."""
+
+    def __init__(self, options, directory):
+        self.options = options
+        self.program = options.program
+        self.tools = options.tools
+        self.directory = directory
+        self.goals = []
+        runtime = directory / "runtime"
+        runtime.mkdir(mode=0o700)
+        self.environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "XDG_RUNTIME_DIR": str(runtime)}
+
+    # What everything is made of.
+
+    def call(self, *command, **more):
+        words = [str(word) for word in command]
+        return subprocess.run(
+            words, env=self.environment, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **more
+        ).stdout
+
+    def credfs(self, *arguments, **more):
+        return self.call(self.program, *arguments, **more)
+
+    def store(self, name, count, size):
+        """A store with a key file and secrets S0, S1 and so on; the values are filler."""
+        store = self.directory / name
+        self.credfs("init", "--quiet", "--empty", "--store", store)
+        template = self.directory / "template.yaml"
+        template.touch(mode=0o600)
+        lines = (f"  S{number}:\n    value: {'x' * size}\n" for number in range(count))
+        template.write_text("secrets:\n" + "".join(lines))
+        self.credfs("encrypt", "--quiet", "--store", store, template, stderr=subprocess.DEVNULL)
+        return store
+
+    def place(self, name):
+        place = self.directory / name
+        place.mkdir(mode=0o700, exist_ok=True)
+        return place
+
+    @contextlib.contextmanager
+    def mounted(self, name, store):
+        """A mount of credfs: its directory and the id of the process that serves."""
+        place = self.place(name)
+        self.credfs("mount", "--store", store, place)
+        try:
+            mounts = json.loads(self.credfs("status", "--json"))["mounts"]
+            yield place, next(mount["pid"] for mount in mounts if mount["path"] == str(place))
+        finally:
+            self.credfs("unmount", place)
+
+    @contextlib.contextmanager
+    def peer(self, name, count, size, loop):
+        place = self.place(name)
+        command = [self.tools / "peer", "serve", place, str(count), str(size), loop]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=self.environment) as process:
+            process.stdout.readline()
+            try:
+                yield place
+            finally:
+                process.send_signal(signal.SIGTERM)
+
+    @contextlib.contextmanager
+    def gocryptfs(self, count, size):
+        cipher, place, secret = self.place("cipher"), self.place("gocryptfs"), self.directory / "gocryptfs.password"
+        secret.write_text("not-a-real-password\n")
+        quiet = ("gocryptfs", "-quiet", "-nosyslog")
+        self.call(*quiet, "-init", "-scryptn", "10", "-passfile", secret, cipher)
+        self.call(*quiet, "-passfile", secret, cipher, place)
+        try:
+            for number in range(count):
+                (place / f"S{number}").write_text("x" * size)
+            self.call("fusermount3", "-u", place)
+            self.call(*quiet, "-ro", "-passfile", secret, cipher, place)
+            yield place
+        finally:
+            self.call("fusermount3", "-u", place)
+
+    def read(self, threads, milliseconds, size, place, count):
+        files = [place / f"S{number}" for number in range(count)]
+        words = self.call(self.tools / "reader", threads, milliseconds, size, *files).split()
+        cycles, seconds, p50, p99, most, fewest_cycles, most_cycles = map(float, words)
+        return {
+            "p50": p50 / 1e3,
+            "p99": p99 / 1e3,
+            "max": most / 1e3,
+            "rate": cycles / seconds,
+            "bandwidth": cycles * size / seconds / (1 << 20),
+            "fairness": fewest_cycles / most_cycles,
+        }
+
+    def read_in_turn(self, places, rounds, threads, milliseconds, size, count):
+        """For every place the results of its rounds; the order changes from round to round."""
+        results = {name: [] for name in places}
+        names = list(places)
+        for number in range(rounds):
+            first = number % len(names)
+            for name in names[first:] + names[:first]:
+                results[name].append(self.read(threads, milliseconds, size, places[name], count))
+        return results
+
+    def rounds(self, usual, quick):
+        return quick if self.options.quick else usual
+
+    # What is printed.
+
+    def print_conditions(self, when):
+        load = pathlib.Path("/proc/loadavg").read_text().split()[:3]
+        if when == "before":
+            now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+            version = self.credfs("--version").strip()
+            processors = len(os.sched_getaffinity(0))
+            print(f"{now}, {version}, Linux {platform.release()}, {processors} processors")
+        print(f"load {when}: {' '.join(load)}", flush=True)
+
+    def table(self, title, rows, columns):
+        print(f"\n{title}\n")
+        cells = [columns] + [[str(cell) for cell in row] for row in rows]
+        widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
+        for number, row in enumerate(cells):
+            padded = [row[0].ljust(widths[0])] + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:])]
+            print("| " + " | ".join(padded) + " |")
+            if number == 0:
+                print("|" + "|".join(["-" * (widths[0] + 2)] + ["-" * (width + 1) + ":" for width in widths[1:]]) + "|")
+        sys.stdout.flush()
+
+    def goal(self, name, what, value, limit, unit="", at_least=False):
+        met = value >= limit if at_least else value <= limit
+        sign = ">=" if at_least else "<="
+        self.goals.append([f"{name} {what}", f"{value:.4g}{unit}", f"{sign} {limit:g}{unit}", "met" if met else "missed"])
+
+    def print_goals(self):
+        self.table("Goals", self.goals, ["goal", "measured", "wanted", ""])
+
+    # What is measured.
+
+    def f1(self):
+        """`run -- true`, from its start to its end."""
+        place = self.place("run")
+        store = self.store("run-store", 10, SMALL)
+        run = ["run", "--store", store, "--", "true"]
+        programs = {
+            "plain fork and exec": ["true"],
+            "C peer": [self.tools / "peer", "run", place, 10, SMALL, "true"],
+            "credfs": [self.program, *run],
+        }
+        if self.options.against:
+            programs["credfs, the other build"] = [self.options.against, *run]
+        words = []
+        for command in programs.values():
+            words += ["::"] * bool(words) + command
+        lines = self.call(self.tools / "alternate", self.rounds(200, 30), *words).splitlines()
+        samples = [[tuple(map(int, cell.split("/"))) for cell in line.split()] for line in lines]
+        rows, ratios = [], {}
+        for index, name in enumerate(programs):
+            passed = [sample[index][0] / 1e6 for sample in samples]
+            used = [sample[index][1] / 1e3 for sample in samples]
+            # Round by round, so that load that comes and goes hits both sides.
+            ratios[name] = statistics.median(sample[index][0] / sample[1][0] for sample in samples)
+            used_ratio = statistics.median(sample[index][1] / max(sample[1][1], 1) for sample in samples)
+            fastest = min(passed) / min(sample[1][0] / 1e6 for sample in samples)
+            rows.append(
+                [name, f"{statistics.median(passed):.2f}", f"{min(passed):.2f}", f"{statistics.median(used):.2f}"]
+                + [f"{ratio:.2f}" for ratio in (ratios[name], fastest, used_ratio)]
+            )
+        columns = ["F1: run of true", "median ms", "fastest ms", "CPU ms", "ratio", "ratio of fastest", "ratio of CPU"]
+        self.table(f"F1, {len(samples)} rounds", rows, columns)
+        self.goal("F1", "run, against the C peer", ratios["credfs"], 3)
+        self.goal("F1", "run, the further goal", ratios["credfs"], 2)
+
+    def f2(self):
+        """Many short reads by one reader."""
+        with contextlib.ExitStack() as stack:
+            places = {
+                "C peer": stack.enter_context(self.peer("peer", 10, SMALL, "single")),
+                "C peer, several threads": stack.enter_context(self.peer("peer-multi", 10, SMALL, "multi")),
+                "credfs": stack.enter_context(self.mounted("mount", self.store("read-store", 10, SMALL)))[0],
+            }
+            if self.options.gocryptfs:
+                places["gocryptfs"] = stack.enter_context(self.gocryptfs(10, SMALL))
+            for threads in (1, 2, 16):
+                results = self.read_in_turn(places, self.rounds(20, 5), threads, 200, SMALL, 10)
+                self.reads(f"F2, {SMALL} bytes, {threads} reader{'s' * (threads > 1)}", results, threads == 1)
+
+    def reads(self, title, results, judged):
+        rows = []
+        for name, rounds in results.items():
+            middle = {key: statistics.median(result[key] for result in rounds) for key in ("p50", "p99", "rate")}
+            ratios = {}
+            for key in ("p50", "p99"):
+                pairs = zip(results["credfs"], rounds)
+                ratios[key] = statistics.median(ours[key] / theirs[key] for ours, theirs in pairs)
+            rows.append(
+                [name, f"{middle['p50']:.0f}", f"{middle['p99']:.0f}", f"{middle['rate']:.0f}"]
+                + ([f"{ratios['p50']:.2f}", f"{ratios['p99']:.2f}"] if name != "credfs" else ["", ""])
+            )
+            if judged and name in ("C peer", "gocryptfs"):
+                self.goal("F2", f"median, against {name}", ratios["p50"], 0.4 if name == "C peer" else 0.6)
+                self.goal("F2", f"p99, against {name}", ratios["p99"], 1)
+        columns = ["", "p50 us", "p99 us", "cycles/s", "credfs/it p50", "credfs/it p99"]
+        self.table(f"{title}, {len(results['credfs'])} rounds", rows, columns)
+
+    def f3(self):
+        """Large stores."""
+        rows, base = [], None
+        counts = [10, 10_000] + [100_000] * self.options.all
+        for count in counts:
+            store = self.store(f"store-{count}", count, SMALL)
+            sealed = self.sealed_byte_count(store)
+            place, times, resident = self.place(f"mount-{count}"), [], []
+            for _ in range(self.rounds(5, 2)):
+                started = time.monotonic()
+                self.credfs("mount", "--store", store, place)
+                try:
+                    (place / f"S{count - 1}").read_bytes()
+                    times.append(time.monotonic() - started)
+                    mounts = json.loads(self.credfs("status", "--json"))["mounts"]
+                    pid = next(mount["pid"] for mount in mounts if mount["path"] == str(place))
+                    resident.append(status(pid)["VmRSS"])
+                finally:
+                    self.credfs("unmount", place)
+            memory = statistics.median(resident)
+            base = base or memory
+            beyond = (memory - base) * 1024 / max(count - 10, 1) - sealed
+            rows.append(
+                [f"{count}", f"{statistics.median(times):.3f}", f"{min(times):.3f}", f"{memory / 1024:.1f}"]
+                + ([f"{beyond:.0f}"] if count > 10 else [""])
+            )
+            if count > 10:
+                limit = 0.25 if count == 10_000 else 2.5
+                self.goal("F3", f"{count} secrets mounted and readable", statistics.median(times), limit, " s")
+                self.goal("F3", f"{count} secrets, memory for each beyond its sealed text", beyond, 400, " bytes")
+        self.table(
+            f"F3, {self.rounds(5, 2)} rounds", rows, ["secrets", "median s", "fastest s", "resident MiB", "bytes beyond"]
+        )
+
+    def sealed_byte_count(self, store):
+        """The length of the sealed text of a secret; all are alike."""
+        for line in (store / "secrets.yaml").open():
+            if (start := line.find("ENC[")) >= 0 and line.lstrip().startswith("value:"):
+                return len(line.rstrip()) - start
+        raise RuntimeError("nothing is sealed")
+
+    def f4(self):
+        """Large reads, and many readers."""
+        with contextlib.ExitStack() as stack:
+            places = {
+                "C peer": stack.enter_context(self.peer("peer-large", 1, LARGE, "single")),
+                "C peer, several threads": stack.enter_context(self.peer("peer-large-multi", 1, LARGE, "multi")),
+                "credfs": stack.enter_context(self.mounted("mount-large", self.store("large", 1, LARGE)))[0],
+            }
+            results = self.read_in_turn(places, self.rounds(20, 5), 1, 300, LARGE, 1)
+            rows = []
+            for name, rounds in results.items():
+                middle = statistics.median(result["bandwidth"] for result in rounds)
+                pairs = zip(results["credfs"], rounds)
+                ratio = statistics.median(ours["bandwidth"] / theirs["bandwidth"] for ours, theirs in pairs)
+                rows.append([name, f"{middle:.0f}", f"{ratio:.2f}" if name != "credfs" else ""])
+                if name == "C peer":
+                    self.goal("F4", "1 MiB, bandwidth against the C peer", ratio, 0.8, at_least=True)
+            self.table(f"F4, 1 MiB, 1 reader, {len(results['credfs'])} rounds", rows, ["", "MiB/s", "credfs/it"])
+        with contextlib.ExitStack() as stack:
+            places = {
+                "C peer": stack.enter_context(self.peer("peer-many", 10, SMALL, "single")),
+                "C peer, several threads": stack.enter_context(self.peer("peer-many-multi", 10, SMALL, "multi")),
+                "credfs": stack.enter_context(self.mounted("mount-many", self.store("many", 10, SMALL)))[0],
+            }
+            results = self.read_in_turn(places, self.rounds(10, 3), 64, 1000, SMALL, 10)
+            alone = self.read_in_turn(places, self.rounds(10, 3), 1, 300, SMALL, 10)
+            rows = []
+            for name, rounds in results.items():
+                middle = {key: statistics.median(result[key] for result in rounds) for key in ("p50", "p99", "max", "rate")}
+                fairness = min(result["fairness"] for result in rounds)
+                pairs = zip(results["credfs"], rounds)
+                ratio = statistics.median(ours["rate"] / theirs["rate"] for ours, theirs in pairs)
+                scale = middle["rate"] / statistics.median(result["rate"] for result in alone[name])
+                rows.append(
+                    [name, f"{middle['rate']:.0f}", f"{scale:.2f}", f"{middle['p50']:.0f}", f"{middle['p99']:.0f}"]
+                    + [f"{middle['max'] / 1e3:.1f}", f"{fairness:.2f}", f"{ratio:.2f}" if name != "credfs" else ""]
+                )
+                if name == "credfs":
+                    self.goal("F4", "64 readers, slowest/fastest reader in the worst round", fairness, 0.1, at_least=True)
+            columns = ["", "cycles/s", "of 1 reader", "p50 us", "p99 us", "max ms", "slowest/fastest", "credfs/it"]
+            self.table(f"F4, {SMALL} bytes, 64 readers, {len(results['credfs'])} rounds of 1 s", rows, columns)
+
+    def f5(self):
+        """What it costs to have a mount."""
+        with self.mounted("mount-idle", self.store("idle", 10, SMALL)) as (place, pid):
+            (place / "S0").read_bytes()
+            time.sleep(1)
+            before = switches(pid)
+            time.sleep(5)
+            wakeups, memory = switches(pid) - before, status(pid)
+            threads = memory["Threads"]
+        stripped = self.directory / "stripped"
+        self.call("strip", "-o", stripped, self.program)
+        size, small = (pathlib.Path(path).stat().st_size / (1 << 20) for path in (self.program, stripped))
+        rows = [
+            ["resident, MiB", f"{memory['VmRSS'] / 1024:.1f}"],
+            ["of that anonymous, MiB", f"{memory['RssAnon'] / 1024:.1f}"],
+            ["most since start, MiB", f"{memory['VmHWM'] / 1024:.1f}"],
+            ["locked, MiB", f"{memory['VmLck'] / 1024:.2f}"],
+            ["threads", threads],
+            ["wake-ups in 5 s", wakeups],
+            ["program, MiB", f"{size:.1f}"],
+            ["program without symbols, MiB", f"{small:.1f}"],
+        ]
+        self.table("F5, 10 secrets, idle", rows, ["", "measured"])
+        self.goal("F5", "resident", memory["VmRSS"] / 1024, 12, " MiB")
+        self.goal("F5", "wake-ups in 5 s", wakeups, 0)
+
+
+def fields(path):
+    values = {}
+    for line in path.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if (words := value.split()) and words[0].isdigit():
+            values[name] = int(words[0])
+    return values
+
+
+def status(pid):
+    return fields(pathlib.Path(f"/proc/{pid}/status"))
+
+
+def switches(pid):
+    """How often the threads of a process gave up a processor, which an idle one does once per wake-up."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        values = fields(task / "status")
+        total += values["voluntary_ctxt_switches"] + values["nonvoluntary_ctxt_switches"]
+    return total
+
+
+main()
