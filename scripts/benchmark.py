@@ -25,13 +25,18 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few repetitions")
     parser.add_argument("--all", action="store_true", help="100 000 secrets, too")
     parser.add_argument("--gocryptfs", action="store_true", help="compare reads with gocryptfs, too")
-    parser.add_argument("--against", metavar="PROGRAM", help="another build of credfs, to compare 'run' with")
+    parser.add_argument("--against", metavar="PROGRAM", help="another build of credfs, measured beside this one")
+    parser.add_argument("--realtime", action="store_true", help="root: keep other programs off the processors meanwhile")
     parser.add_argument("--only", metavar="F1,F2,...", help="only these goals")
     parser.add_argument("--program", help=argparse.SUPPRESS)
     parser.add_argument("--tools", type=pathlib.Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.gocryptfs and not shutil.which("gocryptfs"):
         sys.exit("benchmark: error: no gocryptfs in PATH\nbenchmark: hint: apt-get install gocryptfs")
+    if options.realtime and options.gocryptfs:
+        sys.exit("benchmark: error: --realtime and --gocryptfs exclude each other: its threads would wait for each other")
+    if options.realtime:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     chosen = set((options.only or "F1,F2,F3,F4,F5").split(","))
     with tempfile.TemporaryDirectory(prefix="credfs-benchmark.") as directory:
         bench = Bench(options, pathlib.Path(directory))
@@ -60,9 +65,8 @@ class Bench:
 
     def call(self, *command, **more):
         words = [str(word) for word in command]
-        return subprocess.run(
-            words, env=self.environment, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, **more
-        ).stdout
+        settings = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True} | more
+        return subprocess.run(words, env=self.environment, check=True, **settings).stdout
 
     def credfs(self, *arguments, **more):
         return self.call(self.program, *arguments, **more)
@@ -84,10 +88,10 @@ class Bench:
         return place
 
     @contextlib.contextmanager
-    def mounted(self, name, store):
+    def mounted(self, name, store, program=None):
         """A mount of credfs: its directory and the id of the process that serves."""
         place = self.place(name)
-        self.credfs("mount", "--store", store, place)
+        self.call(program or self.program, "mount", "--store", store, place)
         try:
             mounts = json.loads(self.credfs("status", "--json"))["mounts"]
             yield place, next(mount["pid"] for mount in mounts if mount["path"] == str(place))
@@ -98,7 +102,11 @@ class Bench:
     def peer(self, name, count, size, loop):
         place = self.place(name)
         command = [self.tools / "peer", "serve", place, str(count), str(size), loop]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, env=self.environment) as process:
+        # A session of its own, as every server in the background has: where the kernel groups tasks by sessions, both
+        # sides are to be treated alike.
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, env=self.environment, start_new_session=True
+        ) as process:
             process.stdout.readline()
             try:
                 yield place
@@ -109,17 +117,32 @@ class Bench:
     def gocryptfs(self, count, size):
         cipher, place, secret = self.place("cipher"), self.place("gocryptfs"), self.directory / "gocryptfs.password"
         secret.write_text("not-a-real-password\n")
-        quiet = ("gocryptfs", "-quiet", "-nosyslog")
-        self.call(*quiet, "-init", "-scryptn", "10", "-passfile", secret, cipher)
-        self.call(*quiet, "-passfile", secret, cipher, place)
+        # What goes on in the background must not hold the pipe that a call waits for.
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        command = ("gocryptfs", "-quiet", "-passfile", secret)
+        self.call(*command, "-init", "-scryptn", "10", cipher, **quiet)
+        self.call(*command, cipher, place, **quiet)
         try:
             for number in range(count):
                 (place / f"S{number}").write_text("x" * size)
             self.call("fusermount3", "-u", place)
-            self.call(*quiet, "-ro", "-passfile", secret, cipher, place)
+            self.call(*command, "-ro", cipher, place, **quiet)
             yield place
         finally:
             self.call("fusermount3", "-u", place)
+
+    def places(self, stack, name, count, size):
+        """What reads are compared on, mounted until the stack ends."""
+        store = self.store(f"{name}-store", count, size)
+        places = {
+            "C peer": stack.enter_context(self.peer(f"{name}-single", count, size, "single")),
+            "C peer, several threads": stack.enter_context(self.peer(f"{name}-multi", count, size, "multi")),
+            "credfs": stack.enter_context(self.mounted(name, store))[0],
+        }
+        if self.options.against:
+            other = self.mounted(f"{name}-other", store, self.options.against)
+            places["credfs, the other build"] = stack.enter_context(other)[0]
+        return places
 
     def read(self, threads, milliseconds, size, place, count):
         files = [place / f"S{number}" for number in range(count)]
@@ -155,7 +178,8 @@ class Bench:
             now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
             version = self.credfs("--version").strip()
             processors = len(os.sched_getaffinity(0))
-            print(f"{now}, {version}, Linux {platform.release()}, {processors} processors")
+            priority = ", real-time priority" if self.options.realtime else ""
+            print(f"{now}, {version}, Linux {platform.release()}, {processors} processors{priority}")
         print(f"load {when}: {' '.join(load)}", flush=True)
 
     def table(self, title, rows, columns):
@@ -216,11 +240,7 @@ class Bench:
     def f2(self):
         """Many short reads by one reader."""
         with contextlib.ExitStack() as stack:
-            places = {
-                "C peer": stack.enter_context(self.peer("peer", 10, SMALL, "single")),
-                "C peer, several threads": stack.enter_context(self.peer("peer-multi", 10, SMALL, "multi")),
-                "credfs": stack.enter_context(self.mounted("mount", self.store("read-store", 10, SMALL)))[0],
-            }
+            places = self.places(stack, "small", 10, SMALL)
             if self.options.gocryptfs:
                 places["gocryptfs"] = stack.enter_context(self.gocryptfs(10, SMALL))
             for threads in (1, 2, 16):
@@ -289,11 +309,7 @@ class Bench:
     def f4(self):
         """Large reads, and many readers."""
         with contextlib.ExitStack() as stack:
-            places = {
-                "C peer": stack.enter_context(self.peer("peer-large", 1, LARGE, "single")),
-                "C peer, several threads": stack.enter_context(self.peer("peer-large-multi", 1, LARGE, "multi")),
-                "credfs": stack.enter_context(self.mounted("mount-large", self.store("large", 1, LARGE)))[0],
-            }
+            places = self.places(stack, "large", 1, LARGE)
             results = self.read_in_turn(places, self.rounds(20, 5), 1, 300, LARGE, 1)
             rows = []
             for name, rounds in results.items():
@@ -305,11 +321,7 @@ class Bench:
                     self.goal("F4", "1 MiB, bandwidth against the C peer", ratio, 0.8, at_least=True)
             self.table(f"F4, 1 MiB, 1 reader, {len(results['credfs'])} rounds", rows, ["", "MiB/s", "credfs/it"])
         with contextlib.ExitStack() as stack:
-            places = {
-                "C peer": stack.enter_context(self.peer("peer-many", 10, SMALL, "single")),
-                "C peer, several threads": stack.enter_context(self.peer("peer-many-multi", 10, SMALL, "multi")),
-                "credfs": stack.enter_context(self.mounted("mount-many", self.store("many", 10, SMALL)))[0],
-            }
+            places = self.places(stack, "many", 10, SMALL)
             results = self.read_in_turn(places, self.rounds(10, 3), 64, 1000, SMALL, 10)
             alone = self.read_in_turn(places, self.rounds(10, 3), 1, 300, SMALL, 10)
             rows = []
