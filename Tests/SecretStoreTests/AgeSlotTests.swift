@@ -71,7 +71,7 @@ import Testing
         let fixture = try StoreFixture(["A"])
         var manifest = try LoadedManifest(file: fixture.store().readManifest()).manifest
         let none = failure {
-            try manifest.unlock(with: .identities(AgeIdentityFile([AgeIdentity.random()])))
+            try unlock(manifest, AgeIdentityFile([AgeIdentity.random()]))
         }
         #expect(none?.code == .authentication)
         #expect(none?.message == "no slot of this store opens with an age identity")
@@ -81,11 +81,11 @@ import Testing
             try KeySlot.make(sealing: key, for: identity.recipient, identifier: "age", store: manifest.store)
         }
         #expect(try manifest.open(with: .identities(AgeIdentityFile([identity]))).slot == "age")
-        let other = failure { try manifest.unlock(with: .identities(AgeIdentityFile([AgeIdentity.random()]))) }
+        let other = failure { try unlock(manifest, AgeIdentityFile([AgeIdentity.random()])) }
         #expect(other?.code == .authentication)
         #expect(other?.message == "no age identity at hand opens this store")
         let mixed = try AgeIdentityFile("AGE-PLUGIN-X-1QQ\n\(Self.identity)\n".utf8.span, from: "f")
-        let unsupported = failure { try manifest.unlock(with: .identities(mixed)) }
+        let unsupported = failure { try unlock(manifest, mixed) }
         #expect(unsupported?.hint == "identities of these kinds are not supported: plugin")
     }
 
@@ -158,4 +158,10 @@ import Testing
         #expect(tagged?.code == .usage)
         #expect(tagged?.message == "recipients of the kind p256tag are not supported")
     }
+}
+
+/// The optimizer of Swift 6.3.1 crashes where it inlines this into the closure of a test.
+@inline(never)
+private func unlock(_ manifest: Manifest, _ identities: AgeIdentityFile) throws -> StoreKeys {
+    try manifest.unlock(with: .identities(identities))
 }
