@@ -15,6 +15,10 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ImmutableWeakCaptures"),
 ]
 
+// Every function is found before the program begins. The loader saves all vector registers on the stack when it looks for one
+// later, and what was copied last is still in them.
+let boundAtStart: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now"])]
+
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -49,7 +53,8 @@ let package = Package(
         .testTarget(
             name: "CredentialsTests",
             dependencies: ["Credentials", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
-            swiftSettings: strict
+            swiftSettings: strict,
+            linkerSettings: boundAtStart
         ),
         .target(
             name: "ConsumerProbe",
@@ -104,7 +109,12 @@ let package = Package(
             ],
             swiftSettings: strict
         ),
-        .executableTarget(name: "credfs", dependencies: ["CredfsCommands"], swiftSettings: strict),
+        .executableTarget(
+            name: "credfs",
+            dependencies: ["CredfsCommands"],
+            swiftSettings: strict,
+            linkerSettings: boundAtStart
+        ),
 
         // What the tests share, and programs that a test starts because only a process of its own can show something.
         .systemLibrary(name: "CTestCalls", path: "Tests/CTestCalls"),

@@ -5,7 +5,10 @@ internal import SecretStore
 
 /// Which secrets of a store are shown, and what is done where that cannot be.
 struct AdmissionOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Show these secrets and no others (names, separated by commas).", valueName: "names"))
+    @Option(
+        help: ArgumentHelp("Show these secrets and no others (names, separated by commas).", valueName: "names"),
+        completion: SecretNameCompletion.list
+    )
     var only: String?
 
     @Option(

@@ -11,7 +11,7 @@ internal import SystemPackage
 ///
 /// Never its value: arguments are public.
 struct KeyOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Read the key from a file (CREDFS_KEY_FILE).", valueName: "file"))
+    @Option(help: ArgumentHelp("Read the key from a file (CREDFS_KEY_FILE).", valueName: "file"), completion: .file())
     var keyFile: String?
 
     @Option(help: ArgumentHelp("Read the key from an open descriptor.", valueName: "number"))
@@ -19,7 +19,10 @@ struct KeyOptions: ParsableArguments {
 
     @OptionGroup var password: PasswordOptions
 
-    @Option(help: ArgumentHelp("Read age identities from a file (CREDFS_AGE_KEY_FILE).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Read age identities from a file (CREDFS_AGE_KEY_FILE).", valueName: "file"),
+        completion: .file()
+    )
     var identity: String?
 
     @Option(help: ArgumentHelp("Open this key slot and no other.", valueName: "id"))

@@ -9,7 +9,10 @@ internal import SystemPackage
 
 /// Where a password comes from.
 struct PasswordOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Read the password from a file (CREDFS_PASSWORD_FILE).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Read the password from a file (CREDFS_PASSWORD_FILE).", valueName: "file"),
+        completion: .file()
+    )
     var passwordFile: String?
 
     @Option(help: ArgumentHelp("Read the password from an open descriptor.", valueName: "number"))

@@ -5,15 +5,19 @@ internal import SecretStore
 
 /// The options that every command about a store has.
 struct StoreOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The store directory (CREDFS_STORE).", valueName: "dir"))
+    @Option(help: ArgumentHelp("The store directory (CREDFS_STORE).", valueName: "dir"), completion: .directory)
     var store: String?
 
     @Option(
-        help: ArgumentHelp("A manifest elsewhere, such as in a git work tree (CREDFS_MANIFEST).", valueName: "file")
+        help: ArgumentHelp("A manifest elsewhere, such as in a git work tree (CREDFS_MANIFEST).", valueName: "file"),
+        completion: .file()
     )
     var manifest: String?
 
-    @Option(help: ArgumentHelp("The directory of lock and state (CREDFS_STATE).", valueName: "dir"))
+    @Option(
+        help: ArgumentHelp("The directory of lock and state (CREDFS_STATE).", valueName: "dir"),
+        completion: .directory
+    )
     var state: String?
 
     @Flag(name: .shortAndLong, help: "Say only what is wrong.")

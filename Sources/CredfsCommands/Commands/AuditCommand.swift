@@ -35,7 +35,10 @@ struct AuditShowCommand: CredfsCommand {
     @Option(help: ArgumentHelp("Leave out what happened before a time.", valueName: "time"))
     var since: String?
 
-    @Option(help: ArgumentHelp("Print what concerns one secret: NAME or SERVICE/KEY.", valueName: "name"))
+    @Option(
+        help: ArgumentHelp("Print what concerns one secret: NAME or SERVICE/KEY.", valueName: "name"),
+        completion: SecretNameCompletion.one
+    )
     var secret: String?
 
     @Flag(help: "Print each entry as its line of JSON.")

@@ -17,7 +17,7 @@ struct DeleteCommand: CredfsCommand {
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions
 
-    @Argument(help: "The name, or SERVICE/KEY.")
+    @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String
 
     @Flag(name: .shortAndLong, help: "Do not ask.")

@@ -21,7 +21,10 @@ struct EncryptCommand: CredfsCommand {
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions
 
-    @Argument(help: ArgumentHelp("A plaintext template: 'secrets:' as in a manifest.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("A plaintext template: 'secrets:' as in a manifest.", valueName: "file"),
+        completion: .file()
+    )
     var file: String?
 
     func run(_ context: CommandContext) throws {

@@ -49,7 +49,10 @@ struct EnvCommand: CredfsCommand {
     )
     var fileVar: [String] = []
 
-    @Argument(help: ArgumentHelp("The mounted directory; not needed where there is only one.", valueName: "dir"))
+    @Argument(
+        help: ArgumentHelp("The mounted directory; not needed where there is only one.", valueName: "dir"),
+        completion: .directory
+    )
     var directory: String?
 
     func run(_ context: CommandContext) throws {

@@ -15,7 +15,7 @@ struct GetCommand: CredfsCommand {
     @OptionGroup var keyOptions: KeyOptions
     @OptionGroup var newlineOption: NewlineOption
 
-    @Argument(help: "The name, or SERVICE/KEY.")
+    @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String
 
     @Flag(help: "Print the value itself, as 'credfs show' does.")

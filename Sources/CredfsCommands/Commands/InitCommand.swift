@@ -24,7 +24,10 @@ struct InitCommand: CredfsCommand {
     @Flag(help: "Open the store with a password instead of a key file.")
     var password = false
 
-    @Option(help: ArgumentHelp("Open the store with the key in this file; none is written.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Open the store with the key in this file; none is written.", valueName: "file"),
+        completion: .file()
+    )
     var keyFile: String?
 
     @Option(

@@ -79,7 +79,10 @@ struct KeysAddCommand: CredfsCommand {
 
     @OptionGroup var newPassword: NewPasswordOptions
 
-    @Option(help: ArgumentHelp("The key in this file, which is made if it is not there.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("The key in this file, which is made if it is not there.", valueName: "file"),
+        completion: .file()
+    )
     var newKeyFile: String?
 
     @Option(help: ArgumentHelp("The identifier of the new slot.", valueName: "id"))

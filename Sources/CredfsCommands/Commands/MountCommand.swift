@@ -33,7 +33,10 @@ struct MountCommand: CredfsCommand {
     @Option(help: .hidden)
     var readyFd: Int32?
 
-    @Argument(help: ArgumentHelp("An empty directory; one is made if none is named.", valueName: "dir"))
+    @Argument(
+        help: ArgumentHelp("An empty directory; one is made if none is named.", valueName: "dir"),
+        completion: .directory
+    )
     var directory: String?
 
     func validate() throws {

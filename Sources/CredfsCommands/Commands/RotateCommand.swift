@@ -22,10 +22,13 @@ struct RotateCommand: CredfsCommand {
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions
 
-    @Argument(help: "The secrets that get new values; - at the end reads standard input even on a terminal.")
+    @Argument(
+        help: "The secrets that get new values; - at the end reads standard input even on a terminal.",
+        completion: SecretNameCompletion.one
+    )
     var name: [String] = []
 
-    @Option(help: ArgumentHelp("Read the new value from a file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read the new value from a file.", valueName: "file"), completion: .file())
     var valueFile: String?
 
     @Flag(help: "Run the commands of the secrets whose period is over.")
@@ -35,11 +38,15 @@ struct RotateCommand: CredfsCommand {
     var dropSlot: [String] = []
 
     @Option(
-        help: ArgumentHelp("Also present the key in this file, for its slot to stay; repeatable.", valueName: "file")
+        help: ArgumentHelp("Also present the key in this file, for its slot to stay; repeatable.", valueName: "file"),
+        completion: .file()
     )
     var alsoKeyFile: [String] = []
 
-    @Option(help: ArgumentHelp("Also present the password in this file; repeatable.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Also present the password in this file; repeatable.", valueName: "file"),
+        completion: .file()
+    )
     var alsoPasswordFile: [String] = []
 
     var subject: String? { names.count == 1 ? names[0] : nil }

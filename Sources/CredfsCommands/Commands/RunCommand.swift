@@ -32,12 +32,14 @@ struct RunCommand: CredfsCommand {
         help: ArgumentHelp(
             "Put the value of a secret into the environment, where many can read it (repeatable).",
             valueName: "name[=var]"
-        )
+        ),
+        completion: SecretNameCompletion.one
     )
     var env: [String] = []
 
     @Option(
-        help: ArgumentHelp("Name the variable that has the path of a secret (repeatable).", valueName: "name=var")
+        help: ArgumentHelp("Name the variable that has the path of a secret (repeatable).", valueName: "name=var"),
+        completion: SecretNameCompletion.one
     )
     var fileVar: [String] = []
 

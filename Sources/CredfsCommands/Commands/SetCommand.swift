@@ -19,13 +19,13 @@ struct SetCommand: CredfsCommand {
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions
 
-    @Argument(help: "The name, or SERVICE/KEY.")
+    @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String
 
     @Argument(help: ArgumentHelp("- reads standard input even on a terminal.", valueName: "-"))
     var source: String?
 
-    @Option(help: ArgumentHelp("Read the value from a file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Read the value from a file.", valueName: "file"), completion: .file())
     var valueFile: String?
 
     @Flag(help: "Accept a value of no bytes.")

@@ -16,7 +16,7 @@ struct ShowCommand: CredfsCommand {
     @OptionGroup var keyOptions: KeyOptions
     @OptionGroup var newlineOption: NewlineOption
 
-    @Argument(help: "The name, or SERVICE/KEY.")
+    @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String
 
     var subject: String? { name }

@@ -18,7 +18,7 @@ struct UnmountCommand: CredfsCommand {
     @Flag(help: "End every mount of yours.")
     var all = false
 
-    @Argument(help: ArgumentHelp("The directory.", valueName: "dir"))
+    @Argument(help: ArgumentHelp("The directory.", valueName: "dir"), completion: .directory)
     var directory: String?
 
     func validate() throws {
