@@ -163,7 +163,7 @@ def main():
         manifest = open_store.document(given.manifest.read_text(encoding="utf-8"))
         store = manifest["store"]
         line = re.fullmatch(r"CREDFS-KEY-1:([A-Za-z0-9_-]{43})\n?", given.key_file.read_text(encoding="ascii"))
-        data_key = open_store.data_key(manifest, base64.urlsafe_b64decode(line.group(1) + "="), None)
+        data_key = open_store.data_key(manifest, base64.urlsafe_b64decode(line.group(1) + "="), None, None)
         key = open_store.derived(data_key, store, "credfs/1/audit")
     else:
         store, key = given.store, given.audit_key.read_bytes()
