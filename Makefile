@@ -5,7 +5,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: demo test check build docs install coverage benchmark clean
+.PHONY: demo test check build docs install coverage faults benchmark clean
 
 build:
 	scripts/build
@@ -24,6 +24,9 @@ check:
 
 coverage:
 	scripts/coverage
+
+faults:
+	scripts/check-faults
 
 benchmark:
 	scripts/benchmark

@@ -80,11 +80,14 @@ package struct ManifestReader {
         guard text.count <= Manifest.maximumByteCount else {
             throw StoreError(.invalid, "the manifest is larger than \(Manifest.maximumByteCount >> 20) MiB")
         }
-        let reading = try YAMLEventReader.read(text) { (events) throws(StoreError) in
-            var reader = ManifestReader(sealer: sealer)
-            try reader.readDocument(&events)
-            return reader.reading
-        }
+        let reading: Reading
+        do throws(StoreError) {
+            reading = try YAMLEventReader.read(text) { (events) throws(StoreError) in
+                var reader = ManifestReader(sealer: sealer)
+                try reader.readDocument(&events)
+                return reader.reading
+            }
+        } catch { throw MergeConflict.error(in: text) ?? error }
         guard reading.secrets != nil else { throw StoreError(.invalid, "the document has no 'secrets'") }
         if document == .manifest {
             guard reading.version != nil else { throw StoreError(.invalid, "the manifest has no 'version'") }

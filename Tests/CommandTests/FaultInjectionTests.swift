@@ -18,6 +18,8 @@ struct FaultInjectionTests {
         var hasStore = true
         /// Whether an identity opens the store, too.
         var hasSecondSlot = false
+        /// Whether a password opens the store, too; the template is the new one.
+        var hasPassword = false
         /// What ONE may be afterwards, beside what it was; nil for gone.
         var changed: String? = "new"
     }
@@ -27,6 +29,9 @@ struct FaultInjectionTests {
         let call: String
         let number: Int
     }
+
+    /// Whether every call meets every fault; else each meets one of them, in turn.
+    static let isExhaustive = ProcessInfo.processInfo.environment["CREDFS_EXHAUSTIVE_FAULTS"] != nil
 
     static let calls = [
         "write", "fsync", "renameat", "openat", "mkdirat", "fchmod", "fchmodat", "unlinkat", "ftruncate",
@@ -52,6 +57,13 @@ struct FaultInjectionTests {
             hasSecondSlot: true,
             changed: "old"
         ),
+        Command(
+            testDescription: "password",
+            arguments: ["password", "--new-password-file", "template"],
+            template: "seven quiet otters juggling",
+            hasPassword: true,
+            changed: "old"
+        ),
         Command(testDescription: "rotate", arguments: ["rotate"], hasSecondSlot: true, changed: "old"),
         Command(testDescription: "rotate a value", arguments: ["rotate", "ONE"]),
     ]
@@ -60,7 +72,15 @@ struct FaultInjectionTests {
         guard command.hasStore else { return try Sandbox() }
         let sandbox = try await Sandbox(["KEPT": "kept", "ONE": "old"])
         if command.hasSecondSlot { try await sandbox.succeed("keys", "add", "--recipient", Self.recipient) }
-        if !command.template.isEmpty { try sandbox.directory.write(Array(command.template.utf8), to: "template") }
+        if !command.template.isEmpty {
+            try sandbox.directory.write(Array(command.template.utf8), to: "template")
+            try Files.setMode(0o600, sandbox.directory.path("template"))
+        }
+        if command.hasPassword {
+            try sandbox.directory.write(Array("four loud badgers dancing".utf8), to: "password")
+            try Files.setMode(0o600, sandbox.directory.path("password"))
+            try await sandbox.succeed("keys", "add", "--new-password-file", sandbox.directory.path("password"))
+        }
         if command.isPlaintextInManifest {
             try sandbox.replaceManifest(
                 try sandbox.manifest().replacing(/ONE:\n    value: .*/, with: "ONE:\n    value: new").utf8
@@ -111,11 +131,12 @@ struct FaultInjectionTests {
         let sites = try await sites(command)
         try #require(sites.count >= 15, "\(sites)")
         try await withThrowingTaskGroup { group in
-            for site in sites {
+            for (index, site) in sites.enumerated() {
                 var faults = ["signal=KILL"]
                 // Each call fails as it can: those that need room on the disk with ENOSPC.
                 if ["write", "openat", "mkdirat", "renameat"].contains(site.call) { faults.append("error=ENOSPC") }
                 if !["openat", "mkdirat", "renameat"].contains(site.call) { faults.append("error=EIO") }
+                if !Self.isExhaustive { faults = [faults[index % faults.count]] }
                 for fault in faults {
                     group.addTask { try await self.inject(fault, at: site, command) }
                 }
@@ -155,6 +176,11 @@ struct FaultInjectionTests {
             let now = one.status == .exited(0) ? one.outputText : nil
             #expect(one.status == .exited(now == nil ? 11 : 0), what)
             #expect(now == command.changed || now == "old" && outcome.status != .exited(0), what)
+            if command.hasPassword {
+                let old = try await sandbox.run("list", "--password-file", sandbox.directory.path("password"))
+                let new = try await sandbox.run("list", "--password-file", sandbox.directory.path("template"))
+                #expect((old.status == .exited(0)) != (new.status == .exited(0)), what)
+            }
             if !command.template.isEmpty, now == "old" {
                 #expect(try sandbox.directory.read("template") == Array(command.template.utf8), what)
             }

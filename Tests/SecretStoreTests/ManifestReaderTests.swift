@@ -44,6 +44,18 @@ import Testing
         text(secrets: "secrets:\n  \(name):\n" + attributes.split(separator: "\n").map { "    \($0)\n" }.joined())
     }
 
+    @Test func aConflictOfAMergeIsExplained() throws {
+        let ours = "<<<<<<< HEAD\n\(Self.signature)=======\n\(Self.signature)>>>>>>> theirs\n"
+        let error = #expect(throws: StoreError.self) { try Self.read(Self.text(signature: ours)) }
+        #expect(error?.code == .invalid)
+        #expect(error?.message.hasPrefix("conflict of a merge at line ") == true)
+        #expect(error?.hint?.contains("credfs encrypt") == true)
+        // A value may begin like that; no other error becomes one of a merge.
+        let value = "value: |\n  <<<<<<< HEAD\nformat: unknown"
+        let other = #expect(throws: StoreError.self) { try Self.read(Self.secret(value)) }
+        #expect(other?.message.contains("merge") == false)
+    }
+
     @Test func everyAttributeIsRead() throws {
         let reading = try Self.read(
             Self.secret(
