@@ -109,7 +109,7 @@ package final class AuditDirectory {
 
     /// Writes a small file that a crash leaves as it was or as it will be.
     func replace(_ name: String, with bytes: Span<UInt8>) throws(AuditError) {
-        let temporary = ".\(name).credfs-0000000000000000.tmp"
+        let temporary = Self.temporaryName(of: name)
         do throws(Errno) {
             // One name is enough under the lock, and nothing is left for ever.
             try? descriptor.unlink(temporary)
@@ -126,6 +126,13 @@ package final class AuditDirectory {
             try descriptor.synchronize()
         } catch { throw .system(action: "write", path: path(name), error) }
     }
+
+    /// Removes what killed processes left of files that were being replaced; only under the lock.
+    func removeLeftovers() {
+        for name in [Self.rootName, Self.keyName] { try? descriptor.unlink(Self.temporaryName(of: name)) }
+    }
+
+    private static func temporaryName(of name: String) -> String { ".\(name).credfs-0000000000000000.tmp" }
 
     func rename(_ old: String, to new: String) throws(AuditError) {
         try AuditError.wrapping("rename", path(old)) { () throws(Errno) in try descriptor.rename(old, to: new) }

@@ -87,6 +87,8 @@ package final class AuditLog {
             throw try hasEntries() ? missingKey() : .noLog
         }
         let placed = try directory.whileLocked(withinMilliseconds: limits.lockMilliseconds) { () throws(AuditError) in
+            // Commands that only read are not kept waiting for it.
+            if synchronizing { directory.removeLeftovers() }
             let state = try readState(keyFile)
             let placed = try placeOrCount(entry, state, keyFile)
             try write(state, keyFile)

@@ -81,7 +81,7 @@ package final class JobRun {
     private var keeper: Keeper.Handle?
     private var record: LiveRecord?
 
-    /// Prepares a run: from here on signals are collected.
+    /// Prepares a run: from here on signals are collected, and what killed ones left is taken away.
     ///
     /// - Parameters:
     ///   - content: what is shown.
@@ -103,6 +103,7 @@ package final class JobRun {
             try ProcessAttributes.adoptOrphans()
             supervision = try Supervision()
         } catch { throw MountError(.failed, "cannot supervise a job: \(error.message)") }
+        Unmounting.clean(runtime)
     }
 
     /// Runs a job to its end.

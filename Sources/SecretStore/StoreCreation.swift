@@ -170,6 +170,7 @@ package enum StoreCreation {
         now: Timestamp
     ) throws -> StoreKeys {
         if try directory.file(ignoreName) == nil {
+            try directory.removeLeftovers(of: ignoreName)
             try directory.create(ignoreName, with: ignoredFiles.utf8.span)
         }
         let manifest = Manifest(

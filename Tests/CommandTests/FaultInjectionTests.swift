@@ -94,7 +94,8 @@ struct FaultInjectionTests {
         let arguments = command.arguments.map { $0 == "template" ? sandbox.directory.path("template") : $0 }
         return try await ChildProcess.run(
             "/usr/bin/strace",
-            ["-f", "-qq", "--seccomp-bpf"] + options + [credfs] + arguments,
+            // Not with --seccomp-bpf, with which no signal is ever injected.
+            ["-f", "-qq"] + options + [credfs] + arguments,
             environment: sandbox.environment,
             standardInput: Array("new".utf8)
         )
@@ -155,7 +156,7 @@ struct FaultInjectionTests {
             ["-o", "/dev/null", "-e", "trace=\(site.call)", "-e", "inject=\(site.call):\(fault):when=\(site.number)"]
         )
         switch outcome.status {
-        case .exited(0): break
+        case .exited(0): #expect(fault != "signal=KILL", what)
         case .signal(SIGKILL): #expect(fault == "signal=KILL", what)
         // The fault also meets the helper process, whose answer through a pipe, which never fails like that, is cut then,
         // and the message about it.
