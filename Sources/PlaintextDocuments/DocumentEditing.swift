@@ -138,11 +138,8 @@ package final class DocumentEditing {
     /// - Throws: `Interruption`, or the error of a system call.
     package func waitForInput(on number: Int32) throws {
         while true {
-            if try Children.isStopped(helper.id) {
-                // Whoever waits for credfs sees it stop with its editor, and go on with it.
-                Children.stopSelf()
-                try? Children.send(SIGCONT, to: helper.id)
-            }
+            // Whoever waits for credfs sees it stop with its editor, and go on with it.
+            if try Children.isStopped(helper.id) { Children.stop(with: helper.id) }
             while let arrival = try signals.next() {
                 switch arrival.signal {
                 case SIGCHLD: break

@@ -17,7 +17,7 @@ final class EditorProcess {
     private static let patience = Duration.seconds(2)
 
     private let signals: SignalQueue
-    private var id: Int32 = 0
+    private var id: Int32 = -1
 
     /// Collects from now on the signals that are the editor's, or an end.
     init() throws(Errno) {
@@ -72,10 +72,8 @@ final class EditorProcess {
         while case .change(let change) = try Children.news() {
             switch change {
             case .ended(id, let exit): return exit
-            case .stopped(id):
-                // Whoever waits for credfs sees it stop with its editor, and go on with it.
-                Children.stopSelf()
-                try? Children.send(SIGCONT, to: id)
+            // Whoever waits for credfs sees it stop with its editor, and go on with it.
+            case .stopped(id): Children.stop(with: id)
             case .ended, .stopped: break
             }
         }
