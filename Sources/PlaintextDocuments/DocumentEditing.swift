@@ -159,6 +159,7 @@ package final class DocumentEditing {
 
     /// Ends the process and the editor, if one runs.
     package func end() {
+        guard toHelper != nil else { return }
         toHelper = nil
         try? Children.send(SIGCONT, to: helper.id)
         let deadline = ContinuousClock.now + Self.patience
@@ -170,7 +171,6 @@ package final class DocumentEditing {
         }
     }
 
-    /// Also where it was waited for already.
     private var hasEnded: Bool {
         do throws(Errno) { return try helper.exitIfEnded() != nil } catch { return true }
     }

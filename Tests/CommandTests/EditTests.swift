@@ -280,7 +280,7 @@ struct EditTests {
                 to: "home/.nanorc"
             )
             let before = try Snapshot(box.sandbox.directory.path("home"))
-            let terminal = try box.startOnTerminal("nano --ignorercfiles --backup")
+            let terminal = try box.startOnTerminal("nano")
             try await terminal.expect("old")
             // Replace, all of them.
             terminal.type("\u{1c}old\rnano\r")
