@@ -355,6 +355,35 @@ struct EditTests {
             #expect(try await box.sandbox.value("ONE") == Array("new".utf8))
         }
 
+        @Test(arguments: [
+            ("vim", "\u{1a}", ":%s/old/new/\r:wq\r"), ("nano", "\u{14}\u{1a}", "\u{1c}old\rnew\ra\u{f}\r\u{18}"),
+        ])
+        func aShellStopsItAndGoesOnWithIt(_ editor: String, _ stop: String, _ keys: String) async throws {
+            let box = try await EditBox(["ONE": "old"])
+            let terminal = try PseudoTerminal()
+            try terminal.start(
+                "/bin/bash",
+                ["--norc", "--noprofile", "-i"],
+                environment: box.environment(editor).merging(["PS1": "shell> ", "CREDFS": credfs]) { $1 }
+            )
+            try await terminal.expect("shell> ")
+            terminal.type("\"$CREDFS\" edit\r")
+            try await terminal.expect("rotated")
+            terminal.type(stop)
+            try await terminal.expect("Stopped")
+            try await terminal.expect("shell> ")
+            terminal.type("fg\r")
+            // Drawn again.
+            try await terminal.expect("rotated")
+            terminal.type(keys)
+            try await terminal.expect("changed: ONE: value changed")
+            try await terminal.expect("shell> ")
+            terminal.type("exit\r")
+            #expect(try await terminal.end() == .exited(0))
+            #expect(try await box.sandbox.value("ONE") == Array("new".utf8))
+            try box.expectNothingLeft()
+        }
+
         @Test func theTerminalThatGoesAwayEndsIt() async throws {
             let box = try await EditBox(["ONE": "old"])
             let before = try box.sandbox.manifest()
