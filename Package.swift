@@ -162,6 +162,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "PlaintextDocumentsTests",
+            dependencies: ["PlaintextDocuments", "SecretStore", "SecureMemory"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "JobsTests",
             dependencies: [
                 "Jobs", "SecretFileSystem", "FuseBridge", "SecretStore", "ProcessHardening", "SystemCalls",

@@ -7,6 +7,7 @@
 #define CREDFS_CLINUX_SHIM_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
@@ -15,6 +16,7 @@
 #include <malloc.h>
 #include <spawn.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -86,6 +88,18 @@ static inline int credfs_getrlimit_core(rlim_t *soft, rlim_t *hard) {
 extern int unshare(int flags);
 #define CREDFS_NEW_MOUNTS 0x00020000 /* CLONE_NEWNS */
 #define CREDFS_NEW_USERS 0x10000000  /* CLONE_NEWUSER */
+
+#ifndef SYS_mount_setattr
+#define SYS_mount_setattr 442 /* the same number on every architecture since Linux 5.12 */
+#endif
+
+/* The C library has mount_setattr(2) since 2.36 only. */
+static inline int credfs_make_every_mount_read_only(void) {
+    struct {
+        uint64_t set, clear, propagation, user_namespace;
+    } change = {.set = 1 /* MOUNT_ATTR_RDONLY */};
+    return (int)syscall(SYS_mount_setattr, AT_FDCWD, "/", 0x8000 /* AT_RECURSIVE */, &change, sizeof change);
+}
 
 extern int dup3(int old, int other, int flags);
 extern int execvpe(const char *file, char *const argv[], char *const envp[]);

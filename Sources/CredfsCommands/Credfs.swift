@@ -18,8 +18,9 @@ package struct Credfs: ParsableCommand {
         version: "credfs 0.1.0",
         subcommands: [
             InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
-            DeleteCommand.self, EncryptCommand.self, VerifyCommand.self, RunCommand.self, MountCommand.self,
-            UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self, KeysCommand.self,
+            DeleteCommand.self, EditCommand.self, EncryptCommand.self, VerifyCommand.self, RunCommand.self,
+            MountCommand.self, UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self,
+            KeysCommand.self,
             PasswordCommand.self, RotateCommand.self, AuditCommand.self,
         ]
     )

@@ -23,6 +23,7 @@ package enum EntryPoint {
         var console = Console()
         // This process becomes the job, which is hardened as little as it is without credfs.
         if mode == JobEntrance.mode { return JobEntrance.main(raw) }
+        if mode == EditorEntrance.mode { return EditorEntrance.main(arguments) }
         let inherited: ProcessHardening.Inherited
         do throws(Errno) {
             inherited = try ProcessHardening.begin(keepingHardCoreLimit: mode == RunCommand.name)
@@ -32,6 +33,7 @@ package enum EntryPoint {
         }
         // Before the argument parser is loaded: the helper pays for nothing that it does not use.
         if mode == PlaintextHelper.mode { return PlaintextHelper.main(arguments) }
+        if mode == EditingHelper.mode { return EditingHelper.main() }
         if mode == HostProbe.mode { return HostProbe.main(arguments) }
         if mode == Keeper.mode { return Keeper.main(arguments) }
         // U+FFFD stands where an argument is not UTF-8; a file of that name is not the one that is meant. What follows

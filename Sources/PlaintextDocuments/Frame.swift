@@ -11,10 +11,22 @@ struct Frame {
         case header = 0x48
         /// To the caller: the names of what was sealed, one a line.
         case sealedNames = 0x4e
-        /// To the caller: the document with every value sealed.
+        /// The document with every value sealed.
         case document = 0x4d
         /// To the caller: code, message and hint of an error, one a line.
         case failure = 0x45
+        /// To the editing process: where to edit and with what.
+        case request = 0x51
+        /// To the caller: it can be edited there.
+        case ready = 0x52
+        /// To the caller: what could not be done, and the error number.
+        case refusal = 0x58
+        /// To the editing process: the secrets as they are stored, sealed.
+        case base = 0x42
+        /// To the editing process: offer what was sent last.
+        case edit = 0x57
+        /// To the caller: how the editor ended, in a word and a number.
+        case editorFailure = 0x46
     }
 
     let kind: Kind
@@ -65,7 +77,7 @@ extension Frame {
         return StoreError(code, lines.count > 1 ? String(lines[1]) : "the helper process failed", hint: hint)
     }
 
-    /// The lines of a message of kind `sealedNames`.
+    /// The lines of a message of kind `sealedNames`, `refusal` or `editorFailure`.
     var lines: [String] {
         String(bytes: bytes).split(separator: "\n").map(String.init)
     }

@@ -8,7 +8,8 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// The short-lived process that alone parses documents with plaintext in them, since every parser copies what it reads.
+/// The short-lived process that, beside `EditingHelper`, alone parses documents with plaintext in them, since every
+/// parser copies what it reads.
 ///
 /// Its memory is locked where that is allowed, freed blocks are overwritten by the allocator, and it ends with its one
 /// task. The document is descriptor 3, the data key comes on descriptor 0, sealed text leaves on descriptor 1.

@@ -70,8 +70,12 @@ extension SecretEntry {
             case .sealed(let text): text
             case .empty, .unsealed: ""
             }
-        return .mapping(present: [
-            ("value", .text(valueText)),
+        return .mapping([(key: "value", node: .text(valueText))] + attributes)
+    }
+
+    /// What it says beside its value.
+    var attributes: [(key: String, node: ManifestNode)] {
+        let all: [(key: String, node: ManifestNode?)] = [
             ("description", description.map { .text($0) }),
             ("required", required ? .flag(true) : nil),
             ("format", format.map { .text($0.rawValue) }),
@@ -82,7 +86,8 @@ extension SecretEntry {
             ("mode", mode == .ownerOnly ? nil : .text(mode.rawValue)),
             ("policy", policy.map(\.node)),
             ("rotate", rotation.map(\.node)),
-        ])
+        ]
+        return all.compactMap { key, node in node.map { (key, $0) } }
     }
 }
 

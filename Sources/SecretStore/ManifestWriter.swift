@@ -18,6 +18,41 @@ package enum ManifestWriter {
         return text(header, reading.secrets ?? [], reading.comments, signature: reading.signature)
     }
 
+    /// Writes what a person may edit of a manifest: the secrets, and of the header only when it expires.
+    ///
+    /// - Parameters:
+    ///   - reading: what it says.
+    ///   - value: what stands behind `value: `, and on further lines that begin with `valueIndentation`.
+    /// - Returns: UTF-8.
+    /// - Throws: what the function throws.
+    package static func editableText(
+        _ reading: ManifestReader.Reading,
+        value: (SecretEntry) throws(StoreError) -> [UInt8]
+    ) throws(StoreError) -> [UInt8] {
+        var writer = Output()
+        let secrets = reading.secrets ?? []
+        if let expires = reading.expires {
+            writer.comments(0, reading.comments.entries["expires"])
+            writer.entry(0, "expires", .text(expires.text))
+        }
+        writer.comments(0, reading.comments.entries["secrets"])
+        writer.line(0, secrets.isEmpty ? "secrets: {}\n" : "secrets:\n")
+        for secret in secrets {
+            writer.comments(1, reading.comments.secrets[secret.name])
+            writer.key(1, secret.name.text)
+            writer.line(0, ":\n")
+            writer.line(2, "value: ")
+            writer.bytes += try value(secret)
+            writer.line(0, "\n")
+            for (key, node) in secret.attributes { writer.entry(2, key, node) }
+        }
+        writer.comments(0, reading.comments.end)
+        return writer.bytes
+    }
+
+    /// What the further lines of a value in `editableText` begin with.
+    package static let valueIndentation = "      "
+
     private static func text(
         _ header: [(key: String, node: ManifestNode)],
         _ secrets: [SecretEntry],
@@ -57,8 +92,12 @@ package enum ManifestWriter {
             for comment in comments ?? [] { line(depth, comment + "\n") }
         }
 
-        mutating func entry(_ depth: Int, _ key: String, _ node: ManifestNode) {
+        mutating func key(_ depth: Int, _ key: String) {
             line(depth, scalar(key))
+        }
+
+        mutating func entry(_ depth: Int, _ key: String, _ node: ManifestNode) {
+            self.key(depth, key)
             value(depth, node)
         }
 

@@ -9,6 +9,7 @@ package struct OperationEvent: Sendable, Equatable {
         case initialize = "init"
         case permissions
         case encrypt
+        case edit
         case verify
         case set
         case get

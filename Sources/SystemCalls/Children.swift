@@ -74,6 +74,15 @@ package enum Children {
         try checkErrno { kill(process, signal) }
     }
 
+    /// Stops this process with a child that was stopped, and lets the child go on when this one does.
+    ///
+    /// Not where the child goes on already: whoever continues a process group continues one member after the other.
+    package static func stop(with child: Int32) {
+        usleep(20_000)
+        if ProcessTree.isStopped(child) { stopSelf() }
+        try? send(SIGCONT, to: child)
+    }
+
     /// Stops this process until somebody lets it go on.
     package static func stopSelf() {
         raise(SIGSTOP)

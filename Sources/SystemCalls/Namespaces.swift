@@ -32,6 +32,21 @@ package enum Namespaces {
         try checkErrno { unsafe mount("none", "/", nil, UInt(MS_REC) | UInt(MS_SLAVE), nil) }
     }
 
+    /// Keeps mounts made and taken away here from being seen outside, and those outside from being seen here; wraps
+    /// mount(MS_PRIVATE).
+    package static func separateMounts() throws(Errno) {
+        try checkErrno { unsafe mount("none", "/", nil, UInt(MS_REC) | UInt(MS_PRIVATE), nil) }
+    }
+
+    /// Lets nothing that is mounted here be written any more; wraps mount_setattr(2).
+    ///
+    /// What is mounted afterwards is as it was asked for. Devices, sockets and descriptors that are open stay as they are.
+    ///
+    /// - Throws: ENOSYS before Linux 5.12.
+    package static func makeEveryMountReadOnly() throws(Errno) {
+        try checkErrno { credfs_make_every_mount_read_only() }
+    }
+
     private static func write(_ text: String, to path: String) throws(Errno) {
         try OwnedDescriptor.open(path, O_WRONLY).writeAll(text)
     }

@@ -159,4 +159,9 @@ extension OwnedDescriptor {
     package var isWritableDirectory: Bool {
         unsafe faccessat(number, ".", W_OK | X_OK, AT_EACCESS) == 0
     }
+
+    /// Whether this process may run what a path leads to; wraps faccessat(2) with the effective ids.
+    package static func isExecutable(_ path: String) -> Bool {
+        unsafe faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0
+    }
 }

@@ -15,10 +15,18 @@ package enum ProcessTree {
 
     /// Whether a process exists that has not ended.
     package static func isRunning(_ process: Int32) -> Bool {
+        guard let state = state(process) else { return false }
+        return state != "Z" && state != "X"
+    }
+
+    /// Whether a signal has stopped a process.
+    package static func isStopped(_ process: Int32) -> Bool { state(process) == "T" }
+
+    private static func state(_ process: Int32) -> Substring? {
         guard let text = try? OwnedDescriptor.open("/proc/\(process)/stat", O_RDONLY).readText(limit: 4096),
             let end = text.lastIndex(of: ")")
-        else { return false }
-        return !["Z", "X"].contains(text[text.index(after: end)...].split(separator: " ").first)
+        else { return nil }
+        return text[text.index(after: end)...].split(separator: " ").first
     }
 
     /// The fourth field; the second one, the name, can hold anything, parentheses and spaces too.

@@ -16,6 +16,8 @@ struct FaultInjectionTests {
         /// Replaces the value of ONE in the manifest before.
         var isPlaintextInManifest = false
         var hasStore = true
+        /// What `edit` runs.
+        var editor = ""
         /// Whether an identity opens the store, too.
         var hasSecondSlot = false
         /// Whether a password opens the store, too; the template is the new one.
@@ -44,6 +46,7 @@ struct FaultInjectionTests {
         Command(testDescription: "init", arguments: ["init", "--empty"], hasStore: false),
         Command(testDescription: "set", arguments: ["set", "ONE"]),
         Command(testDescription: "delete", arguments: ["delete", "ONE", "-y"], changed: nil),
+        Command(testDescription: "edit", arguments: ["edit"], editor: "sed -i s/old/new/"),
         Command(testDescription: "encrypt", arguments: ["encrypt"], isPlaintextInManifest: true),
         Command(
             testDescription: "encrypt a template",
@@ -96,7 +99,9 @@ struct FaultInjectionTests {
             "/usr/bin/strace",
             // Not with --seccomp-bpf, with which no signal is ever injected.
             ["-f", "-qq"] + options + [credfs] + arguments,
-            environment: sandbox.environment,
+            environment: sandbox.environment.merging(
+                ["XDG_RUNTIME_DIR": sandbox.directory.path("home"), "CREDFS_EDITOR": command.editor]
+            ) { $1 },
             standardInput: Array("new".utf8)
         )
     }
@@ -161,6 +166,9 @@ struct FaultInjectionTests {
         // The fault also meets the helper process, whose answer through a pipe, which never fails like that, is cut then,
         // and the message about it.
         case .exited where site.call == "write" && command.arguments[0] == "encrypt": break
+        // It also meets the editing process and the editor, each of which has an error of its own.
+        case .exited(let status) where command.arguments[0] == "edit":
+            #expect([1, 17, 19].contains(status), what)
         default: outcome.expectRefusal(1)
         }
         if command.isPlaintextInManifest, try sandbox.manifest() == unsealed {

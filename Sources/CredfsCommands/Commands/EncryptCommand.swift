@@ -130,7 +130,7 @@ struct EncryptCommand: CredfsCommand {
 
     private func sayWhatOverwritingProves(_ context: CommandContext) {
         context.console.note(
-            "overwriting proves nothing on copy-on-write or flash storage; 'credfs set' writes no plaintext at all"
+            "overwriting proves nothing on copy-on-write or flash storage; 'credfs edit' and 'credfs set' write no plaintext"
         )
     }
 

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+package import SecretStore
+package import SystemCalls
+package import SystemPackage
+
+/// The caller's side of the editing process: offers secrets to a person and gets back what they made of them, sealed.
+package final class DocumentEditing {
+    /// Why there is no place to edit in.
+    package struct Refusal: Error, Sendable, Equatable {
+        /// What could not be done.
+        package let action: String
+        /// The error number.
+        package let errno: Errno
+    }
+
+    /// An editor that did not end well.
+    package struct EditorFailure: Error, Sendable, Equatable {
+        /// How it ended.
+        package let exit: ChildProcess.Exit
+    }
+
+    /// A signal that was to end credfs.
+    package struct Interruption: Error, Sendable, Equatable {
+        /// Its number.
+        package let signal: Int32
+    }
+
+    /// The process ended before it was told to.
+    package struct Ended: Error, Sendable {}
+
+    /// How long the process may take to end its editor and itself.
+    private static let patience = Duration.seconds(10)
+
+    private let helper: ChildProcess
+    private var toHelper: Sending?
+    private let fromHelper: OwnedDescriptor
+    private let signals: SignalQueue
+
+    private init(
+        helper: consuming ChildProcess,
+        toHelper: Sending,
+        fromHelper: consuming OwnedDescriptor,
+        signals: consuming SignalQueue
+    ) {
+        self.helper = helper
+        self.toHelper = toHelper
+        self.fromHelper = fromHelper
+        self.signals = signals
+    }
+
+    deinit { end() }
+
+    /// Starts the process, which makes its place; from here on signals are collected.
+    ///
+    /// - Parameters:
+    ///   - request: where and with what.
+    ///   - lock: kept open by the process.
+    /// - Returns: the started editing.
+    /// - Throws: `Refusal`, `Interruption`, or `StoreError` where nothing could be started.
+    package static func begin(
+        _ request: EditingRequest,
+        holding lock: borrowing OwnedDescriptor
+    ) throws -> DocumentEditing {
+        let editing = try StoreError.wrapping("start", "the editing process") { () throws(Errno) in
+            try start(lock.number)
+        }
+        try editing.send(Frame(kind: .request, bytes: request.bytes))
+        let answer = try editing.receive()
+        guard answer.kind == .ready else {
+            let words = answer.lines
+            guard answer.kind == .refusal, words.count == 2, let number = Int32(words[1]) else { throw Ended() }
+            throw Refusal(action: words[0], errno: Errno(rawValue: number))
+        }
+        return editing
+    }
+
+    private static func start(_ lock: Int32) throws(Errno) -> DocumentEditing {
+        let input = try OwnedDescriptor.pipe()
+        let output = try OwnedDescriptor.pipe()
+        let helper = try ChildProcess(
+            "/proc/self/exe",
+            arguments: ["credfs", EditingHelper.mode],
+            environment: PlaintextHelper.environment,
+            descriptors: [
+                (0, 0), (1, 1), (2, 2), (EditingHelper.inputNumber, input.read.number),
+                (EditingHelper.outputNumber, output.write.number), (EditingHelper.lockNumber, lock),
+            ]
+        )
+        // After the child, which is to have the signals of its editor as they were.
+        let signals = try SignalQueue([SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGCHLD])
+        return DocumentEditing(
+            helper: helper,
+            toHelper: input.ends { (_, write) in Sending(write) },
+            fromHelper: output.ends { (read, _) in read },
+            signals: signals
+        )
+    }
+
+    /// Hands over the key, once.
+    package func unlock(_ keys: StoreKeys) throws {
+        guard let toHelper else { throw Ended() }
+        do throws(Errno) { try KeyHandover.write(keys, to: toHelper.descriptor) } catch { throw Ended() }
+    }
+
+    /// Sends what the next `edit` shows.
+    ///
+    /// - Parameters:
+    ///   - manifest: what it shows.
+    ///   - base: what is stored, whose values stay as they are where they do not change.
+    /// - Throws: `Ended`.
+    package func offer(_ manifest: Manifest, base: Manifest) throws {
+        try send(Frame(kind: .base, bytes: ManifestWriter.unsignedText(base.editable)))
+        try send(Frame(kind: .document, bytes: ManifestWriter.unsignedText(manifest.editable)))
+    }
+
+    /// Lets a person edit what was offered, or what they made of it before.
+    ///
+    /// - Returns: the document that they left, sealed.
+    /// - Throws: `StoreError` for what is wrong with it, `EditorFailure`, `Interruption` or `Ended`.
+    package func edit() throws -> ManifestReader.Reading {
+        try send(Frame(.edit, ""))
+        let answer = try receive()
+        switch answer.kind {
+        case .document: return try ManifestReader.read(answer.bytes.span, as: .template)
+        case .failure: throw answer.error
+        case .editorFailure:
+            let words = answer.lines
+            guard words.count == 2, let number = Int32(words[1]) else { throw Ended() }
+            throw EditorFailure(exit: words[0] == "signal" ? .signal(number) : .status(number))
+        default: throw Ended()
+        }
+    }
+
+    /// Waits until a descriptor can be read.
+    ///
+    /// - Throws: `Interruption`, or the error of a system call.
+    package func waitForInput(on number: Int32) throws {
+        while true {
+            // Whoever waits for credfs sees it stop with its editor, and go on with it.
+            if try Children.isStopped(helper.id) { Children.stop(with: helper.id) }
+            while let arrival = try signals.next() {
+                switch arrival.signal {
+                case SIGCHLD: break
+                // A key of the terminal is for the editor, unless there is none.
+                case SIGINT where isForEditor(arrival, number), SIGQUIT where isForEditor(arrival, number): break
+                default: throw Interruption(signal: arrival.signal)
+                }
+            }
+            if SignalQueue.isReadable(number) { return }
+            try signals.wait(or: number)
+        }
+    }
+
+    private func isForEditor(_ arrival: SignalQueue.Arrival, _ awaited: Int32) -> Bool {
+        arrival.isFromKernel && awaited == fromHelper.number
+    }
+
+    /// Ends the process and the editor, if one runs.
+    package func end() {
+        guard toHelper != nil else { return }
+        toHelper = nil
+        try? Children.send(SIGCONT, to: helper.id)
+        let deadline = ContinuousClock.now + Self.patience
+        while !hasEnded {
+            let rest = deadline - .now
+            if rest <= .zero { helper.kill() }
+            _ = try? signals.wait(timeout: max(rest, .milliseconds(100)))
+            while (try? signals.next()) != nil {}
+        }
+    }
+
+    private var hasEnded: Bool {
+        do throws(Errno) { return try helper.exitIfEnded() != nil } catch { return true }
+    }
+
+    private func send(_ frame: Frame) throws {
+        guard let toHelper else { throw Ended() }
+        do throws(Errno) { try frame.write(to: toHelper.descriptor) } catch { throw Ended() }
+    }
+
+    private func receive() throws -> Frame {
+        try waitForInput(on: fromHelper.number)
+        guard let frame = try? Frame.read(from: fromHelper) else { throw Ended() }
+        return frame
+    }
+}
+
+/// The end of a pipe that is closed to end who reads it.
+private final class Sending {
+    let descriptor: OwnedDescriptor
+
+    init(_ descriptor: consuming OwnedDescriptor) {
+        self.descriptor = descriptor
+    }
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import SecretStore
+internal import SystemCalls
+internal import SystemPackage
+
+/// The memory that a document is edited in: a ramfs in a namespace of this process, in which nothing else can be
+/// written.
+final class EditingSpace {
+    /// Why there is none.
+    struct Refusal: Error {
+        let action: String
+        let errno: Errno
+    }
+
+    private static let fileName = "secrets.yaml"
+
+    /// The directory of the document: below the root of the ramfs, so that its path leads nowhere outside of the
+    /// namespace, for root, too.
+    let path: String
+    /// Where the editor is told to keep what it writes beside the document.
+    let variables: [(name: String, value: String)]
+    private let root: OwnedDescriptor
+    private let work: OwnedDescriptor
+
+    private init(
+        path: String,
+        variables: [(name: String, value: String)],
+        root: consuming OwnedDescriptor,
+        work: consuming OwnedDescriptor
+    ) {
+        self.path = path
+        self.variables = variables
+        self.root = root
+        self.work = work
+    }
+
+    /// The document.
+    var filePath: String { "\(path)/\(Self.fileName)" }
+
+    /// Enters namespaces and mounts; before this process has a key.
+    ///
+    /// - Parameter directory: an empty directory.
+    /// - Returns: the memory.
+    /// - Throws: `Refusal`.
+    static func enter(over directory: String) throws(Refusal) -> EditingSpace {
+        try attempt("make a private namespace", enterNamespaces)
+        try attempt("make everything else read-only") { () throws(Errno) in
+            try Namespaces.separateMounts()
+            try Namespaces.makeEveryMountReadOnly()
+        }
+        return try attempt("make a file system in memory") { () throws(Errno) in try mount(directory) }
+    }
+
+    private static func attempt<R>(_ action: String, _ body: () throws(Errno) -> R) throws(Refusal) -> R {
+        do throws(Errno) { return try body() } catch { throw Refusal(action: action, errno: error) }
+    }
+
+    private static func enterNamespaces() throws(Errno) {
+        if ProcessAttributes.mayAdministrate(), (try? Namespaces.unshareMounts()) != nil { return }
+        // A process that is not dumpable may not write its own user map.
+        try ProcessAttributes.setDumpable(true)
+        try Namespaces.unshareUsersAndMounts()
+        try ProcessAttributes.setDumpable(false)
+    }
+
+    private static func mount(_ directory: String) throws(Errno) -> EditingSpace {
+        try MemoryMount.mount(.ramfs, at: directory, mode: 0o700)
+        let root = try OwnedDescriptor.open(directory, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        guard root.isInMemory else { throw .notSupported }
+        var variables: [(name: String, value: String)] = []
+        for (place, names) in [
+            ("temporary", ["TMPDIR", "TMP", "TEMP"]), ("state", ["XDG_STATE_HOME"]), ("cache", ["XDG_CACHE_HOME"]),
+        ] {
+            try root.makeDirectory(place, mode: 0o700)
+            variables += names.map { ($0, "\(directory)/\(place)") }
+        }
+        try root.makeDirectory("document", mode: 0o700)
+        let work = try root.open("document", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        return EditingSpace(path: "\(directory)/document", variables: variables, root: root, work: work)
+    }
+
+    /// Puts a document there, in the place of one that is there.
+    func write(_ text: [UInt8]) throws(StoreError) {
+        try StoreError.wrapping("write", "the document") { () throws(Errno) in
+            try? work.unlink(Self.fileName)
+            let file = try work.open(Self.fileName, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+            try file.writeAll(text.span)
+        }
+    }
+
+    /// The document as it is now.
+    func read() throws(StoreError) -> PlaintextText {
+        let file = try open()
+        let status = try StoreError.wrapping("examine", "the document") { () throws(Errno) in try file.status() }
+        guard status.kind == .regular else { throw StoreError(.invalid, "the editor left no regular file") }
+        return try PlaintextText(descriptor: file)
+    }
+
+    private func open() throws(StoreError) -> OwnedDescriptor {
+        do throws(Errno) {
+            return try work.open(Self.fileName, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+        } catch { throw StoreError(.invalid, "the editor left no document: \(error.message)") }
+    }
+
+    /// Overwrites and removes everything, whatever an editor left.
+    func wipe() {
+        Self.wipe(root, depth: 0)
+    }
+
+    private static func wipe(_ directory: borrowing OwnedDescriptor, depth: Int) {
+        for name in (try? directory.entryNames()) ?? [] {
+            let inner = depth < 64 ? number(directory, name, O_RDONLY | O_DIRECTORY) : -1
+            if inner >= 0 {
+                wipe(OwnedDescriptor(owning: inner), depth: depth + 1)
+                try? directory.removeDirectory(name)
+                continue
+            }
+            let file = number(directory, name, O_WRONLY | O_NONBLOCK | O_NOCTTY)
+            if file >= 0 { overwrite(OwnedDescriptor(owning: file)) }
+            try? directory.unlink(name)
+        }
+    }
+
+    private static func number(_ directory: borrowing OwnedDescriptor, _ name: String, _ flags: Int32) -> Int32 {
+        do throws(Errno) { return try directory.open(name, flags | O_NOFOLLOW).release() } catch { return -1 }
+    }
+
+    private static func overwrite(_ file: consuming OwnedDescriptor) {
+        if (try? file.status().kind) == .regular { try? file.overwrite() }
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+/// What a person did to a manifest, and how it is brought together with what others did meanwhile.
+extension Manifest {
+    /// This manifest as a person left it.
+    ///
+    /// - Parameter reading: a document with what may be edited.
+    /// - Returns: the manifest with that, and with everything else as it was.
+    package func edited(by reading: ManifestReader.Reading) -> Manifest {
+        var manifest = self
+        manifest.expires = reading.expires
+        manifest.secrets = reading.secrets ?? []
+        manifest.comments.secrets = reading.comments.secrets
+        manifest.comments.end = reading.comments.end
+        for key in Self.editableKeys { manifest.comments.entries[key] = reading.comments.entries[key] }
+        return manifest
+    }
+
+    /// What a person may edit, as a document.
+    package var editable: ManifestReader.Reading {
+        var reading = ManifestReader.Reading()
+        reading.expires = expires
+        reading.secrets = secrets
+        reading.comments = comments
+        reading.comments.entries = comments.entries.filter { Self.editableKeys.contains($0.key) }
+        return reading
+    }
+
+    private static let editableKeys = ["expires", "secrets"]
+
+    /// Two sets of changes in one manifest.
+    package struct Merged: Sendable, Equatable {
+        /// The manifest; where both changed the same, it has what the person wrote.
+        package var manifest: Manifest
+        /// What both changed: names of secrets, or `expires`.
+        package var conflicts: [String]
+    }
+
+    /// This manifest with what a person changed.
+    ///
+    /// - Parameters:
+    ///   - edited: what the person made of `base`.
+    ///   - base: what the person saw.
+    /// - Returns: both changes in one.
+    package func merging(_ edited: Manifest, since base: Manifest) -> Merged {
+        guard self != base else { return Merged(manifest: edited, conflicts: []) }
+        var merged = Merged(manifest: self, conflicts: [])
+        if edited.expires != base.expires {
+            if expires != base.expires { merged.conflicts.append("expires") }
+            merged.manifest.expires = edited.expires
+        }
+        if edited.comments.end != base.comments.end { merged.manifest.comments.end = edited.comments.end }
+        for key in Self.editableKeys where edited.comments.entries[key] != base.comments.entries[key] {
+            merged.manifest.comments.entries[key] = edited.comments.entries[key]
+        }
+        let (before, mine) = (base.parts, edited.parts)
+        let now = parts
+        // In the order of the file, what was removed at the end.
+        let names = edited.secrets.map(\.name) + base.secrets.map(\.name).filter { mine[$0] == nil }
+        for name in names where mine[name] != before[name] && mine[name] != now[name] {
+            if now[name] != before[name] { merged.conflicts.append(name.text) }
+            merged.manifest.replace(name, by: mine[name])
+        }
+        return merged
+    }
+
+    /// A secret with the comments that belong to it.
+    private struct Part: Equatable {
+        let entry: SecretEntry
+        let comments: [String]
+    }
+
+    private var parts: [SecretName: Part] {
+        Dictionary(
+            secrets.map { ($0.name, Part(entry: $0, comments: comments.secrets[$0.name] ?? [])) }
+        ) { first, _ in first }
+    }
+
+    private mutating func replace(_ name: SecretName, by part: Part?) {
+        comments.secrets[name] = part.map(\.comments).flatMap { $0.isEmpty ? nil : $0 }
+        guard let part else { return secrets.removeAll { $0.name == name } }
+        if let index = index(of: name) { secrets[index] = part.entry } else { secrets.append(part.entry) }
+    }
+}
