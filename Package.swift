@@ -152,6 +152,11 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
+            name: "PlaintextDocumentsTests",
+            dependencies: ["PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory"],
+            swiftSettings: strict
+        ),
+        .testTarget(
             name: "JobsTests",
             dependencies: [
                 "Jobs", "SecretFileSystem", "FuseBridge", "SecretStore", "ProcessHardening", "SystemCalls",

@@ -20,7 +20,7 @@ package struct Credfs: ParsableCommand {
             InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
             DeleteCommand.self, EncryptCommand.self, VerifyCommand.self, RunCommand.self, MountCommand.self,
             UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self, KeysCommand.self,
-            PasswordCommand.self, RotateCommand.self, AuditCommand.self,
+            PasswordCommand.self, RotateCommand.self, AuditCommand.self, ImportCommand.self, ExportCommand.self,
         ]
     )
 

@@ -120,6 +120,14 @@ package struct ValueCipher: ~Copyable {
         } catch { throw .sealing(error) }
     }
 
+    /// Seals bytes that are in memory which their owner wipes: the helper process.
+    package mutating func seal(_ plaintext: Span<UInt8>, as name: SecretName) throws(StoreError) -> SealedValue {
+        let binding = binding(name)
+        do throws(SealingError) { return try Self.seal(plaintext, &cipher, binding.span) } catch {
+            throw .sealing(error)
+        }
+    }
+
     /// Opens a value.
     ///
     /// - Throws: class `authentication`, without detail, if the value is not what was sealed under this name.
