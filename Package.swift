@@ -153,7 +153,7 @@ let package = Package(
         ),
         .testTarget(
             name: "PlaintextDocumentsTests",
-            dependencies: ["PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory"],
+            dependencies: ["PlaintextDocuments", "SecretStore"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -127,13 +127,13 @@ enum DotenvQuoting {
     /// No quotes where nothing could be taken for anything else, single quotes where readers agree on what is in them.
     private static func style(_ value: Span<UInt8>) -> Style {
         var style = Style.plain
+        var hasEscape = false
         for index in value.indices {
             switch value[index] {
             case UInt8(ascii: "'"), UInt8(ascii: "\r"): return .double
             case UInt8(ascii: "\\"):
-                // Some readers take a backslash before another one, or before the quote, for an escape.
-                guard index + 1 < value.count, value[index + 1] != UInt8(ascii: "\\") else { return .double }
-                style = .single
+                // In single quotes some readers take one before another one, or before the quote, for an escape.
+                if index + 1 == value.count || value[index + 1] == UInt8(ascii: "\\") { hasEscape = true }
             case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: continue
             case UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: "+"),
                 UInt8(ascii: ":"), UInt8(ascii: "@"), UInt8(ascii: "%"), UInt8(ascii: ","), UInt8(ascii: "="):
@@ -141,6 +141,6 @@ enum DotenvQuoting {
             default: style = .single
             }
         }
-        return style
+        return style == .single && hasEscape ? .double : style
     }
 }

@@ -89,7 +89,7 @@ package final class Folder: Sendable {
 
     /// Whether it is in a work tree of git: a directory at or above it has a `.git`.
     package func isInGitWorkTree() throws(StoreError) -> Bool {
-        do throws(Errno) {
+        try StoreError.wrapping("examine", path) { () throws(Errno) in
             var directory = try descriptor.duplicate()
             while true {
                 if (try? directory.openEntry(".git")) != nil { return true }
@@ -98,10 +98,6 @@ package final class Folder: Sendable {
                 if here.inode == above.inode && here.device == above.device { return false }
                 directory = parent
             }
-        } catch {
-            // Nothing can be said of directories above that cannot be searched.
-            if error == .permissionDenied { return false }
-            throw .system("examine", path, error)
         }
     }
 

@@ -22,7 +22,7 @@ import Testing
             let outcome = try await sandbox.succeed("import", path)
             #expect(outcome.outputText.isEmpty)
             #expect(outcome.errorText.contains("credfs: 4 added\n"), "\(outcome.errorText)")
-            #expect(outcome.errorText.contains("\(path) still holds plaintext"))
+            #expect(outcome.errorText.contains("\(path) still holds the values"))
             #expect(try sandbox.generation() == generation + 1)
             for (name, value) in ["A": "1", "B": "x # $y", "C": "two\nlines", "EMPTY": "", "KEPT": "old"] {
                 #expect(try await sandbox.value(name) == Array(value.utf8), "\(name)")

@@ -31,6 +31,19 @@ import Testing
         #expect(try !areSame(long, early))
     }
 
+    @Test func oneBufferTakesOneValueAfterTheOther() throws {
+        let keys = try StoreFixture(["A"]).keys()
+        let name = try #require(SecretName("A"))
+        var cipher = try keys.valueCipher()
+        var buffer = try SecureBuffer(count: 2)
+        for value in [[1, 2, 3], [4], []] as [[UInt8]] {
+            let sealed = try cipher.seal(value.span, as: name)
+            try cipher.open(sealed, as: name, into: &buffer)
+            let opened = buffer.withBytes { bytes in bytes.indices.map { bytes[$0] } }
+            #expect(opened == value)
+        }
+    }
+
     @Test func aValueOfAnotherNameIsNotCompared() throws {
         let keys = try StoreFixture(["A"]).keys()
         let (one, other) = (try #require(SecretName("A")), try #require(SecretName("B")))

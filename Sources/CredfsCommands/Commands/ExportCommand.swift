@@ -94,9 +94,9 @@ struct ExportCommand: CredfsCommand {
     /// The names of the values that are no text, if they are to be encoded.
     private func namesToEncode(_ entries: [SecretEntry], _ keys: StoreKeys) throws -> Set<SecretName> {
         var cipher = try keys.valueCipher()
+        var content = try SecureBuffer.scratch()
         var binaries: [SecretName] = []
-        for entry in entries {
-            guard let content = try content(entry, &cipher) else { continue }
+        for entry in entries where try open(entry, &cipher, into: &content) {
             let isText = content.withBytes { SecretEntry.Format.text.accepts($0) }
             if !isText { binaries.append(entry.name) }
         }
@@ -129,12 +129,10 @@ struct ExportCommand: CredfsCommand {
         to writer: PlaintextWriter
     ) throws {
         var cipher = try keys.valueCipher()
+        var content = try SecureBuffer.scratch()
         try format.begin(writer)
         for (index, entry) in entries.enumerated() {
-            guard let content = try content(entry, &cipher) else {
-                try format.write(labels[index], "".utf8.span, isFirst: index == 0, to: writer)
-                continue
-            }
+            _ = try open(entry, &cipher, into: &content)
             try write(content, as: labels[index], isEncoded: encoded.contains(entry.name), isFirst: index == 0, writer)
         }
         try format.end(writer, isEmpty: entries.isEmpty)
@@ -158,8 +156,14 @@ struct ExportCommand: CredfsCommand {
         }
     }
 
-    /// The value; nil if there is none.
-    private func content(_ entry: SecretEntry, _ cipher: inout ValueCipher) throws -> SecureBuffer? {
+    /// Opens a value.
+    ///
+    /// - Returns: whether there is one; if not, the content has no bytes.
+    private func open(
+        _ entry: SecretEntry,
+        _ cipher: inout ValueCipher,
+        into content: inout SecureBuffer
+    ) throws -> Bool {
         guard case .sealed(let text) = entry.value, let value = SealedValue(text) else {
             guard !entry.required else {
                 throw CommandError(
@@ -168,9 +172,11 @@ struct ExportCommand: CredfsCommand {
                     hint: "give it one with: credfs set \(entry.name.text)"
                 )
             }
-            return nil
+            content.setCount(0)
+            return false
         }
-        return try cipher.open(value, as: entry.name)
+        try cipher.open(value, as: entry.name, into: &content)
+        return true
     }
 
     private static func base64(_ content: borrowing SecureBuffer) throws(StoreError) -> SecureBuffer {

@@ -136,7 +136,7 @@ struct ImportCommand: CredfsCommand {
                 context.console.warning("\(path) may hold the same plaintext: remove it")
             }
         } else if let file = origin.file, file != "-" {
-            context.console.note("\(file) still holds plaintext: remove it once nothing needs it")
+            context.console.note("\(file) still holds the values: remove it once nothing needs it")
         }
     }
 
@@ -148,8 +148,9 @@ struct ImportCommand: CredfsCommand {
         if status.permissions & 0o044 != 0 {
             context.console.warning("\(file) could be read by others: whoever did has its values")
         }
-        let folder = try Folder.open(Store.split(file).directory, followingLink: true)
-        if try folder?.isInGitWorkTree() == true {
+        // A warning at most: where nothing can be seen, nothing is said.
+        let folder = try? Folder.open(Store.split(file).directory, followingLink: true)
+        if (try? folder?.isInGitWorkTree()) == true {
             context.console.warning(
                 "\(file) is in a git work tree: if it was ever committed, every clone has its values"
             )
