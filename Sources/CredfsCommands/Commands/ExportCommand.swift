@@ -45,6 +45,8 @@ struct ExportCommand: CredfsCommand {
     @Option(help: "What is done with a value that is no text: refuse, or base64 to write that.")
     var binary = Binary.refuse
 
+    var subject: String? { names.last }
+
     func validate() throws {
         if overwrite && output == nil { throw ValidationError("--overwrite belongs to --output.") }
     }
@@ -65,8 +67,26 @@ struct ExportCommand: CredfsCommand {
         // Nothing is written before every value was seen: half an export is worse than none.
         let encoded = try namesToEncode(entries, keys)
         warn(entries, encoded, context)
+        record(entries, context)
         try destination.write { writer in try write(entries, labels, encoded, keys, to: writer) }
         if let output { context.console.note("\(output) holds plaintext: remove it once nothing needs it") }
+    }
+
+    /// Secrets that are named get an entry of the log each, the last from whoever runs the command; one without a name
+    /// stands for the whole store.
+    private func record(_ entries: [SecretEntry], _ context: CommandContext) {
+        guard !names.isEmpty else { return }
+        for entry in entries.dropLast() {
+            context.recorder.record(
+                OperationEvent(
+                    .export,
+                    secret: entry.name,
+                    service: entry.service,
+                    status: .success,
+                    store: context.store
+                )
+            )
+        }
     }
 
     /// What each value is called in the output.
