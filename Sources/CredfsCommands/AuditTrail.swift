@@ -141,7 +141,7 @@ extension OperationEvent.Operation {
     /// Permissions are followed by the entry of the command, and synchronized with it.
     fileprivate var onlyReads: Bool {
         switch self {
-        case .permissions, .get, .show, .list, .verify, .auditShow, .auditVerify, .auditHead: true
+        case .permissions, .get, .show, .export, .list, .verify, .auditShow, .auditVerify, .auditHead: true
         case .run, .mount, .unmount, .environment, .status, .doctor: true
         default: false
         }

@@ -18,10 +18,10 @@ package struct Credfs: ParsableCommand {
         version: "credfs 0.1.0",
         subcommands: [
             InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
-            DeleteCommand.self, EditCommand.self, EncryptCommand.self, VerifyCommand.self, RunCommand.self,
-            MountCommand.self, UnmountCommand.self, EnvCommand.self, StatusCommand.self, DoctorCommand.self,
-            KeysCommand.self,
-            PasswordCommand.self, RotateCommand.self, AuditCommand.self,
+            DeleteCommand.self, EditCommand.self, EncryptCommand.self, ImportCommand.self, ExportCommand.self,
+            VerifyCommand.self, RunCommand.self, MountCommand.self, UnmountCommand.self, EnvCommand.self,
+            StatusCommand.self, DoctorCommand.self, KeysCommand.self, PasswordCommand.self, RotateCommand.self,
+            AuditCommand.self,
         ]
     )
 

@@ -13,6 +13,12 @@ struct Frame {
         case sealedNames = 0x4e
         /// The document with every value sealed.
         case document = 0x4d
+        /// To the caller: the names in a document, one a line.
+        case names = 0x4c
+        /// From the caller: the secrets that values are for, one a line.
+        case targets = 0x54
+        /// To the caller: sealed values, each with a line feed behind it.
+        case values = 0x56
         /// To the caller: code, message and hint of an error, one a line.
         case failure = 0x45
         /// To the editing process: where to edit and with what.
@@ -77,10 +83,13 @@ extension Frame {
         return StoreError(code, lines.count > 1 ? String(lines[1]) : "the helper process failed", hint: hint)
     }
 
-    /// The lines of a message of kind `sealedNames`, `refusal` or `editorFailure`.
+    /// The lines of a message that hold anything.
     var lines: [String] {
-        String(bytes: bytes).split(separator: "\n").map(String.init)
+        text.split(separator: "\n").map(String.init)
     }
+
+    /// The whole of a message of lines.
+    var text: String { String(bytes: bytes) }
 }
 
 extension String {

@@ -35,11 +35,18 @@ package enum PlaintextHelper {
     package static func main(_ arguments: [String]) -> Int32 {
         // Where the limit of locked memory forbids it, the process is still short-lived and not dumpable.
         try? Memory.lockEverything()
-        guard arguments.count == 3, let task = Task(rawValue: arguments[2]) else { return 1 }
+        let words = arguments.dropFirst(2)
+        let request = ImportRequest(words)
+        let task = words.count == 1 ? words.first.flatMap(Task.init) : nil
+        guard request != nil || task != nil else { return 1 }
         let input = OwnedDescriptor(owning: 0)
         let output = OwnedDescriptor(owning: 1)
         do throws(StoreError) {
-            try serve(task, input, output)
+            if let request {
+                try ImportHelper.serve(request, OwnedDescriptor(owning: documentNumber), input, output)
+            } else if let task {
+                try serve(task, input, output)
+            }
             return 0
         } catch {
             return (try? Frame(error).write(to: output)) == nil ? 1 : 0
@@ -105,15 +112,8 @@ enum KeyHandover {
             capacity: byteCount,
             orThrow: { StoreError.memory($0) },
             { (bytes) throws(StoreError) in
-                var filled = 0
-                while filled < byteCount {
-                    let count = try StoreError.wrapping("read", "the key") { () throws(Errno) in
-                        try input.read(into: &bytes, from: filled)
-                    }
-                    guard count > 0 else { throw StoreError(.failed, "no key was given") }
-                    filled += count
-                }
-                return filled
+                try fill(&bytes, from: input)
+                return byteCount
             }
         )
         return try message.withBytes { (bytes) throws(StoreError) in
@@ -124,6 +124,28 @@ enum KeyHandover {
                 try Key256(copying: bytes.extracting(36..<byteCount))
             }
             return try StoreKeys(dataKey: key, store: store)
+        }
+    }
+
+    /// Reads a key of another kind.
+    static func readKey(from input: borrowing OwnedDescriptor) throws(StoreError) -> Key256 {
+        try Key256.filled(
+            orThrow: { StoreError.sealing($0) },
+            { (bytes) throws(StoreError) in try fill(&bytes, from: input) }
+        )
+    }
+
+    private static func fill(
+        _ bytes: inout MutableSpan<UInt8>,
+        from input: borrowing OwnedDescriptor
+    ) throws(StoreError) {
+        var filled = 0
+        while filled < bytes.count {
+            let count = try StoreError.wrapping("read", "the key") { () throws(Errno) in
+                try input.read(into: &bytes, from: filled)
+            }
+            guard count > 0 else { throw StoreError(.failed, "no key was given") }
+            filled += count
         }
     }
 

@@ -43,6 +43,32 @@ extension Folder {
         }
     }
 
+    /// Replaces or makes a file of mode 0600 in the same way, with what a function writes.
+    ///
+    /// - Parameters:
+    ///   - name: the file.
+    ///   - body: writes its new content.
+    /// - Throws: the error of the function or class `failed`; the old file is untouched, and nothing of the new one stays.
+    package func replace(_ name: String, writtenBy body: (borrowing OwnedDescriptor) throws -> Void) throws {
+        try removeLeftovers(of: name)
+        let temporary = try temporaryName(for: name)
+        do {
+            let file = try StoreError.wrapping("create", path(of: name)) { () throws(Errno) in
+                try descriptor.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+            }
+            try body(file)
+            try StoreError.wrapping("write", path(of: name)) { () throws(Errno) in
+                try file.setPermissions(0o600)
+                try file.synchronize()
+                try descriptor.rename(temporary, to: name)
+                try descriptor.synchronize()
+            }
+        } catch {
+            try? descriptor.unlink(temporary)
+            throw error
+        }
+    }
+
     /// Makes a file that must not exist yet, in the same way.
     ///
     /// - Throws: class `failed`, also if it exists.

@@ -66,6 +66,41 @@ package final class Folder: Sendable {
         Folder(path: path(of: name), descriptor: try descriptor.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
     }
 
+    /// The text of a symbolic link in this directory; nil for anything else.
+    package func link(_ name: String) throws(StoreError) -> String? {
+        do throws(Errno) {
+            let entry = try descriptor.openEntry(name)
+            guard try entry.status().kind == .symbolicLink else { return nil }
+            return try entry.linkTarget()
+        } catch { throw PermissionChecker.openFailure(path(of: name), error) }
+    }
+
+    /// What the entry of a name is, without any effect on it.
+    package func kind(of name: String) throws(StoreError) -> FileStatus.Kind {
+        do throws(Errno) {
+            return try descriptor.openEntry(name).status().kind
+        } catch { throw PermissionChecker.openFailure(path(of: name), error) }
+    }
+
+    /// Whether group or others can list it, as far as its mode says.
+    package func isReadableByOthers() throws(StoreError) -> Bool {
+        try PermissionChecker.status(of: descriptor, path).permissions & 0o044 != 0
+    }
+
+    /// Whether it is in a work tree of git: a directory at or above it has a `.git`.
+    package func isInGitWorkTree() throws(StoreError) -> Bool {
+        try StoreError.wrapping("examine", path) { () throws(Errno) in
+            var directory = try descriptor.duplicate()
+            while true {
+                if (try? directory.openEntry(".git")) != nil { return true }
+                let parent = try directory.openEntry("..")
+                let (here, above) = (try directory.status(), try parent.status())
+                if here.inode == above.inode && here.device == above.device { return false }
+                directory = parent
+            }
+        }
+    }
+
     /// Opens a file in this directory for reading.
     ///
     /// - Returns: the file, or nil if there is none.

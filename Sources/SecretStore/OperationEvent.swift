@@ -32,6 +32,8 @@ package struct OperationEvent: Sendable, Equatable {
         case keysRemove = "keys-remove"
         case password
         case rotate
+        case `import`
+        case export
     }
 
     /// How it ended.

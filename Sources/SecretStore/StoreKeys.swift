@@ -120,6 +120,14 @@ package struct ValueCipher: ~Copyable {
         } catch { throw .sealing(error) }
     }
 
+    /// Seals bytes that are in memory which their owner wipes: the helper process.
+    package mutating func seal(_ plaintext: Span<UInt8>, as name: SecretName) throws(StoreError) -> SealedValue {
+        let binding = binding(name)
+        do throws(SealingError) { return try Self.seal(plaintext, &cipher, binding.span) } catch {
+            throw .sealing(error)
+        }
+    }
+
     /// Opens a value.
     ///
     /// - Throws: class `authentication`, without detail, if the value is not what was sealed under this name.
@@ -140,6 +148,37 @@ package struct ValueCipher: ~Copyable {
                     return plaintext.count
                 }
             )
+        } catch { throw Self.failure(error, name) }
+    }
+
+    /// Opens a value into memory that was used before, for whoever opens many.
+    ///
+    /// - Parameters:
+    ///   - value: the sealed value.
+    ///   - name: the name it belongs to.
+    ///   - buffer: filled with the value, and made larger if need be; what it held is lost.
+    /// - Throws: as `open`.
+    package mutating func open(
+        _ value: SealedValue,
+        as name: SecretName,
+        into buffer: inout SecureBuffer
+    ) throws(StoreError) {
+        let count = value.ciphertext.count
+        if buffer.capacity < count {
+            buffer = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: count) }
+        }
+        buffer.setCount(count)
+        let binding = binding(name)
+        do throws(SealingError) {
+            try buffer.withMutableBytes { (plaintext) throws(SealingError) in
+                try cipher.open(
+                    value.ciphertext.span,
+                    nonce: value.nonce.span,
+                    tag: value.tag.span,
+                    associatedData: binding.span,
+                    into: &plaintext
+                )
+            }
         } catch { throw Self.failure(error, name) }
     }
 
@@ -199,29 +238,9 @@ package struct ValueCipher: ~Copyable {
         with new: inout ValueCipher,
         scratch: inout SecureBuffer
     ) throws(StoreError) -> SealedValue {
-        let count = value.ciphertext.count
-        if scratch.capacity < count {
-            // The old buffer is empty; nothing of it is kept.
-            scratch = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: count) }
-        }
-        scratch.setCount(count)
         defer { scratch.wipe() }
-        let binding = binding(name)
-        let newBinding = new.binding(name)
-        do throws(SealingError) {
-            try scratch.withMutableBytes { (plaintext) throws(SealingError) in
-                try cipher.open(
-                    value.ciphertext.span,
-                    nonce: value.nonce.span,
-                    tag: value.tag.span,
-                    associatedData: binding.span,
-                    into: &plaintext
-                )
-            }
-            return try scratch.withBytes { (plaintext) throws(SealingError) in
-                try Self.seal(plaintext, &new.cipher, newBinding.span)
-            }
-        } catch { throw Self.failure(error, name) }
+        try open(value, as: name, into: &scratch)
+        return try new.seal(scratch, as: name)
     }
 
     /// Seals bytes under any binding.

@@ -3,7 +3,7 @@
 /// The pieces that the schema is made of. Messages give positions, never what stands there: it may be a misplaced value.
 extension YAMLEventReader {
     /// Reads a mapping that is about to begin and hands out its keys, each once.
-    mutating func mapping(
+    package mutating func mapping(
         _ body: (String, inout YAMLEventReader) throws(StoreError) -> Void
     ) throws(StoreError) {
         guard try next() == .mappingStart else { throw invalid("a mapping is expected") }
@@ -11,7 +11,7 @@ extension YAMLEventReader {
     }
 
     /// Reads the entries of a mapping that has begun.
-    mutating func mappingEntries(
+    package mutating func mappingEntries(
         _ body: (String, inout YAMLEventReader) throws(StoreError) -> Void
     ) throws(StoreError) {
         var seen: Set<String> = []

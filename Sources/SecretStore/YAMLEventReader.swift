@@ -7,9 +7,9 @@ internal import CYAML
 ///
 /// Wraps libyaml's parser.
 @safe
-struct YAMLEventReader: ~Copyable {
+package struct YAMLEventReader: ~Copyable {
     /// The events that the dialect has.
-    enum Event: Equatable {
+    package enum Event: Sendable, Equatable {
         case scalar
         case mappingStart
         case mappingEnd
@@ -23,10 +23,19 @@ struct YAMLEventReader: ~Copyable {
     private let event: UnsafeMutablePointer<yaml_event_t>
     private var depth = 0
     private var comments: CommentScanner
+    private let foldsLines: Bool
 
     /// Runs a function over the events of a text, which must stay where it is meanwhile.
-    static func read<R>(
+    ///
+    /// - Parameters:
+    ///   - text: the text.
+    ///   - foldsLines: whether text without a `|` may go over several lines, which YAML reads as one.
+    ///   - body: takes the events.
+    /// - Returns: what the function returns.
+    /// - Throws: `StoreError` of class `invalid` with line and column.
+    package static func read<R>(
         _ text: Span<UInt8>,
+        foldingLines foldsLines: Bool = false,
         _ body: (inout YAMLEventReader) throws(StoreError) -> R
     ) throws(StoreError) -> R {
         // libyaml understands UTF-16 and skips a mark; the dialect has neither.
@@ -37,13 +46,14 @@ struct YAMLEventReader: ~Copyable {
             }
         }
         return try unsafe text.withUnsafeBufferPointer { (buffer) throws(StoreError) in
-            var reader = unsafe try YAMLEventReader(buffer)
+            var reader = unsafe try YAMLEventReader(buffer, foldsLines: foldsLines)
             try reader.expectStart()
             return try body(&reader)
         }
     }
 
-    private init(_ text: UnsafeBufferPointer<UInt8>) throws(StoreError) {
+    private init(_ text: UnsafeBufferPointer<UInt8>, foldsLines: Bool) throws(StoreError) {
+        self.foldsLines = foldsLines
         unsafe parser = .allocate(capacity: 1)
         unsafe event = .allocate(capacity: 1)
         comments = unsafe CommentScanner(text)
@@ -63,18 +73,18 @@ struct YAMLEventReader: ~Copyable {
     }
 
     /// Where the current event begins.
-    var position: TextPosition {
+    package var position: TextPosition {
         let mark = unsafe event.pointee.start_mark
         return TextPosition(line: Int(mark.line) + 1, column: Int(mark.column) + 1)
     }
 
     /// Whether the current scalar is written without quotes on one line or more.
-    var isPlain: Bool {
+    package var isPlain: Bool {
         unsafe event.pointee.data.scalar.style == YAML_PLAIN_SCALAR_STYLE
     }
 
     /// Lends the bytes of the current scalar.
-    func withScalar<R: ~Copyable, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+    package func withScalar<R: ~Copyable, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
         let scalar = unsafe event.pointee.data.scalar
         let bytes = unsafe UnsafeBufferPointer(start: scalar.value, count: Int(scalar.length))
         return try body(unsafe bytes.span)
@@ -94,12 +104,12 @@ struct YAMLEventReader: ~Copyable {
     }
 
     /// An error at the current event.
-    func invalid(_ message: String, hint: String? = nil) -> StoreError {
+    package func invalid(_ message: String, hint: String? = nil) -> StoreError {
         StoreError(.invalid, "\(message) at line \(position.line), column \(position.column)", hint: hint)
     }
 
     /// Goes on to the next event.
-    mutating func next() throws(StoreError) -> Event {
+    package mutating func next() throws(StoreError) -> Event {
         try advance()
         switch unsafe event.pointee.type {
         case YAML_SCALAR_EVENT:
@@ -134,7 +144,7 @@ struct YAMLEventReader: ~Copyable {
     }
 
     /// Makes sure that nothing follows the document.
-    mutating func expectEnd() throws(StoreError) {
+    package mutating func expectEnd() throws(StoreError) {
         _ = try next()
         comments.scan(above: Int.max)
         try advance()
@@ -150,6 +160,7 @@ struct YAMLEventReader: ~Copyable {
 
     /// Block scalars may hold lines that look like comments; they end where the line behind them begins.
     private mutating func noteComments() {
+        guard !foldsLines else { return }
         let start = unsafe event.pointee.start_mark
         let end = unsafe event.pointee.end_mark
         comments.scan(above: Int(start.line))
@@ -184,7 +195,7 @@ struct YAMLEventReader: ~Copyable {
 
     /// A line break that YAML reads as a space would be a second spelling of the same text.
     private func refuseFolding() throws(StoreError) {
-        guard !isBlockScalar else { return }
+        guard !isBlockScalar && !foldsLines else { return }
         guard unsafe event.pointee.start_mark.line == event.pointee.end_mark.line else {
             throw invalid("text over several lines", hint: "write it after a '|' and indented")
         }

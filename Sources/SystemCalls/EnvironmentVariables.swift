@@ -10,6 +10,9 @@ package enum EnvironmentVariables {
         unsafe getenv(name).flatMap { unsafe String(validatingCString: $0) }
     }
 
+    /// Whether there is a variable of this name, without a copy of its value.
+    package static func isSet(_ name: String) -> Bool { unsafe getenv(name) != nil }
+
     /// Every entry, `NAME=value`, but for the names that a function refuses and what is not text.
     package static func entries(except isRefused: (Substring) -> Bool) -> [String] {
         var entries: [String] = []

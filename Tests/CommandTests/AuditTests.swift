@@ -66,6 +66,23 @@ struct AuditTests {
         #expect(set.timestamp.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/) != nil)
     }
 
+    @Test func importsAndExportsAreEntries() async throws {
+        let sandbox = try await Sandbox([:])
+        let count = try await entries(sandbox).count
+        try await sandbox.succeed("import", "-", "--format", "dotenv", input: Array("A=1\nB=2\n".utf8))
+        #expect(try await sandbox.run("import", "-", "--format", "dotenv", input: [65]).status == .exited(17))
+        try await sandbox.succeed("export")
+        try await sandbox.succeed("export", "A")
+        try await sandbox.succeed("export", "A", "B")
+        let new = try await entries(sandbox).dropFirst(count).filter { $0.operation.hasSuffix("port") }
+        #expect(
+            new.map { "\($0.operation) \($0.secret ?? "-") \($0.status)" } == [
+                "import - success", "import - failed", "export - success", "export A success", "export A success",
+                "export B success",
+            ]
+        )
+    }
+
     @Test func whatIsShownCanBeChosen() async throws {
         let sandbox = try await Sandbox(["ONE": "1", "TWO": "2"])
         try await sandbox.succeed("show", "ONE")

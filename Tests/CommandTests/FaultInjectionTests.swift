@@ -53,6 +53,16 @@ struct FaultInjectionTests {
             arguments: ["encrypt", "template"],
             template: "secrets:\n  ONE:\n    value: new\n"
         ),
+        Command(
+            testDescription: "import",
+            arguments: ["import", "template", "--format", "dotenv", "--overwrite"],
+            template: "NEW=x\nONE=new\n"
+        ),
+        Command(
+            testDescription: "import and remove",
+            arguments: ["import", "template", "--format", "json", "--overwrite", "--remove"],
+            template: #"{"ONE":"new"}"#
+        ),
         Command(testDescription: "keys add", arguments: ["keys", "add", "--recipient", recipient], changed: "old"),
         Command(
             testDescription: "keys remove",
@@ -151,6 +161,41 @@ struct FaultInjectionTests {
         }
     }
 
+    /// Whatever fails, an export is there as a whole or not at all, and the next one takes away what a killed one left.
+    @Test(arguments: ["write", "fsync", "fchmod", "renameat", "openat"])
+    func anExportIsThereAsAWholeOrNotAtAll(call: String) async throws {
+        let sandbox = try await Sandbox(["ONE": String(repeating: "x", count: 50_000)])
+        let path = sandbox.directory.path("out")
+        let whole = Array("ONE=\(String(repeating: "x", count: 50_000))\n".utf8)
+        let counting = sandbox.directory.path("trace")
+        let export = Command(testDescription: "export", arguments: ["export", "--output", path])
+        _ = try await trace(export, sandbox, ["-y", "-e", "trace=\(call)", "-e", "signal=none", "-o", counting])
+        let calls = String(decoding: try Files.read(counting), as: UTF8.self).split(separator: "\n")
+        let numbers = calls.indices.filter { calls[$0].contains(sandbox.directory.path) }.map { $0 + 1 }
+        try #require(!numbers.isEmpty && Files.exists(path))
+        for number in numbers {
+            for fault in ["signal=KILL", "error=EIO"] {
+                try? FileManager.default.removeItem(atPath: path)
+                let options = ["-o", "/dev/null", "-e", "trace=\(call)"]
+                let outcome = try await trace(
+                    export,
+                    sandbox,
+                    options + ["-e", "inject=\(call):\(fault):when=\(number)"]
+                )
+                let what: Comment = "\(call) \(number) \(fault)"
+                if Files.exists(path) {
+                    #expect(try Files.read(path) == whole, what)
+                } else {
+                    #expect(outcome.status != .exited(0), what)
+                }
+                let leftovers = try sandbox.snapshot().leftovers.filter { $0.hasPrefix(".out") }
+                #expect(leftovers.isEmpty || fault == "signal=KILL", what)
+            }
+        }
+        try await sandbox.succeed("export", "--output", path, "--overwrite")
+        #expect(try sandbox.snapshot().leftovers.filter { $0.hasPrefix(".out") } == [])
+    }
+
     private func inject(_ fault: String, at site: Site, _ command: Command) async throws {
         let what: Comment = "\(command.testDescription): \(fault) at \(site.call) \(site.number)"
         let sandbox = try await prepare(command)
@@ -165,7 +210,7 @@ struct FaultInjectionTests {
         case .signal(SIGKILL): #expect(fault == "signal=KILL", what)
         // The fault also meets the helper process, whose answer through a pipe, which never fails like that, is cut then,
         // and the message about it.
-        case .exited where site.call == "write" && command.arguments[0] == "encrypt": break
+        case .exited where site.call == "write" && ["encrypt", "import"].contains(command.arguments[0]): break
         // It also meets the editing process and the editor, each of which has an error of its own.
         case .exited(let status) where command.arguments[0] == "edit":
             #expect([1, 17, 19].contains(status), what)

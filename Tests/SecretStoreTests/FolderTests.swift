@@ -48,6 +48,44 @@ import Testing
         #expect(try folder.names() == ["f"])
     }
 
+    @Test func aFunctionWritesAFileThatIsThereAsAWholeOrNotAtAll() throws {
+        try folder.replace("f") { file in try file.writeAll("one") }
+        #expect(try directory.read("f") == Array("one".utf8))
+        #expect(try contents("f")?.status.permissions == 0o600)
+        let error = failure {
+            try folder.replace("f") { file in
+                try file.writeAll("two")
+                throw StoreError(.invalid, "no")
+            }
+        }
+        #expect(error?.code == .invalid)
+        #expect(try directory.read("f") == Array("one".utf8))
+        try directory.write([1], to: ".f.credfs-0123456789abcdef.tmp")
+        try folder.replace("f") { file in try file.writeAll("three") }
+        #expect(try folder.names() == ["f"])
+    }
+
+    @Test func entriesAreLookedAtWithoutOpeningThem() throws {
+        try folder.create("f", with: "one".utf8.span)
+        try FileManager.default.createSymbolicLink(atPath: directory.path("l"), withDestinationPath: "f")
+        #expect(try folder.link("l") == "f")
+        #expect(try folder.link("f") == nil)
+        #expect(try folder.kind(of: "l") == .symbolicLink)
+        #expect(try folder.kind(of: "f") == .regular)
+        #expect(failure { _ = try folder.link("none") }?.code == .failed)
+        #expect(failure { _ = try folder.kind(of: "none") }?.code == .failed)
+    }
+
+    @Test func aWorkTreeOfGitIsFoundAboveAndReadersAreSeen() throws {
+        let below = try folder.makeFolder("a").makeFolder("b")
+        #expect(try !below.isInGitWorkTree())
+        try folder.create(".git", with: "gitdir: elsewhere".utf8.span)
+        #expect(try below.isInGitWorkTree())
+        #expect(try !below.isReadableByOthers())
+        try FileManager.default.setAttributes([.posixPermissions: 0o750], ofItemAtPath: below.path)
+        #expect(try below.isReadableByOthers())
+    }
+
     @Test func whatExistsIsNotCreatedAgain() throws {
         try folder.create("f", with: "one".utf8.span)
         #expect(failure { try folder.create("f", with: "two".utf8.span) }?.code == .failed)

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Jobs
+internal import Sealing
+internal import SecretStore
+internal import SecureMemory
+
+/// The command `credfs export`.
+struct ExportCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "export",
+        abstract: "Write values in plaintext: the way back to dotenv, JSON, YAML or a shell.",
+        discussion: """
+            Prefer 'credfs run', which gives a program its secrets without any file. What is written here is read back by \
+            'credfs import'. A place in a git work tree, or one that group or others can read, is refused without --force.
+            """
+    )
+    static let operation = OperationEvent.Operation.export
+
+    /// What is done with a value that is no text.
+    enum Binary: String, ExpressibleByArgument, CaseIterable {
+        case refuse
+        case base64
+    }
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+
+    @Argument(help: "The names, or SERVICE/KEY; without any, every secret.")
+    var names: [String] = []
+
+    @Option(help: "How values are written: dotenv, json, yaml or shell.")
+    var format = ExportFormat.dotenv
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("Write to a file, made with mode 0600.", valueName: "file"))
+    var output: String?
+
+    @Flag(help: "Replace the file if it is there.")
+    var overwrite = false
+
+    @Flag(help: "Write plaintext to a place that is refused else.")
+    var force = false
+
+    @Option(help: "What is done with a value that is no text: refuse, or base64 to write that.")
+    var binary = Binary.refuse
+
+    var subject: String? { names.last }
+
+    func validate() throws {
+        if overwrite && output == nil { throw ValidationError("--overwrite belongs to --output.") }
+    }
+
+    func run(_ context: CommandContext) throws {
+        if let variable = context.ignoringVariable {
+            throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
+        }
+        let store = try options.open(context)
+        let loaded = try LoadedManifest(store)
+        context.store = loaded.manifest.store
+        let entries =
+            names.isEmpty ? loaded.manifest.secrets : try names.map { try loaded.manifest.entry(reference($0)) }
+        let labels = try labels(entries, context)
+        let destination = try ExportDestination(output, isForced: force, overwriting: overwrite)
+        let keys = try keyOptions.unlock(store, loaded.manifest, context)
+        try loaded.checkSignature(keys)
+        // Nothing is written before every value was seen: half an export is worse than none.
+        let encoded = try namesToEncode(entries, keys)
+        warn(entries, encoded, context)
+        record(entries, context)
+        try destination.write { writer in try write(entries, labels, encoded, keys, to: writer) }
+        if let output { context.console.note("\(output) holds plaintext: remove it once nothing needs it") }
+    }
+
+    /// Secrets that are named get an entry of the log each, the last from whoever runs the command; one without a name
+    /// stands for the whole store.
+    private func record(_ entries: [SecretEntry], _ context: CommandContext) {
+        guard !names.isEmpty else { return }
+        for entry in entries.dropLast() {
+            context.recorder.record(
+                OperationEvent(
+                    .export,
+                    secret: entry.name,
+                    service: entry.service,
+                    status: .success,
+                    store: context.store
+                )
+            )
+        }
+    }
+
+    /// What each value is called in the output.
+    private func labels(_ entries: [SecretEntry], _ context: CommandContext) throws -> [String] {
+        var seen: [String: SecretName] = [:]
+        var changed: [String] = []
+        let labels = try entries.map { entry in
+            let name = entry.name.text
+            let isVariable = VariableName(name) != nil
+            let label = format.hasVariables && !isVariable ? VariableName(of: entry.name).text : name
+            if label != name { changed.append("\(name) as \(label)") }
+            if let other = seen.updateValue(entry.name, forKey: label) {
+                throw CommandError(
+                    .invalid,
+                    "'\(other.text)' and '\(name)' would both be \(label)",
+                    hint: "export one of them, or export to json or yaml"
+                )
+            }
+            return label
+        }
+        if !changed.isEmpty { context.console.note("named as variables: \(Names.shown(changed))") }
+        return labels
+    }
+
+    /// The names of the values that are no text, if they are to be encoded.
+    private func namesToEncode(_ entries: [SecretEntry], _ keys: StoreKeys) throws -> Set<SecretName> {
+        var cipher = try keys.valueCipher()
+        var content = try SecureBuffer.scratch()
+        var binaries: [SecretName] = []
+        for entry in entries where try open(entry, &cipher, into: &content) {
+            let isText = content.withBytes { SecretEntry.Format.text.accepts($0) }
+            if !isText { binaries.append(entry.name) }
+        }
+        guard binary == .base64 || binaries.isEmpty else {
+            throw CommandError(
+                .invalid,
+                "values that are no text: \(Names.shown(binaries.map(\.text)))",
+                hint: "--binary base64 writes them so, and import --base64 takes them back"
+            )
+        }
+        return Set(binaries)
+    }
+
+    private func warn(_ entries: [SecretEntry], _ encoded: Set<SecretName>, _ context: CommandContext) {
+        let now = context.now()
+        for entry in entries {
+            guard let expires = entry.expires, expires <= now else { continue }
+            context.console.warning("'\(entry.name.text)' expired at \(expires.text)")
+        }
+        if !encoded.isEmpty {
+            context.console.warning("written as Base64: \(Names.shown(encoded.map(\.text).sorted()))")
+        }
+    }
+
+    private func write(
+        _ entries: [SecretEntry],
+        _ labels: [String],
+        _ encoded: Set<SecretName>,
+        _ keys: StoreKeys,
+        to writer: PlaintextWriter
+    ) throws {
+        var cipher = try keys.valueCipher()
+        var content = try SecureBuffer.scratch()
+        try format.begin(writer)
+        for (index, entry) in entries.enumerated() {
+            _ = try open(entry, &cipher, into: &content)
+            try write(content, as: labels[index], isEncoded: encoded.contains(entry.name), isFirst: index == 0, writer)
+        }
+        try format.end(writer, isEmpty: entries.isEmpty)
+    }
+
+    private func write(
+        _ content: borrowing SecureBuffer,
+        as label: String,
+        isEncoded: Bool,
+        isFirst: Bool,
+        _ writer: PlaintextWriter
+    ) throws(StoreError) {
+        guard isEncoded else {
+            return try content.withBytes { (bytes) throws(StoreError) in
+                try format.write(label, bytes, isFirst: isFirst, to: writer)
+            }
+        }
+        let text = try Self.base64(content)
+        try text.withBytes { (bytes) throws(StoreError) in
+            try format.write(label, bytes, isFirst: isFirst, to: writer)
+        }
+    }
+
+    /// Opens a value.
+    ///
+    /// - Returns: whether there is one; if not, the content has no bytes.
+    private func open(
+        _ entry: SecretEntry,
+        _ cipher: inout ValueCipher,
+        into content: inout SecureBuffer
+    ) throws -> Bool {
+        guard case .sealed(let text) = entry.value, let value = SealedValue(text) else {
+            guard !entry.required else {
+                throw CommandError(
+                    .invalid,
+                    "'\(entry.name.text)' has no value yet",
+                    hint: "give it one with: credfs set \(entry.name.text)"
+                )
+            }
+            content.setCount(0)
+            return false
+        }
+        try cipher.open(value, as: entry.name, into: &content)
+        return true
+    }
+
+    private static func base64(_ content: borrowing SecureBuffer) throws(StoreError) -> SecureBuffer {
+        let count = Base64.encodedCount(content.count, .standard)
+        var text = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: count) }
+        content.withBytes { bytes in
+            text.withMutableBytes { target in Base64.encode(bytes, .standard, into: &target) }
+        }
+        return text
+    }
+}

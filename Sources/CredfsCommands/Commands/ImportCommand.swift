@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import PlaintextDocuments
+internal import SecretStore
+internal import SystemCalls
+internal import SystemPackage
+
+/// The command `credfs import`.
+struct ImportCommand: CredfsCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract: "Take values from a dotenv, JSON or YAML file, Fernet tokens, variables or a directory.",
+        discussion: """
+            Everything is taken in one write, or nothing. A secret that has another value already stops it, unless \
+            --overwrite or --skip-existing says what to do. The file is left alone: --remove overwrites and removes it.
+            """
+    )
+    static let operation = OperationEvent.Operation.import
+
+    @OptionGroup var options: StoreOptions
+    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: "Source") var origin: ImportOrigin
+    @OptionGroup(title: "Names") var mapping: ImportMapping
+
+    @Flag(help: "Replace secrets that have another value.")
+    var overwrite = false
+
+    @Flag(help: "Keep secrets that have another value.")
+    var skipExisting = false
+
+    @Option(help: ArgumentHelp("The largest value in bytes, up to 16777216.", valueName: "bytes"))
+    var maxSize = Manifest.usualSecretByteCount
+
+    @Flag(help: "Print what would be done, by name, and change nothing.")
+    var dryRun = false
+
+    @Flag(help: "Overwrite and remove the file once its values are sealed.")
+    var remove = false
+
+    func validate() throws {
+        if overwrite && skipExisting { throw ValidationError("--overwrite and --skip-existing exclude each other.") }
+        guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
+            throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
+        }
+        let keyIsOnStandardInput = keyOptions.keyFd == 0 || keyOptions.password.passwordFd == 0
+        if keyIsOnStandardInput && origin.file == "-" {
+            throw ValidationError("standard input cannot hold both the key and the values.")
+        }
+        if remove && (origin.file == nil || origin.file == "-") { throw ValidationError("--remove takes a file.") }
+        if remove && (dryRun || skipExisting || mapping.only != nil) {
+            throw ValidationError("--remove would lose what --only, --skip-existing or --dry-run leaves out.")
+        }
+    }
+
+    func run(_ context: CommandContext) throws {
+        let store = try options.open(context)
+        let before = try LoadedManifest(store)
+        context.store = before.manifest.store
+        let document = remove ? try origin.file.map { try PlaintextFile($0) } : nil
+        try warnOfReaders(context)
+        let source = try origin.source(document, limit: maxSize, context)
+        let references = try mapping.references(source.names)
+        warn(source.names, references, context)
+        let keys = try keyOptions.unlock(store, before.manifest, context)
+        try before.checkSignature(keys)
+        let imported = try seal(source, references, keys, context)
+        var after = before.manifest
+        let report = try take(imported, into: &after, keys, context)
+        if dryRun { return try show(report, context) }
+        if !report.changesNothing {
+            try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
+                if manifest == before.manifest {
+                    manifest = after
+                } else {
+                    _ = try take(imported, into: &manifest, keys, context)
+                }
+                try document?.requireUnchanged()
+            }
+        }
+        context.console.note(report.summary)
+        try finish(document, context)
+    }
+
+    private func seal(
+        _ source: any ImportSource,
+        _ references: [SecretReference?],
+        _ keys: StoreKeys,
+        _ context: CommandContext
+    ) throws -> [ImportedSecret] {
+        let targets = try mapping.targets(source.names, references)
+        let chosen = references.compactMap(\.self)
+        let descriptions = Dictionary(
+            try origin.presets().flatMap(\.variables).map { ($0.name, $0.description) }
+        ) { first, _ in first }
+        let sources = zip(source.names, references).filter { $0.1 != nil }.map(\.0.text)
+        let progress = Progress("sealing", context.console)
+        let values = try source.seal(targets, keys) { progress.update($0, of: chosen.count) }
+        progress.end()
+        guard values.count == chosen.count else { throw CommandError(.failed, "the helper process ended early") }
+        return chosen.indices.map { index in
+            ImportedSecret(
+                reference: chosen[index],
+                value: values[index],
+                description: descriptions[sources[index]]
+            )
+        }
+    }
+
+    private func take(
+        _ imported: [ImportedSecret],
+        into manifest: inout Manifest,
+        _ keys: StoreKeys,
+        _ context: CommandContext
+    ) throws -> ImportReport {
+        let conflict: ImportConflict = overwrite ? .replace : skipExisting ? .keep : .refuse
+        return try manifest.take(imported, conflict, limit: maxSize, keys, now: context.now())
+    }
+
+    private func show(_ report: ImportReport, _ context: CommandContext) throws {
+        let kinds = [
+            ("add", report.added), ("replace", report.replaced), ("keep", report.kept), ("same", report.unchanged),
+        ]
+        let lines = kinds.flatMap { kind, names in names.map { "\(kind) \($0)\n" } }
+        try context.console.output(lines.joined())
+    }
+
+    private func finish(_ document: PlaintextFile?, _ context: CommandContext) throws {
+        if let document {
+            try document.requireUnchanged()
+            try document.overwrite()
+            try document.remove()
+            context.console.note("\(document.path) was overwritten and removed")
+            context.console.note("overwriting proves nothing on copy-on-write or flash storage")
+            for path in (try? document.editorLeftovers()) ?? [] {
+                context.console.warning("\(path) may hold the same plaintext: remove it")
+            }
+        } else if let file = origin.file, file != "-" {
+            context.console.note("\(file) still holds the values: remove it once nothing needs it")
+        }
+    }
+
+    /// Says who else may know the values.
+    private func warnOfReaders(_ context: CommandContext) throws {
+        guard let file = origin.file, file != "-", let status = try? FileStatus.ofPath(file, followingLink: true),
+            status.kind == .regular
+        else { return }
+        if status.permissions & 0o044 != 0 {
+            context.console.warning("\(file) could be read by others: whoever did has its values")
+        }
+        // A warning at most: where nothing can be seen, nothing is said.
+        let folder = try? Folder.open(Store.split(file).directory, followingLink: true)
+        if (try? folder?.isInGitWorkTree()) == true {
+            context.console.warning(
+                "\(file) is in a git work tree: if it was ever committed, every clone has its values"
+            )
+        }
+    }
+
+    private func warn(_ names: [ImportedName], _ references: [SecretReference?], _ context: CommandContext) {
+        let nulls = names.filter(\.isNull).map(\.text)
+        if !nulls.isEmpty { context.console.warning("without a value (null) and left out: \(Names.shown(nulls))") }
+        let taken = zip(names, references).filter { $0.1 != nil }.map(\.0)
+        let expandable = taken.filter(\.looksExpandable).map(\.text)
+        if !expandable.isEmpty {
+            context.console.warning("variables and commands in values are not expanded: \(Names.shown(expandable))")
+        }
+        let tokens = taken.count(where: \.wasToken)
+        if tokens > 0 { context.console.note("opened \(Count.of(tokens, "Fernet token"))") }
+    }
+}

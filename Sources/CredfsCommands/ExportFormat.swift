@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import SecretStore
+
+/// How exported values are written.
+enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
+    case dotenv
+    case json
+    case yaml
+    case shell
+
+    /// Whether names become those of variables.
+    var hasVariables: Bool { self == .dotenv || self == .shell }
+
+    /// Writes what comes before all values.
+    func begin(_ writer: PlaintextWriter) throws(StoreError) {
+        if self == .json { try writer.write("{") }
+    }
+
+    /// Writes a name and a value of UTF-8 without NUL.
+    func write(_ name: String, _ value: Span<UInt8>, isFirst: Bool, to writer: PlaintextWriter) throws(StoreError) {
+        switch self {
+        case .dotenv:
+            try writer.write("\(name)=")
+            try DotenvQuoting.write(value, to: writer)
+            try writer.write("\n")
+        case .shell:
+            try writer.write("export \(name)='")
+            try writer.write(value) { bytes, index in bytes[index] == UInt8(ascii: "'") ? ("'\\''", 1) : nil }
+            try writer.write("'\n")
+        case .json:
+            try writer.write(isFirst ? "\n  \"" : ",\n  \"")
+            try writer.write(name.utf8.span, spelling: Self.inJSON)
+            try writer.write("\": \"")
+            try writer.write(value, spelling: Self.inJSON)
+            try writer.write("\"")
+        case .yaml:
+            try writer.write(Self.yamlKey(name))
+            try writer.write(": \"")
+            try writer.write(value, spelling: Self.inYAML)
+            try writer.write("\"\n")
+        }
+    }
+
+    /// Writes what comes behind all values.
+    func end(_ writer: PlaintextWriter, isEmpty: Bool) throws(StoreError) {
+        if self == .json { try writer.write(isEmpty ? "}\n" : "\n}\n") }
+        if self == .yaml && isEmpty { try writer.write("{}\n") }
+    }
+
+    /// RFC 8259, section 7.
+    private static func inJSON(_ bytes: Span<UInt8>, _ index: Int) -> (text: String, byteCount: Int)? {
+        switch bytes[index] {
+        case UInt8(ascii: "\""): ("\\\"", 1)
+        case UInt8(ascii: "\\"): ("\\\\", 1)
+        case UInt8(ascii: "\n"): ("\\n", 1)
+        case UInt8(ascii: "\r"): ("\\r", 1)
+        case UInt8(ascii: "\t"): ("\\t", 1)
+        case 0..<0x20: (escape(UInt32(bytes[index])), 1)
+        default: nil
+        }
+    }
+
+    /// YAML 1.2.2, section 5.7: what is not printable, and the line breaks of YAML 1.1, need an escape.
+    private static func inYAML(_ bytes: Span<UInt8>, _ index: Int) -> (text: String, byteCount: Int)? {
+        let byte = bytes[index]
+        switch byte {
+        case 0x7f: return (escape(0x7f), 1)
+        case 0..<0x80: return inJSON(bytes, index)
+        // U+0080 to U+009F.
+        case 0xc2 where bytes[index + 1] < 0xa0: return (escape(UInt32(bytes[index + 1])), 2)
+        case 0xe2, 0xef:
+            let scalar =
+                UInt32(byte & 0xf) << 12 | UInt32(bytes[index + 1] & 0x3f) << 6 | UInt32(bytes[index + 2] & 0x3f)
+            return [0x2028, 0x2029, 0xfeff, 0xfffe, 0xffff].contains(scalar) ? (escape(scalar), 3) : nil
+        default: return nil
+        }
+    }
+
+    private static func escape(_ scalar: UInt32) -> String {
+        let digits = String(scalar, radix: 16)
+        return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+    }
+
+    /// A key that every reader of YAML takes for this text.
+    private static func yamlKey(_ name: String) -> String {
+        let isPlain =
+            name.utf8.allSatisfy { (0x41...0x5a).contains($0 & 0xdf) || $0 == 0x5f || (0x30...0x39).contains($0) }
+            && !(0x30...0x39).contains(name.utf8.first ?? 0x30) && !words.contains(name.lowercased())
+        return isPlain ? name : "'\(name.replacing("'", with: "''"))'"
+    }
+
+    private static let words: Set<String> = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"]
+}
+
+/// How values are quoted in dotenv files, so that `import` and most other readers read the same bytes.
+enum DotenvQuoting {
+    static func write(_ value: Span<UInt8>, to writer: PlaintextWriter) throws(StoreError) {
+        switch style(value) {
+        case .plain: try writer.write(value)
+        case .single:
+            try writer.write("'")
+            try writer.write(value)
+            try writer.write("'")
+        case .double:
+            try writer.write("\"")
+            try writer.write(value) { bytes, index in
+                switch bytes[index] {
+                case UInt8(ascii: "\""): ("\\\"", 1)
+                case UInt8(ascii: "\\"): ("\\\\", 1)
+                case UInt8(ascii: "$"): ("\\$", 1)
+                case UInt8(ascii: "\r"): ("\\r", 1)
+                default: nil
+                }
+            }
+            try writer.write("\"")
+        }
+    }
+
+    private enum Style {
+        case plain
+        case single
+        case double
+    }
+
+    /// No quotes where nothing could be taken for anything else, single quotes where readers agree on what is in them.
+    private static func style(_ value: Span<UInt8>) -> Style {
+        var style = Style.plain
+        var hasEscape = false
+        for index in value.indices {
+            switch value[index] {
+            case UInt8(ascii: "'"), UInt8(ascii: "\r"): return .double
+            case UInt8(ascii: "\\"):
+                // In single quotes some readers take one before another one, or before the quote, for an escape.
+                if index + 1 == value.count || value[index + 1] == UInt8(ascii: "\\") { hasEscape = true }
+            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: continue
+            case UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: "+"),
+                UInt8(ascii: ":"), UInt8(ascii: "@"), UInt8(ascii: "%"), UInt8(ascii: ","), UInt8(ascii: "="):
+                continue
+            default: style = .single
+            }
+        }
+        return style == .single && hasEscape ? .double : style
+    }
+}

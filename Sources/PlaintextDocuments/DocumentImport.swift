@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SecretStore
+package import SystemCalls
+
+/// The caller's side of the helper process of an import: sees names and sealed values, and no plaintext.
+package final class DocumentImport {
+    /// The names in the document, in its order.
+    package let names: [ImportedName]
+    private let helper: HelperProcess
+
+    /// Starts the helper process on a document and reads the names in it.
+    ///
+    /// - Parameters:
+    ///   - document: open for reading, at its start.
+    ///   - request: how it is written.
+    ///   - key: what opens Fernet tokens.
+    /// - Throws: what is wrong with the document, with line and column and no content.
+    package init(
+        _ document: borrowing OwnedDescriptor,
+        _ request: ImportRequest,
+        _ key: FernetKey?
+    ) throws(StoreError) {
+        var request = request
+        request.hasFernetKey = key != nil
+        helper = try HelperProcess(document, request.arguments)
+        if let key { try helper.send(key) }
+        names = try helper.receive(.names).lines.compactMap { ImportedName(line: $0) }
+    }
+
+    /// Has values sealed; once.
+    ///
+    /// - Parameters:
+    ///   - targets: for each name the secret that its value is for, or nil.
+    ///   - keys: the keys of the store.
+    ///   - progress: is told how many are sealed.
+    /// - Returns: the sealed values of the names that have a target; of a value without bytes, no text.
+    /// - Throws: `StoreError`, such as for a value that is not the Base64 it should be.
+    package func seal(
+        _ targets: [ImportTarget?],
+        _ keys: StoreKeys,
+        progress: (Int) -> Void
+    ) throws(StoreError) -> [String] {
+        try helper.send(keys)
+        try helper.send(Frame(kind: .targets, bytes: Array(ImportTarget.lines(targets).utf8)))
+        let count = targets.count { $0 != nil }
+        var values: [String] = []
+        repeat {
+            values += try helper.receive(.values).text.split(separator: "\n", omittingEmptySubsequences: false)
+                .dropLast().map(String.init)
+            progress(values.count)
+        } while values.count < count
+        try helper.end()
+        return values
+    }
+}

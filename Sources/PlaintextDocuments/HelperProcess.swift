@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SecretStore
+internal import SystemCalls
+internal import SystemPackage
+
+/// The caller's side of a helper process: a document of it goes in, messages come out.
+final class HelperProcess {
+    private static let name = "the helper process"
+
+    private let process: ChildProcess
+    private let input: OwnedDescriptor
+    private let output: OwnedDescriptor
+
+    /// Starts a helper process on a document.
+    ///
+    /// - Parameters:
+    ///   - document: open for reading, at its start.
+    ///   - words: the arguments that say what to do with it.
+    /// - Throws: class `failed`.
+    init(_ document: borrowing OwnedDescriptor, _ words: [String]) throws(StoreError) {
+        let input = try StoreError.wrapping("start", Self.name) { () throws(Errno) in try OwnedDescriptor.pipe() }
+        let output = try StoreError.wrapping("start", Self.name) { () throws(Errno) in try OwnedDescriptor.pipe() }
+        process = try StoreError.wrapping("start", Self.name) { () throws(Errno) in
+            try ChildProcess(
+                "/proc/self/exe",
+                arguments: ["credfs", PlaintextHelper.mode] + words,
+                environment: PlaintextHelper.environment,
+                descriptors: [
+                    (0, input.read.number), (1, output.write.number), (2, 2),
+                    (PlaintextHelper.documentNumber, document.number),
+                ]
+            )
+        }
+        self.input = input.ends { (_, write) in write }
+        self.output = output.ends { (read, _) in read }
+    }
+
+    /// Hands over the keys of a store.
+    func send(_ keys: StoreKeys) throws(StoreError) {
+        try StoreError.wrapping("write to", Self.name) { () throws(Errno) in try KeyHandover.write(keys, to: input) }
+    }
+
+    /// Hands over another key.
+    func send(_ key: FernetKey) throws(StoreError) {
+        try StoreError.wrapping("write to", Self.name) { () throws(Errno) in
+            try key.withBytes { (bytes) throws(Errno) in try input.writeAll(bytes) }
+        }
+    }
+
+    /// Sends a message.
+    func send(_ frame: Frame) throws(StoreError) {
+        try StoreError.wrapping("write to", Self.name) { () throws(Errno) in try frame.write(to: input) }
+    }
+
+    /// Waits for a message of a kind.
+    ///
+    /// - Throws: the error that comes instead.
+    func receive(_ kind: Frame.Kind) throws(StoreError) -> Frame {
+        let frame = try StoreError.wrapping("read from", Self.name) { () throws(Errno) in try Frame.read(from: output) }
+        guard let frame, frame.kind == kind || frame.kind == .failure else { throw Self.endedEarly }
+        if frame.kind == .failure { throw frame.error }
+        return frame
+    }
+
+    /// Waits for its end.
+    func end() throws(StoreError) {
+        let exit = try StoreError.wrapping("wait for", Self.name) { () throws(Errno) in try process.wait() }
+        guard exit == .status(0) else { throw Self.endedEarly }
+    }
+
+    private static let endedEarly = StoreError(.failed, "the helper process ended early")
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Sealing
+internal import SecretStore
+internal import SystemCalls
+internal import SystemPackage
+
+/// The helper process of an import: sends the names in a document, then seals those values that it is asked for.
+enum ImportHelper {
+    /// Sealed values are sent when there are this many bytes of them.
+    private static let batchByteCount = 1 << 18
+
+    static func serve(
+        _ request: ImportRequest,
+        _ document: consuming OwnedDescriptor,
+        _ input: borrowing OwnedDescriptor,
+        _ output: borrowing OwnedDescriptor
+    ) throws(StoreError) {
+        let key = request.hasFernetKey ? FernetKey(try KeyHandover.readKey(from: input)) : nil
+        let text = WipedBytes()
+        try text.append(document, limit: Manifest.maximumByteCount)
+        let values = ImportedValues(request.duplicates, key: request.format == .fernet ? nil : key)
+        try parse(text, request, key, into: values)
+        try send(.names, values.items.map(\.name.line).joined(separator: "\n"), to: output)
+
+        let keys = try KeyHandover.read(from: input)
+        let targets = try readTargets(input)
+        guard targets.count == values.items.count || values.items.isEmpty else {
+            throw StoreError(.failed, "the calling process asks for other values")
+        }
+        let sealer = try ValueSealer(keys)
+        var batch = ""
+        for (item, target) in zip(values.items, targets) {
+            guard let target else { continue }
+            batch += try values.bytes.withBytes(item.range) { (value) throws(StoreError) in
+                try sealer.seal(value, for: target)
+            }
+            batch += "\n"
+            if batch.utf8.count >= batchByteCount {
+                try send(.values, batch, to: output)
+                batch = ""
+            }
+        }
+        try send(.values, batch, to: output)
+    }
+
+    private static func parse(
+        _ text: WipedBytes,
+        _ request: ImportRequest,
+        _ key: FernetKey?,
+        into values: ImportedValues
+    ) throws(StoreError) {
+        guard request.format == .fernet else {
+            return try parse(text, 0..<text.count, as: request.format, into: values)
+        }
+        guard let key else { throw StoreError(.usage, "no Fernet key was given") }
+        let token = try tokenRange(text)
+        if let name = request.name {
+            values.begin()
+            try key.open(token, of: text, to: values.bytes)
+            return try values.end(ImportedName(name.argument), line: 1)
+        }
+        let start = text.count
+        try key.open(token, of: text, to: text)
+        let document = start..<text.count
+        let format = request.innerFormat ?? guess(text, document)
+        try parse(text, document, as: format, into: values)
+    }
+
+    private static func parse(
+        _ text: WipedBytes,
+        _ range: Range<Int>,
+        as format: ImportRequest.Format,
+        into values: ImportedValues
+    ) throws(StoreError) {
+        try text.withBytes(range) { (text) throws(StoreError) in
+            switch format {
+            case .dotenv: try DotenvParser.parse(text, into: values)
+            case .json: try JSONParser.parse(text, into: values)
+            case .yaml: try YAMLParser.parse(text, into: values)
+            case .fernet: throw StoreError(.usage, "a Fernet token in a Fernet token is not opened")
+            }
+        }
+    }
+
+    /// The token without the space around it.
+    private static func tokenRange(_ text: WipedBytes) throws(StoreError) -> Range<Int> {
+        try text.withBytes { (text) throws(StoreError) in
+            var start = 0
+            var end = text.count
+            while start < end, text[start] <= 0x20 { start += 1 }
+            while start < end, text[end - 1] <= 0x20 { end -= 1 }
+            guard text.extracting(start..<end).starts(with: Fernet.opening) else {
+                throw StoreError(
+                    .invalid,
+                    "the document is no Fernet token",
+                    hint: "name the format of a document whose values are tokens with --format"
+                )
+            }
+            return start..<end
+        }
+    }
+
+    private static func guess(_ text: WipedBytes, _ range: Range<Int>) -> ImportRequest.Format {
+        text.withBytes(range) { text in
+            var index = 0
+            while index < text.count, text[index] <= 0x20 { index += 1 }
+            return index < text.count && text[index] == UInt8(ascii: "{") ? .json : .dotenv
+        }
+    }
+
+    private static func readTargets(_ input: borrowing OwnedDescriptor) throws(StoreError) -> [ImportTarget?] {
+        let frame = try StoreError.wrapping("read from", "the calling process") { () throws(Errno) in
+            try Frame.read(from: input)
+        }
+        guard let frame, frame.kind == .targets else { throw StoreError(.failed, "the calling process ended early") }
+        return ImportTarget.targets(frame.text)
+    }
+
+    private static func send(
+        _ kind: Frame.Kind,
+        _ text: String,
+        to output: borrowing OwnedDescriptor
+    ) throws(StoreError) {
+        try StoreError.wrapping("write to", "the calling process") { () throws(Errno) in
+            try Frame(kind: kind, bytes: Array(text.utf8)).write(to: output)
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Sealing
+package import SecretStore
+
+/// What an import asks of the helper process; nothing of it is secret, so it travels in its arguments.
+package struct ImportRequest: Sendable, Equatable {
+    /// How a document is written.
+    package enum Format: String, Sendable, CaseIterable {
+        case dotenv
+        case json
+        case yaml
+        /// A Fernet token with a document, or with one value.
+        case fernet
+    }
+
+    /// What becomes of a name that stands in a dotenv file more than once.
+    package enum Duplicates: String, Sendable, CaseIterable {
+        case refuse
+        case first
+        case last
+    }
+
+    /// How the document is written.
+    package var format: Format
+    /// How the document in a Fernet token is written; nil if that is to be seen from its first byte.
+    package var innerFormat: Format?
+    /// The secret whose value a Fernet token is; nil if there is a document in it.
+    package var name: SecretReference?
+    /// What becomes of a name that is there more than once.
+    package var duplicates = Duplicates.refuse
+    /// Whether values that are Fernet tokens are opened, too: then a Fernet key is handed over.
+    package var hasFernetKey = false
+
+    /// Makes a request.
+    package init(_ format: Format) {
+        self.format = format
+    }
+
+    /// The arguments behind the mode of the helper process.
+    var arguments: [String] {
+        [
+            Self.word, format.rawValue, innerFormat?.rawValue ?? "", duplicates.rawValue,
+            hasFernetKey ? "key" : "", name?.argument ?? "",
+        ]
+    }
+
+    /// Reads the arguments back.
+    init?(_ arguments: ArraySlice<String>) {
+        let words = Array(arguments)
+        guard words.count == 6, words[0] == Self.word, let format = Format(rawValue: words[1]),
+            let duplicates = Duplicates(rawValue: words[3])
+        else { return nil }
+        self.format = format
+        innerFormat = Format(rawValue: words[2])
+        self.duplicates = duplicates
+        hasFernetKey = words[4] == "key"
+        name = SecretReference(words[5])
+    }
+
+    /// The first argument behind the mode, where the document is not one to be sealed as a whole.
+    static let word = "import"
+}
+
+extension SecretReference {
+    /// What a person would write.
+    var argument: String {
+        guard let service else { return name.text }
+        return "\(service)/\(name.text.dropFirst(service.utf8.count + 1))"
+    }
+}
+
+/// A name that a source of values has.
+package struct ImportedName: Sendable, Equatable {
+    /// NAME or SERVICE/KEY.
+    package let text: String
+    /// Whether the source says that there is no value.
+    package var isNull = false
+    /// Whether the value has a `$` that other readers would replace.
+    package var looksExpandable = false
+    /// Whether the value was a Fernet token.
+    package var wasToken = false
+
+    /// Makes a name.
+    package init(_ text: String) {
+        self.text = text
+    }
+
+    /// The name as a line for the caller of the helper process.
+    var line: String {
+        "\(isNull ? "n" : "-")\(looksExpandable ? "$" : "-")\(wasToken ? "t" : "-")\(text)"
+    }
+
+    /// Reads the line back.
+    init?(line: String) {
+        let flags = Array(line.utf8.prefix(3))
+        guard flags.count == 3 else { return nil }
+        text = String(line.dropFirst(3))
+        isNull = flags[0] == UInt8(ascii: "n")
+        looksExpandable = flags[1] == UInt8(ascii: "$")
+        wasToken = flags[2] == UInt8(ascii: "t")
+    }
+}
+
+/// What becomes of a value that a source has.
+package struct ImportTarget: Sendable, Equatable {
+    /// The secret that it is sealed for.
+    package let name: SecretName
+    /// Whether it is the Base64 of what is sealed.
+    package let isBase64: Bool
+
+    /// Makes a target.
+    package init(_ name: SecretName, isBase64: Bool = false) {
+        self.name = name
+        self.isBase64 = isBase64
+    }
+
+    /// Targets as lines for the helper process, empty for a value that is left out.
+    static func lines(_ targets: [ImportTarget?]) -> String {
+        targets.map { target in target.map { ($0.isBase64 ? "b" : "-") + $0.name.text } ?? "" }
+            .joined(separator: "\n")
+    }
+
+    /// Reads the lines back.
+    static func targets(_ lines: String) -> [ImportTarget?] {
+        lines.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            SecretName(String(line.dropFirst())).map { ImportTarget($0, isBase64: line.first == "b") }
+        }
+    }
+}
