@@ -123,9 +123,9 @@ package struct ValueCipher: ~Copyable {
     /// Seals bytes that are in memory which their owner wipes: the helper process.
     package mutating func seal(_ plaintext: Span<UInt8>, as name: SecretName) throws(StoreError) -> SealedValue {
         let binding = binding(name)
-        do throws(SealingError) { return try Self.seal(plaintext, &cipher, binding.span) } catch {
-            throw .sealing(error)
-        }
+        do throws(SealingError) {
+            return try Self.seal(plaintext, &cipher, binding.span)
+        } catch { throw .sealing(error) }
     }
 
     /// Opens a value.
