@@ -61,9 +61,9 @@ package enum EntryPoint {
     private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
         let name = arguments.first ?? ""
         let named = Credfs.configuration.subcommands.first { $0.configuration.commandName == name }
-        // One with commands of its own would gain a `help` of its own.
+        // One with commands of its own would gain a `help` of its own; help that was asked for is the root's, too, with its name.
         if let named, named.configuration.subcommands.isEmpty,
-            let command = try? named.parseAsRoot(Array(arguments.dropFirst()))
+            let command = try? named.parseAsRoot(Array(arguments.dropFirst())), type(of: command) == named
         {
             return command
         }

@@ -22,7 +22,8 @@ struct ImportOrigin: ParsableArguments {
         help: ArgumentHelp(
             "A file, a directory with a file for each secret, or - for standard input.",
             valueName: "file"
-        )
+        ),
+        completion: .file()
     )
     var file: String?
 
@@ -43,7 +44,7 @@ struct ImportOrigin: ParsableArguments {
     )
     var preset: String?
 
-    @Option(help: ArgumentHelp("Open Fernet tokens with the key in this file.", valueName: "file"))
+    @Option(help: ArgumentHelp("Open Fernet tokens with the key in this file.", valueName: "file"), completion: .file())
     var fernetKeyFile: String?
 
     @Option(help: ArgumentHelp("Read the Fernet key from an open descriptor.", valueName: "number"))

@@ -337,6 +337,15 @@ import Testing
         #expect(try sandbox.snapshot() == before)
     }
 
+    @Test func helpNamesTheProgramAndTheCommand() async throws {
+        let sandbox = try Sandbox()
+        for command in ["set", "run", "import", "keys", "keys add"] {
+            let words = command.split(separator: " ").map(String.init)
+            let help = try await sandbox.run(words + ["--help"]).outputText
+            #expect(help.contains("\nUSAGE: credfs \(command) "), "\(help)")
+        }
+    }
+
     @Test func helpAndVersionAreData() async throws {
         let sandbox = try Sandbox()
         for arguments in [[], ["--help"], ["help"], ["set", "--help"], ["help", "set"], ["--version"]] {

@@ -27,13 +27,17 @@ struct ExportCommand: CredfsCommand {
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions
 
-    @Argument(help: "The names, or SERVICE/KEY; without any, every secret.")
+    @Argument(help: "The names, or SERVICE/KEY; without any, every secret.", completion: SecretNameCompletion.one)
     var names: [String] = []
 
     @Option(help: "How values are written: dotenv, json, yaml or shell.")
     var format = ExportFormat.dotenv
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("Write to a file, made with mode 0600.", valueName: "file"))
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("Write to a file, made with mode 0600.", valueName: "file"),
+        completion: .file()
+    )
     var output: String?
 
     @Flag(help: "Replace the file if it is there.")
