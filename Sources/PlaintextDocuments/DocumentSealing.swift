@@ -40,10 +40,14 @@ package final class DocumentSealing {
 
     /// Hands over the key and takes the sealed document.
     ///
+    /// - Parameters:
+    ///   - keys: the keys of the store.
+    ///   - progress: is told how many of how many values are sealed.
+    /// - Returns: the document.
     /// - Throws: what is wrong with a value: its format or size, or a sealed one that does not open.
-    package func finish(_ keys: StoreKeys) throws(StoreError) -> Result {
+    package func finish(_ keys: StoreKeys, progress: (Int, Int) -> Void) throws(StoreError) -> Result {
         try helper.send(keys)
-        let names = try helper.receive(.sealedNames)
+        let names = try helper.receive(.sealedNames, progress: progress)
         let text = try helper.receive(.document)
         try helper.end()
         return Result(

@@ -17,6 +17,8 @@ struct Frame {
         case names = 0x4c
         /// From the caller: the secrets that values are for, one a line.
         case targets = 0x54
+        /// To the caller: how many values are sealed and how many there are, one a line.
+        case progress = 0x50
         /// To the caller: sealed values, each with a line feed behind it.
         case values = 0x56
         /// To the caller: code, message and hint of an error, one a line.
@@ -42,10 +44,15 @@ struct Frame {
     private static let maximumByteCount = 256 << 20
 
     func write(to output: borrowing OwnedDescriptor) throws(Errno) {
+        try write(to: output.number)
+    }
+
+    /// Writes to a descriptor that somebody else owns.
+    func write(to number: Int32) throws(Errno) {
         var head: [UInt8] = [kind.rawValue]
         for shift in [24, 16, 8, 0] { head.append(UInt8(truncatingIfNeeded: bytes.count >> shift)) }
-        try output.writeAll(head.span)
-        try output.writeAll(bytes.span)
+        try writeAll(number, head.span)
+        try writeAll(number, bytes.span)
     }
 
     /// Reads a message, or returns nil if the other side ended or sends nonsense.

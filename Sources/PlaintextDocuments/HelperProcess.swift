@@ -55,12 +55,26 @@ final class HelperProcess {
 
     /// Waits for a message of a kind.
     ///
+    /// - Parameters:
+    ///   - kind: which.
+    ///   - progress: is told how many of how many values are sealed, whenever the helper says so.
+    /// - Returns: the message.
     /// - Throws: the error that comes instead.
-    func receive(_ kind: Frame.Kind) throws(StoreError) -> Frame {
-        let frame = try StoreError.wrapping("read from", Self.name) { () throws(Errno) in try Frame.read(from: output) }
-        guard let frame, frame.kind == kind || frame.kind == .failure else { throw Self.endedEarly }
-        if frame.kind == .failure { throw frame.error }
-        return frame
+    func receive(_ kind: Frame.Kind, progress: (Int, Int) -> Void = { _, _ in }) throws(StoreError) -> Frame {
+        while true {
+            let message = try StoreError.wrapping("read from", Self.name) { () throws(Errno) in
+                try Frame.read(from: output)
+            }
+            guard let frame = message else { throw Self.endedEarly }
+            switch frame.kind {
+            case kind: return frame
+            case .failure: throw frame.error
+            case .progress:
+                let counts = frame.lines.compactMap { Int($0) }
+                if counts.count == 2 { progress(counts[0], counts[1]) }
+            default: throw Self.endedEarly
+            }
+        }
     }
 
     /// Waits for its end.

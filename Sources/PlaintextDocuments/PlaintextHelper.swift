@@ -53,6 +53,9 @@ package enum PlaintextHelper {
         }
     }
 
+    /// How many values are sealed between two messages about it.
+    private static let progressStep = 256
+
     private static func serve(
         _ task: Task,
         _ input: borrowing OwnedDescriptor,
@@ -61,6 +64,7 @@ package enum PlaintextHelper {
         let text = try PlaintextText(descriptor: OwnedDescriptor(owning: documentNumber))
         let document: ManifestReader.Document = task == .manifest ? .manifest : .template
         var header = try text.read(as: document, sealer: nil)
+        let count = header.secrets?.count ?? 0
         header.secrets = []
         try send(.header, ManifestWriter.unsignedText(header), to: output)
 
@@ -71,9 +75,16 @@ package enum PlaintextHelper {
         let now = Timestamp.now()
         var sealed: [String] = []
         var cipher = try keys.valueCipher()
+        let answers = output.number
         let reading = try text.read(as: document) { (entry, content) throws(StoreError) in
             sealed.append(entry.name.text)
             try entry.enter(content, with: &cipher, now: now)
+            if sealed.count.isMultiple(of: progressStep) {
+                let message = Frame(kind: .progress, bytes: Array("\(sealed.count)\n\(count)".utf8))
+                try StoreError.wrapping("write to", "the calling process") { () throws(Errno) in
+                    try message.write(to: answers)
+                }
+            }
         }
         try authenticate(reading, &cipher)
         try send(.sealedNames, Array(sealed.joined(separator: "\n").utf8), to: output)

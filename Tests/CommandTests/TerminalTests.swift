@@ -14,6 +14,32 @@ import Testing
         return terminal
     }
 
+    @Test(arguments: ["encrypt", "import", "rotate"]) func longWorkShowsHowFarItIs(command: String) async throws {
+        let sandbox = try await Sandbox([:])
+        let indices = 1...8000
+        let template = "secrets:\n" + indices.map { "  N\($0):\n    value: v\($0)\n" }.joined()
+        let dotenv = indices.map { "N\($0)=v\($0)\n" }.joined()
+        let source = try sandbox.directory.write(
+            Array((command == "encrypt" ? template : dotenv).utf8),
+            to: "source.env"
+        )
+        if command == "rotate" {
+            let silent = try await sandbox.succeed("import", source)
+            #expect(!silent.errorText.contains("["))
+        }
+        let arguments = command == "rotate" ? ["rotate"] : [command, source]
+        let terminal = try PseudoTerminal()
+        try terminal.start(credfs, arguments, environment: sandbox.environment)
+        let title = command == "rotate" ? "rotating" : "sealing"
+        try await terminal.expect("\rcredfs: \(title) [#", within: .seconds(60))
+        try await terminal.expect("/8000", within: .seconds(60))
+        // The bar is taken away.
+        try await terminal.expect("\r\u{1b}[K", within: .seconds(60))
+        let last = ["encrypt": "overwriting proves", "import": "still holds", "rotate": "old values"][command]
+        try await terminal.expect(last ?? "", within: .seconds(60))
+        #expect(try await terminal.end() == .exited(0))
+    }
+
     @Test func aNewPasswordIsAskedForTwiceWithoutEcho() async throws {
         let sandbox = try Sandbox()
         let terminal = try start(sandbox, "init", "--empty", "--password")

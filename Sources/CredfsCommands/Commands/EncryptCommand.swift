@@ -61,7 +61,7 @@ struct EncryptCommand: CredfsCommand {
         _ keys: StoreKeys,
         _ context: CommandContext
     ) throws {
-        let result = try sealing.finish(keys)
+        let result = try finish(sealing, keys, context)
         try document.requireUnchanged()
         var manifest = try result.reading.manifest()
         let isSigned = try result.reading.signature.map { try keys.isSignature($0, of: manifest) } ?? false
@@ -93,7 +93,7 @@ struct EncryptCommand: CredfsCommand {
         }
         let sealing = try DocumentSealing.begin(document.descriptor, .template)
         let keys = try keyOptions.unlock(store, before.manifest, context)
-        let result = try sealing.finish(keys)
+        let result = try finish(sealing, keys, context)
         try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
             let old = manifest
             manifest.merge(result.reading)
@@ -110,6 +110,16 @@ struct EncryptCommand: CredfsCommand {
         )
         sayWhatOverwritingProves(context)
         warnOfLeftovers(document, context)
+    }
+
+    private func finish(
+        _ sealing: DocumentSealing,
+        _ keys: StoreKeys,
+        _ context: CommandContext
+    ) throws -> DocumentSealing.Result {
+        let progress = Progress("sealing", context.console)
+        defer { progress.end() }
+        return try sealing.finish(keys) { progress.update($0, of: $1) }
     }
 
     private func printChanges(to manifest: Manifest, since old: Manifest?, _ context: CommandContext) {
