@@ -221,7 +221,8 @@ final class UserBox: Sendable {
         sandbox = try await Sandbox(secrets)
         device = opensDevice ? try FuseDeviceForEverybody() : nil
         program = sandbox.directory.path("home/credfs")
-        try FileManager.default.copyItem(atPath: credfs, toPath: program)
+        // By a process of its own: one that is started here meanwhile would hold the copy open, which could not be run.
+        _ = try await ChildProcess.run("/bin/cp", [credfs, program])
         try FileManager.default.createDirectory(atPath: runtime, withIntermediateDirectories: false)
         for path in [runtime, sandbox.store] { try Files.setMode(0o700, path) }
         for path in try [sandbox.directory.path]
