@@ -149,12 +149,3 @@ private final class ImportEntering {
         return try comparison.areSame(left, right, as: one.name)
     }
 }
-
-/// Lists of names in messages.
-enum Names {
-    /// The first names and how many follow.
-    static func shown(_ names: [String]) -> String {
-        let shown = names.prefix(10).joined(separator: ", ")
-        return names.count > 10 ? "\(shown) and \(names.count - 10) more" : shown
-    }
-}

@@ -27,14 +27,10 @@ package enum MountTable {
 
     /// Reads the text of mountinfo.
     package static func parse(_ text: String) -> [Entry] {
-        text.split(separator: "\n").compactMap { line in
-            let fields = line.split(separator: " ", omittingEmptySubsequences: false)
-            // Six fields, then optional ones, a dash, and three more.
-            guard let separator = fields.firstIndex(of: "-"), separator > 5, fields.count > separator + 3,
-                fields[separator + 1] == "fuse.credfs", let path = unescape(fields[4])
-            else { return nil }
-            let user = fields[separator + 3].split(separator: ",").first { $0.hasPrefix("user_id=") }
-            return Entry(path: path, user: user.flatMap { UInt32($0.dropFirst("user_id=".count)) })
+        text.split(separator: "\n").compactMap { MountInfo(line: $0) }.filter { $0.type == "fuse.credfs" }.map {
+            mount in
+            let user = mount.options.first { $0.hasPrefix("user_id=") }
+            return Entry(path: mount.path, user: user.flatMap { UInt32($0.dropFirst("user_id=".count)) })
         }
     }
 
@@ -46,21 +42,5 @@ package enum MountTable {
             _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
             return false
         } catch { return error == .socketNotConnected }
-    }
-
-    /// Space, tab, newline and backslash are written as three octal digits.
-    private static func unescape(_ field: Substring) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(field.utf8)[...]
-        while let byte = rest.popFirst() {
-            guard byte == UInt8(ascii: "\\"), rest.count >= 3 else {
-                bytes.append(byte)
-                continue
-            }
-            guard let value = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8) else { return nil }
-            bytes.append(value)
-            rest = rest.dropFirst(3)
-        }
-        return String(validating: bytes, as: UTF8.self)
     }
 }

@@ -139,17 +139,6 @@ package final class FernetKey {
 }
 
 extension Span<UInt8> {
-    /// Whether the bytes begin with those of a text.
-    func starts(with text: String) -> Bool {
-        guard count >= text.utf8.count else { return false }
-        var index = 0
-        for byte in text.utf8 {
-            guard self[index] == byte else { return false }
-            index += 1
-        }
-        return true
-    }
-
     /// Where a byte stands, counted from 1.
     func place(_ position: Int) -> String {
         var line = 1

@@ -35,9 +35,7 @@ extension AES256GCM {
         var counter: InlineArray<16, UInt8> = InlineArray(repeating: 0)
         for index in 0..<nonceByteCount { counter[index] = nonce[index] }
         for index in 0..<4 { counter[nonceByteCount + index] = UInt8(truncatingIfNeeded: block >> (24 - 8 * index)) }
-        unsafe try LibCrypto.withPointer(counter.span) { (pointer, _) throws(SealingError) in
-            try LibCrypto.check(unsafe EVP_CipherInit_ex(context, nil, nil, nil, pointer, 0))
-        }
+        unsafe try CipherContext.begin(context, encrypting: false, nonce: counter.span)
         unsafe try skip(offset % 16, in: context)
         unsafe try CipherContext.update(context, part, into: &plaintext)
     }

@@ -117,9 +117,7 @@ package struct AES256GCM: ~Copyable {
         associatedData: Span<UInt8>
     ) throws(SealingError) {
         precondition(nonce.count == Self.nonceByteCount, "nonces have 96 bits")
-        unsafe try LibCrypto.withPointer(nonce) { (pointer, _) throws(SealingError) in
-            try LibCrypto.check(unsafe EVP_CipherInit_ex(context, nil, nil, nil, pointer, encrypting ? 1 : 0))
-        }
+        unsafe try CipherContext.begin(context, encrypting: encrypting, nonce: nonce)
         guard !associatedData.isEmpty else { return }
         unsafe try LibCrypto.withPointer(associatedData) { (pointer, count) throws(SealingError) in
             var written: Int32 = 0
@@ -129,17 +127,6 @@ package struct AES256GCM: ~Copyable {
 
     private mutating func verify(_ tag: Span<UInt8>) throws(SealingError) {
         guard tag.count == Self.tagByteCount else { throw .authenticationFailure }
-        unsafe try LibCrypto.withPointer(tag) { (pointer, count) throws(SealingError) in
-            // The function takes a writable pointer for its other uses; setting a tag only reads.
-            try LibCrypto.check(
-                unsafe EVP_CIPHER_CTX_ctrl(
-                    context,
-                    EVP_CTRL_AEAD_SET_TAG,
-                    count,
-                    UnsafeMutablePointer(mutating: pointer)
-                )
-            )
-        }
-        unsafe try CipherContext.finish(context, orThrow: .authenticationFailure)
+        unsafe try CipherContext.verify(context, tag)
     }
 }

@@ -67,13 +67,7 @@ package struct ChaCha20Poly1305: ~Copyable {
         do throws(SealingError) {
             try begin(encrypting: false, nonce: nonce)
             unsafe try CipherContext.update(context, sealed.extracting(0..<plaintext.count), into: &plaintext)
-            let tag = sealed.extracting(plaintext.count..<sealed.count)
-            unsafe try LibCrypto.withPointer(tag) { (pointer, count) throws(SealingError) in
-                // Setting a tag only reads.
-                let pointer = unsafe UnsafeMutablePointer(mutating: pointer)
-                try LibCrypto.check(unsafe EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, count, pointer))
-            }
-            unsafe try CipherContext.finish(context, orThrow: .authenticationFailure)
+            unsafe try CipherContext.verify(context, sealed.extracting(plaintext.count..<sealed.count))
         } catch {
             CipherContext.cleanse(&plaintext)
             throw error
@@ -82,8 +76,6 @@ package struct ChaCha20Poly1305: ~Copyable {
 
     private mutating func begin(encrypting: Bool, nonce: Span<UInt8>) throws(SealingError) {
         precondition(nonce.count == Self.nonceByteCount, "nonces have 96 bits")
-        unsafe try LibCrypto.withPointer(nonce) { (pointer, _) throws(SealingError) in
-            try LibCrypto.check(unsafe EVP_CipherInit_ex(context, nil, nil, nil, pointer, encrypting ? 1 : 0))
-        }
+        unsafe try CipherContext.begin(context, encrypting: encrypting, nonce: nonce)
     }
 }

@@ -22,6 +22,23 @@ enum CipherContext {
         return unsafe context
     }
 
+    /// Begins a message with a nonce, or the first counter, of the size that the mode has.
+    static func begin(_ context: OpaquePointer, encrypting: Bool, nonce: Span<UInt8>) throws(SealingError) {
+        unsafe try LibCrypto.withPointer(nonce) { (pointer, _) throws(SealingError) in
+            try LibCrypto.check(unsafe EVP_CipherInit_ex(context, nil, nil, nil, pointer, encrypting ? 1 : 0))
+        }
+    }
+
+    /// Ends a message that was decrypted, and compares its tag.
+    static func verify(_ context: OpaquePointer, _ tag: Span<UInt8>) throws(SealingError) {
+        unsafe try LibCrypto.withPointer(tag) { (pointer, count) throws(SealingError) in
+            // The function takes a writable pointer for its other uses; setting a tag only reads.
+            let pointer = unsafe UnsafeMutablePointer(mutating: pointer)
+            try LibCrypto.check(unsafe EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, count, pointer))
+        }
+        unsafe try finish(context, orThrow: .authenticationFailure)
+    }
+
     /// Passes bytes through a stream mode, which gives as many back.
     static func update(
         _ context: OpaquePointer,

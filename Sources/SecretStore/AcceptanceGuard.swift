@@ -219,7 +219,7 @@ package enum AcceptanceGuard {
             .required,
             StoreError(
                 .invalid,
-                "required secrets without a value: \(LoadedManifest.enumerate(missing))",
+                "required secrets without a value: \(Names.shown(missing))",
                 hint: "fill them with: credfs set \(first)"
             )
         )
@@ -241,7 +241,7 @@ package enum AcceptanceGuard {
             )
         }
         guard expired.isEmpty else {
-            let names = LoadedManifest.enumerate(expired.map(\.name.text))
+            let names = Names.shown(expired.map(\.name.text))
             return outcome.warning(.expiry, "expired and left out: \(names)")
         }
         outcome.ok(.expiry, "nothing has expired")

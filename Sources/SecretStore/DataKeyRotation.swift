@@ -86,24 +86,16 @@ package struct DataKeyRotation {
     private func remade(_ slots: [String: KeySlot], _ keys: StoreKeys) throws(StoreError) -> [String: KeySlot] {
         var remade: [String: KeySlot] = [:]
         for (identifier, slot) in slots where !dropped.contains(identifier) {
-            remade[identifier] = try keys.withDataKey { (dataKey) throws(StoreError) in
-                if case .age(let recipient, _) = slot.kind {
-                    return try KeySlot.make(sealing: dataKey, for: recipient, identifier: identifier, store: keys.store)
+            if case .age(let recipient, _) = slot.kind {
+                remade[identifier] = try keys.withDataKey { (dataKey) throws(StoreError) in
+                    try KeySlot.make(sealing: dataKey, for: recipient, identifier: identifier, store: keys.store)
                 }
-                guard let opener = openers[identifier] else {
-                    throw StoreError(.failed, "nothing opens slot '\(identifier)'")
-                }
-                let kind = try slot.kind.renewed()
-                return try opener.withMaterial { (material) throws(StoreError) in
-                    try KeySlot.make(
-                        kind,
-                        sealing: dataKey,
-                        identifier: identifier,
-                        store: keys.store,
-                        material: material
-                    )
-                }
+                continue
             }
+            guard let opener = openers[identifier] else {
+                throw StoreError(.failed, "nothing opens slot '\(identifier)'")
+            }
+            remade[identifier] = try opener.slot(slot.kind.renewed(), keys, identifier)
         }
         return remade
     }

@@ -42,7 +42,7 @@ package struct LoadedManifest: Sendable {
         guard names.isEmpty else {
             throw StoreError(
                 .unsealed,
-                "values that are not sealed: \(Self.enumerate(names))",
+                "values that are not sealed: \(Names.shown(names))",
                 hint: "seal them with: credfs encrypt"
             )
         }
@@ -59,11 +59,5 @@ package struct LoadedManifest: Sendable {
                 hint: "if you edited it yourself: credfs encrypt shows what changed and signs it"
             )
         }
-    }
-
-    /// The first names of a list and how many follow.
-    static func enumerate(_ names: [String]) -> String {
-        let shown = names.prefix(10).joined(separator: ", ")
-        return names.count > 10 ? "\(shown) and \(names.count - 10) more" : shown
     }
 }

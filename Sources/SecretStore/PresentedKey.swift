@@ -29,8 +29,10 @@ package final class PresentedKey: Sendable {
         }
     }
 
-    /// Lends the material.
-    package func withMaterial<R: ~Copyable, E: Error>(_ body: (borrowing KeyMaterial) throws(E) -> R) throws(E) -> R {
-        try body(material)
+    /// A slot of a kind that this opens.
+    package func slot(_ kind: KeySlot.Kind, _ keys: StoreKeys, _ identifier: String) throws(StoreError) -> KeySlot {
+        try keys.withDataKey { (dataKey) throws(StoreError) in
+            try KeySlot.make(kind, sealing: dataKey, identifier: identifier, store: keys.store, material: material)
+        }
     }
 }

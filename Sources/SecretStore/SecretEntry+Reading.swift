@@ -101,16 +101,3 @@ extension YAMLEventReader {
         invalid("the value of '\(name.text)' is larger than \(Manifest.maximumSecretByteCount >> 20) MiB")
     }
 }
-
-extension Span<UInt8> {
-    /// Whether the bytes begin with those of a text.
-    func starts(with text: String) -> Bool {
-        guard count >= text.utf8.count else { return false }
-        var index = 0
-        for byte in text.utf8 {
-            guard self[index] == byte else { return false }
-            index += 1
-        }
-        return true
-    }
-}

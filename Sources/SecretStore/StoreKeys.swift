@@ -132,23 +132,11 @@ package struct ValueCipher: ~Copyable {
     ///
     /// - Throws: class `authentication`, without detail, if the value is not what was sealed under this name.
     package mutating func open(_ value: SealedValue, as name: SecretName) throws(StoreError) -> SecureBuffer {
-        let binding = binding(name)
-        do throws(SealingError) {
-            return try SecureBuffer.filled(
-                capacity: value.ciphertext.count,
-                orThrow: { SealingError.memory($0) },
-                { (plaintext) throws(SealingError) in
-                    try cipher.open(
-                        value.ciphertext.span,
-                        nonce: value.nonce.span,
-                        tag: value.tag.span,
-                        associatedData: binding.span,
-                        into: &plaintext
-                    )
-                    return plaintext.count
-                }
-            )
-        } catch { throw Self.failure(error, name) }
+        var buffer = try StoreError.locking { () throws(SecureMemoryError) in
+            try SecureBuffer(count: value.ciphertext.count)
+        }
+        try open(value, as: name, into: &buffer)
+        return buffer
     }
 
     /// Opens a value into memory that was used before, for whoever opens many.

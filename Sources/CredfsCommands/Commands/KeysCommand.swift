@@ -246,23 +246,6 @@ enum KeyFileMaking {
     }
 }
 
-extension PresentedKey {
-    /// A slot of a kind that this opens.
-    func slot(_ kind: KeySlot.Kind, _ keys: StoreKeys, _ identifier: String) throws(StoreError) -> KeySlot {
-        try keys.withDataKey { (dataKey) throws(StoreError) in
-            try withMaterial { (material) throws(StoreError) in
-                try KeySlot.make(
-                    kind,
-                    sealing: dataKey,
-                    identifier: identifier,
-                    store: keys.store,
-                    material: material
-                )
-            }
-        }
-    }
-}
-
 extension JSONOutput {
     /// The document of `keys list --json`.
     struct KeySlots: Encodable {
