@@ -112,7 +112,8 @@ let package = Package(
         .executableTarget(
             name: "credfs",
             dependencies: ["CredfsCommands"],
-            swiftSettings: strict,
+            // It has a `main` function, not a script of statements.
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
             linkerSettings: boundAtStart
         ),
 

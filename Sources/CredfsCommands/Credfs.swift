@@ -34,6 +34,8 @@ protocol CredfsCommand: ParsableCommand {
     var options: StoreOptions { get }
     /// What it does, for the audit log.
     static var operation: OperationEvent.Operation { get }
+    /// Whether it starts processes of credfs or looks at mounts, which takes /proc.
+    static var needsProc: Bool { get }
     /// The secret it is about.
     var subject: String? { get }
 
@@ -45,6 +47,8 @@ protocol CredfsCommand: ParsableCommand {
 }
 
 extension CredfsCommand {
+    static var needsProc: Bool { false }
+
     var subject: String? { nil }
 
     func failure(of error: any Error) -> CommandError { CommandError(anyError: error) }
@@ -56,6 +60,7 @@ extension CredfsCommand {
         if options.quiet { context.console.verbosity = .quiet }
         if options.verbose { context.console.verbosity = .verbose }
         do {
+            if Self.needsProc { try ProcFileSystem.require() }
             try run(context)
             reportPermissions(context)
             record(.success, nil, context)
@@ -110,6 +115,21 @@ extension CredfsCommand {
                 reason: reason,
                 store: context.store
             )
+        )
+    }
+}
+
+/// The file system /proc (proc(5)), which a plain chroot lacks.
+enum ProcFileSystem {
+    /// Checks that it is mounted and shows this process.
+    ///
+    /// - Throws: status 1 with what to do.
+    static func require() throws {
+        guard (try? OwnedDescriptor.startOfWalk(file: "/proc/self/exe")) == nil else { return }
+        throw CommandError(
+            .failed,
+            "/proc is not mounted, which this command needs",
+            hint: "mount it first: mount -t proc proc /proc"
         )
     }
 }

@@ -36,9 +36,10 @@ package enum EntryPoint {
         if mode == EditingHelper.mode { return EditingHelper.main() }
         if mode == HostProbe.mode { return HostProbe.main(arguments) }
         if mode == Keeper.mode { return Keeper.main(arguments) }
-        // U+FFFD stands where an argument is not UTF-8; a file of that name is not the one that is meant. What follows
-        // `--` is a job's, which gets it as it is.
-        if arguments.prefix(while: { $0 != "--" }).contains(where: { $0.unicodeScalars.contains("\u{fffd}") }) {
+        // A file of another name is not the one that is meant. What follows the `--` of `run` is a job's, which gets it
+        // as it is.
+        let own = mode == RunCommand.name ? raw.prefix { $0 != Array("--".utf8) } : raw[...]
+        guard own.allSatisfy({ String(validating: $0, as: UTF8.self) != nil }) else {
             console.error(CommandError(.usage, "an argument is not UTF-8", hint: "rename the file or secret it names"))
             return ExitStatus.usage.code
         }

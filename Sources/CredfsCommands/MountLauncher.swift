@@ -25,6 +25,7 @@ enum MountLauncher {
     /// - Returns: the exit status: 0 once the mount can be used.
     /// - Throws: where it cannot be started.
     static func launch(_ arguments: [[UInt8]]) throws -> Int32 {
+        try ProcFileSystem.require()
         let nothing: [UInt8] = []
         let (child, ready) = try StoreError.wrapping("start", "the serving process") { () throws(Errno) in
             let mask = try SignalQueue([]).maskBefore

@@ -3,14 +3,17 @@
 internal import CredfsCommands
 internal import Glibc
 
-@main
-enum Main {
-    static func main() {
-        // As the kernel handed them over: Swift's own list has U+FFFD where an argument is not UTF-8.
-        let arguments = (0..<Int(CommandLine.argc)).map { index -> [UInt8] in
-            guard let text = unsafe CommandLine.unsafeArgv[index] else { return [] }
-            return unsafe Array(UnsafeRawBufferPointer(start: text, count: strlen(text)))
-        }
-        exit(EntryPoint.main(arguments))
+/// The `main` of C, which gets its arguments from the kernel.
+///
+/// `CommandLine` reads them from /proc/self/cmdline instead: where /proc is not mounted they would be lost, and a command
+/// that checks something would succeed without having looked. SwiftPM links `credfs_main` as `main`.
+@c(credfs_main)
+func main(count: Int32, arguments: UnsafePointer<UnsafePointer<CChar>?>) -> Int32 {
+    // As the kernel handed them over: a `String` would have U+FFFD where an argument is not UTF-8.
+    // SAFETY: execve(2) gives `count` terminated strings.
+    let bytes = (0..<Int(count)).map { index -> [UInt8] in
+        guard let text = unsafe arguments[index] else { return [] }
+        return unsafe Array(UnsafeRawBufferPointer(start: text, count: strlen(text)))
     }
+    return EntryPoint.main(bytes)
 }

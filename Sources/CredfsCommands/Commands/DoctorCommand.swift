@@ -16,6 +16,7 @@ struct DoctorCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.doctor
+    static let needsProc = true
 
     @OptionGroup var options: StoreOptions
 

@@ -21,6 +21,7 @@ struct EditCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.edit
+    static let needsProc = true
 
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions

@@ -17,6 +17,7 @@ struct EncryptCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.encrypt
+    static let needsProc = true
 
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions

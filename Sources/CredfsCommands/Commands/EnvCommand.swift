@@ -19,6 +19,7 @@ struct EnvCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.environment
+    static let needsProc = true
 
     /// Who is to read the variables.
     enum Format: String, ExpressibleByArgument, CaseIterable {

@@ -17,6 +17,7 @@ struct ExportCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.export
+    static let needsProc = true
 
     /// What is done with a value that is no text.
     enum Binary: String, ExpressibleByArgument, CaseIterable {

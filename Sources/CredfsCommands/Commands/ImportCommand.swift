@@ -17,6 +17,7 @@ struct ImportCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.import
+    static let needsProc = true
 
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions

@@ -21,6 +21,7 @@ struct MountCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.mount
+    static let needsProc = true
 
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions

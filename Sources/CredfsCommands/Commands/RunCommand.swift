@@ -22,6 +22,7 @@ struct RunCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.run
+    static let needsProc = true
 
     @OptionGroup var options: StoreOptions
     @OptionGroup var keyOptions: KeyOptions

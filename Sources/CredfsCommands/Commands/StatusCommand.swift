@@ -12,6 +12,7 @@ struct StatusCommand: CredfsCommand {
         discussion: "What killed processes left is listed as stale once, and taken away."
     )
     static let operation = OperationEvent.Operation.status
+    static let needsProc = true
 
     @OptionGroup var options: StoreOptions
 

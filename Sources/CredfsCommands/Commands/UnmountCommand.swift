@@ -12,6 +12,7 @@ struct UnmountCommand: CredfsCommand {
         discussion: "Whatever is open in it reads nothing more. A mount that a killed credfs left is taken away, too."
     )
     static let operation = OperationEvent.Operation.unmount
+    static let needsProc = true
 
     @OptionGroup var options: StoreOptions
 
