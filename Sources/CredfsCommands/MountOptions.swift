@@ -9,7 +9,7 @@ internal import SecretStore
 struct MountOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Give the files to another user (root only); only that user may open them.",
+            "Give the files to another user (root only), and those of mode 0440 to members of a group.",
             valueName: "uid[:gid]"
         )
     )
@@ -38,7 +38,8 @@ struct MountOptions: ParsableArguments {
                 throw CommandError(.usage, "only root can give secrets to another user")
             }
             rules.ownership = ownership
-            rules.allowsOther = ownership.user != context.user
+            // An ordinary user's group has to be let in by --allow-other, which a host may forbid.
+            rules.allowsOther = ownership.user != context.user || (context.user == 0 && ownership.admitsGroup)
         }
         rules.allowsOther = rules.allowsOther || allowOther
         rules.callers = callers.flatMap(ReadPolicy.Callers.init)
@@ -52,7 +53,7 @@ struct MountOptions: ParsableArguments {
         else { return nil }
         guard parts.count == 2 else { return Ownership(user: user, group: usualGroup) }
         guard let group = UInt32(parts[1]), group != .max else { return nil }
-        return Ownership(user: user, group: group)
+        return Ownership(user: user, group: group, admitsGroup: true)
     }
 }
 

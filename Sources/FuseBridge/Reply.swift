@@ -215,14 +215,15 @@ package struct DirectoryPage: ~Copyable {
 package enum Statistics {}
 
 extension Reply where Answer == Statistics {
-    /// Gives the statistics; wraps `fuse_reply_statfs`.
-    package consuming func statistics(_ statistics: FileSystemStatistics) {
+    /// Gives the statistics, all zero but the longest name, as procfs does; wraps `fuse_reply_statfs`.
+    ///
+    /// A file system without a free block is a full one to what watches disks; one without blocks is none to watch, and
+    /// df(1) leaves it out.
+    package consuming func statistics(maximumNameByteCount: Int) {
         var status = statvfs()
         status.f_bsize = 4096
         status.f_frsize = 4096
-        status.f_blocks = fsblkcnt_t((statistics.byteCount + 4095) / 4096)
-        status.f_files = fsfilcnt_t(statistics.fileCount)
-        status.f_namemax = UInt(statistics.maximumNameByteCount)
+        status.f_namemax = UInt(maximumNameByteCount)
         end(unsafe fuse_reply_statfs(request, &status))
     }
 }

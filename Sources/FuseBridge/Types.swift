@@ -132,20 +132,3 @@ package struct FileAttributes: Sendable, Equatable {
         self.modified = modified
     }
 }
-
-/// What is said of a whole mount.
-package struct FileSystemStatistics: Sendable, Equatable {
-    /// The number of bytes of all files.
-    package var byteCount: Int
-    /// The number of files.
-    package var fileCount: Int
-    /// The longest name in bytes.
-    package var maximumNameByteCount: Int
-
-    /// Makes statistics.
-    package init(byteCount: Int, fileCount: Int, maximumNameByteCount: Int) {
-        self.byteCount = byteCount
-        self.fileCount = fileCount
-        self.maximumNameByteCount = maximumNameByteCount
-    }
-}

@@ -4,6 +4,31 @@ package import SecretStore
 
 /// Which variable has the path of which secret.
 package struct FileVariables: Sendable, Equatable {
+    /// Which secrets get a variable that nobody chose for them.
+    package enum Extent: String, Sendable, CaseIterable {
+        /// Every one.
+        case all
+        /// Every one, up to `automaticLimit` secrets; of more, none.
+        case auto
+        /// None.
+        case none
+
+        /// The most secrets that get variables unasked.
+        ///
+        /// Arguments and environment together have a quarter of the limit
+        /// of the stack, 2 MiB as a rule (execve(2)), and every program that the job starts has to fit in as well.
+        package static let automaticLimit = 4096
+
+        /// Whether so many secrets get their variables.
+        package func includes(count: Int) -> Bool {
+            switch self {
+            case .all: true
+            case .auto: count <= Self.automaticLimit
+            case .none: false
+            }
+        }
+    }
+
     /// The pairs in the order of the secrets.
     package let pairs: [(secret: SecretName, variable: VariableName)]
 
@@ -12,11 +37,17 @@ package struct FileVariables: Sendable, Equatable {
     /// - Parameters:
     ///   - secrets: the names, each once.
     ///   - chosen: what somebody named for some of them.
+    ///   - extent: whether the others have one.
     /// - Throws: class `variables` where two secrets would have the same one, or one of our own.
-    package init(_ secrets: [SecretName], chosen: [SecretName: VariableName] = [:]) throws(MountError) {
+    package init(
+        _ secrets: [SecretName],
+        chosen: [SecretName: VariableName] = [:],
+        extent: Extent = .all
+    ) throws(MountError) {
+        let all = extent.includes(count: secrets.count)
         var owners: [VariableName: SecretName] = [:]
         var pairs: [(secret: SecretName, variable: VariableName)] = []
-        for secret in secrets {
+        for secret in secrets where all || chosen[secret] != nil {
             let variable = chosen[secret] ?? VariableName(ofFileWith: secret)
             let remedy = "choose another for one of them: --file-var '\(secret.text)=VARIABLE'"
             if variable.isReserved {

@@ -133,7 +133,8 @@ package final class JobRun {
                     throw MountError(
                         .failed,
                         "cannot \(refusal.action): \(refusal.errno.message)",
-                        hint: isTooLong ? "show fewer secrets with --only: each has a variable" : nil
+                        hint: isTooLong
+                            ? "use --file-vars=none, or show fewer secrets with --only: each has a variable" : nil
                     )
                 }
                 refusals.append(refusal)
@@ -230,7 +231,6 @@ package final class JobRun {
         _ maximum: Int
     ) throws {
         guard let snapshot = content.snapshot else { return try giveUpRights() }
-        let owner = settings.rules.ownership
         switch backend {
         case .none: break
         case .fuse:
@@ -238,7 +238,7 @@ package final class JobRun {
             try giveUpRights()
             let rules = SecretFileSystem(
                 snapshot,
-                ownership: owner,
+                ownership: settings.rules.ownership,
                 decision: settings.rules.decision(supervisor: ProcessAttributes.processID)
             )
             served = try ServedMount(try hatch.take(), rules: rules, maximumReadByteCount: maximum)
@@ -255,7 +255,7 @@ package final class JobRun {
             let files = try PlainFiles(in: try hatch.take())
             self.files = files
             if let keys = content.keys {
-                try files.write(content.entries, keys, user: owner.user, group: owner.group)
+                try files.write(content.entries, keys, settings.rules.ownership)
             }
         }
     }

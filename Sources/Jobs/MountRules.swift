@@ -35,7 +35,7 @@ package struct MountRules: Sendable {
     ///
     /// A namespace of its own hides the mount from others, but who may look into the job finds it there.
     package func decision(supervisor: Int32) -> any AccessDecision {
-        let owner = AllowOwner(user: ownership.user)
+        let owner = ownerRule
         switch callers ?? .job {
         case .any: return AllowEveryone()
         case .owner: return owner
@@ -47,6 +47,8 @@ package struct MountRules: Sendable {
 
     /// The rule at every open of a mount that belongs to no job.
     package var decisionWithoutJob: any AccessDecision {
-        callers == .any ? AllowEveryone() : AllowOwner(user: ownership.user)
+        callers == .any ? AllowEveryone() : ownerRule
     }
+
+    private var ownerRule: AllowOwner { AllowOwner(ownership) { SupplementaryGroups.ofThread($0) } }
 }

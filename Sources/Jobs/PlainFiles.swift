@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+package import SecretFileSystem
 package import SecretStore
 package import SystemCalls
 internal import SystemPackage
@@ -24,18 +25,17 @@ package final class PlainFiles {
     /// - Parameters:
     ///   - secrets: the entries.
     ///   - keys: what opens them.
-    ///   - user: whom the files shall belong to.
-    ///   - group: the group of that user.
+    ///   - ownership: whom the files shall belong to.
     /// - Throws: `StoreError` or `MountError`; then nothing is left.
-    package func write(_ secrets: [SecretEntry], _ keys: StoreKeys, user: UInt32, group: UInt32) throws {
+    package func write(_ secrets: [SecretEntry], _ keys: StoreKeys, _ ownership: Ownership) throws {
         do {
             for secret in secrets {
                 guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { continue }
-                try write(secret, value, keys, user: user, group: group)
+                try write(secret, value, keys, ownership)
             }
             try MountError.wrapping(.mount, "close the directory of the secrets") { () throws(Errno) in
-                try directory.setOwner(user: user, group: group)
-                try directory.setPermissions(0o500)
+                try directory.setOwner(user: ownership.user, group: ownership.group)
+                try directory.setPermissions(ownership.directoryPermissions)
             }
         } catch {
             remove()
@@ -47,8 +47,7 @@ package final class PlainFiles {
         _ secret: SecretEntry,
         _ value: SealedValue,
         _ keys: StoreKeys,
-        user: UInt32,
-        group: UInt32
+        _ ownership: Ownership
     ) throws {
         let name = secret.name.text
         let file = try MountError.wrapping(.mount, "write the file of '\(name)'") { () throws(Errno) in
@@ -60,7 +59,7 @@ package final class PlainFiles {
             }
         }
         try MountError.wrapping(.mount, "close the file of '\(name)'") { () throws(Errno) in
-            try file.setOwner(user: user, group: group)
+            try file.setOwner(user: ownership.user, group: ownership.group)
             try file.setPermissions(secret.mode == .ownerOnly ? 0o400 : 0o440)
         }
     }

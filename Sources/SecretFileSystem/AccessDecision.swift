@@ -11,12 +11,15 @@ package struct OpenAttempt: Sendable, Equatable {
     package let caller: Caller
     /// The generation that is asked.
     package let generation: UInt64
+    /// Whether its mode lets the group read (0440).
+    package let isForGroup: Bool
 
     /// Makes an attempt.
-    package init(name: SecretName, caller: Caller, generation: UInt64) {
+    package init(name: SecretName, caller: Caller, generation: UInt64, isForGroup: Bool = false) {
         self.name = name
         self.caller = caller
         self.generation = generation
+        self.isForGroup = isForGroup
     }
 }
 
@@ -47,17 +50,34 @@ package struct AllowEveryone: AccessDecision {
     package func verdict(on attempt: OpenAttempt) -> Verdict { .allow }
 }
 
-/// Lets one user read, root only where root is that user: the kernel asks permission bits, which root passes.
+/// Lets the owner read, and members of the owning group what has mode 0440; root only where it is the owner.
+///
+/// The kernel has asked the permission bits before (`default_permissions`), but capabilities pass those
+/// (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH), so membership is looked up again. FUSE names the fsgid of a caller and none
+/// of its supplementary groups. Those are asked for while the open is unanswered, when the thread can neither end nor
+/// change them; where they cannot be told, they do not count.
 package struct AllowOwner: AccessDecision {
-    private let user: UInt32
+    private let ownership: Ownership
+    private let groups: @Sendable (Int32) -> [UInt32]?
 
     /// Makes the rule.
-    package init(user: UInt32) {
-        self.user = user
+    ///
+    /// - Parameters:
+    ///   - ownership: whom the files belong to.
+    ///   - groups: the supplementary groups of a thread; nil where they cannot be told.
+    package init(_ ownership: Ownership, groups: @escaping @Sendable (Int32) -> [UInt32]?) {
+        self.ownership = ownership
+        self.groups = groups
     }
 
-    /// Allows the owner.
+    /// Allows the owner, and members of the group where the mode does.
     package func verdict(on attempt: OpenAttempt) -> Verdict {
-        attempt.caller.user == user ? .allow : .refuse
+        let caller = attempt.caller
+        if caller.user == ownership.user { return .allow }
+        guard ownership.admitsGroup, attempt.isForGroup, caller.user != 0 else { return .refuse }
+        if caller.group == ownership.group { return .allow }
+        // 0: a thread that cannot be seen from here.
+        guard caller.thread > 0, let groups = groups(caller.thread) else { return .refuse }
+        return groups.contains(ownership.group) ? .allow : .refuse
     }
 }

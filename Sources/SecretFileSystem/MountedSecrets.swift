@@ -67,7 +67,7 @@ package final class MountedSecrets: FileSystem {
 
     /// Answers with the statistics.
     package func describeAll(reply: consuming Reply<Statistics>) {
-        reply.statistics(rules.statistics())
+        reply.statistics(maximumNameByteCount: SecretName.maximumByteCount)
     }
 }
 

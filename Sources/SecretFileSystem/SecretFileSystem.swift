@@ -119,7 +119,12 @@ package final class SecretFileSystem: Sendable {
         let snapshot = snapshot
         guard let position = snapshot.position(of: inode) else { throw .stale }
         let record = snapshot.records[position]
-        let attempt = OpenAttempt(name: record.name, caller: caller, generation: snapshot.generation)
+        let attempt = OpenAttempt(
+            name: record.name,
+            caller: caller,
+            generation: snapshot.generation,
+            isForGroup: record.permissions & 0o040 != 0
+        )
         switch decision.verdict(on: attempt) {
         case .allow: break
         case .refuse: throw .refused
@@ -138,16 +143,6 @@ package final class SecretFileSystem: Sendable {
         let snapshot = snapshot
         guard inode == .root else { throw snapshot.position(of: inode) == nil ? .stale : .notDirectory }
         return OpenListing(self, snapshot)
-    }
-
-    /// Says what is known of the whole.
-    package func statistics() -> FileSystemStatistics {
-        let snapshot = snapshot
-        return FileSystemStatistics(
-            byteCount: snapshot.byteCount,
-            fileCount: snapshot.records.count,
-            maximumNameByteCount: SecretName.maximumByteCount
-        )
     }
 
     fileprivate func read(
@@ -189,7 +184,7 @@ package final class SecretFileSystem: Sendable {
         FileAttributes(
             inode: .root,
             kind: .directory,
-            permissions: 0o500,
+            permissions: ownership.directoryPermissions,
             linkCount: 2,
             size: 0,
             user: ownership.user,

@@ -38,12 +38,18 @@ package struct Ownership: Sendable, Equatable {
     package let user: UInt32
     /// The group id.
     package let group: UInt32
+    /// Whether members of the group may read what has mode 0440.
+    package let admitsGroup: Bool
 
     /// Makes an owner.
-    package init(user: UInt32, group: UInt32) {
+    package init(user: UInt32, group: UInt32, admitsGroup: Bool = false) {
         self.user = user
         self.group = group
+        self.admitsGroup = admitsGroup
     }
+
+    /// The mode of the directory.
+    package var directoryPermissions: UInt16 { admitsGroup ? 0o550 : 0o500 }
 }
 
 /// One generation of a store as it is served: names, attributes and sealed bytes, which never change.
@@ -201,9 +207,6 @@ package final class Snapshot: Sendable {
         record.permissions == other.permissions && record.modified == other.modified
             && record.expires == other.expires && arena[record.content] == snapshot.arena[other.content]
     }
-
-    /// The sum of all sizes.
-    var byteCount: Int { records.reduce(0) { $0 + $1.byteCount } }
 
     private func compare(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Int {
         for index in 0..<min(left.count, right.count) where left[index] != right[index] {

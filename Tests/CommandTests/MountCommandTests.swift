@@ -296,6 +296,41 @@ extension RunTests {
             #expect(listing.outputText == "65534:65534 400\n")
             try await box.unmountAll()
         }
+
+        /// Real processes: the kernel asks the permission bits, credfs who is a member.
+        @Test(arguments: ["fuse", "shm"]) func aGroupReadsWhatIsForIt(_ backend: String) async throws {
+            let box = try await JobBox(["SHARED": "for the group", "OWN": "for the owner"])
+            let manifest = try box.sandbox.manifest().replacing("  SHARED:\n", with: "  SHARED:\n    mode: \"0440\"\n")
+            try box.sandbox.replaceManifest(manifest.utf8)
+            try await box.sandbox.succeed("encrypt")
+            try Files.setMode(0o711, box.sandbox.directory.path)
+            try Files.setMode(0o711, box.runtime)
+            let readers = [
+                ("owner", "--reuid 4101 --clear-groups"), ("primary", "--reuid 4102 --regid 4201 --clear-groups"),
+                ("supplementary", "--reuid 4102 --regid 4102 --groups 4300,4201"),
+                ("stranger", "--reuid 4102 --regid 4102 --groups 4300"), ("root", "--regid 4201 --clear-groups"),
+                // Permission bits are nothing to this one.
+                (
+                    "capable",
+                    "--reuid 4102 --regid 4102 --clear-groups --inh-caps=+dac_override --ambient-caps=+dac_override"
+                ),
+            ]
+            let script = readers.map { name, options in
+                "for secret in SHARED OWN; do setpriv \(options) cat $CREDENTIALS_DIRECTORY/$secret >/dev/null "
+                    + "2>&1 && echo \(name) $secret; done; "
+            }
+            let layout = "stat -c '%a %u:%g' $CREDENTIALS_DIRECTORY; setpriv \(readers[1].1) ls $CREDENTIALS_DIRECTORY"
+            let options = ["--owner", "4101:4201", "--backend", backend]
+            let outcome = try await box.run(options, shell: script.joined() + layout)
+            let admitted = ["owner SHARED", "owner OWN", "primary SHARED", "supplementary SHARED"]
+            // Plain files ask nobody but the kernel, and root passes it.
+            let passed = backend == "shm" ? ["root SHARED", "root OWN", "capable SHARED", "capable OWN"] : []
+            let wanted = admitted + passed + ["550 4101:4201", "OWN", "SHARED"]
+            #expect(outcome.outputText.split(separator: "\n").map(String.init) == wanted, "\(outcome.errorText)")
+            // Without a group that was named, there is none.
+            let alone = try await box.run(["--owner", "4101", "--backend", backend], shell: script[2] + layout)
+            #expect(alone.outputText == "500 4101:0\n")
+        }
     }
 }
 

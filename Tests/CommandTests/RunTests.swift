@@ -229,6 +229,30 @@ struct RunTests {
             #expect(warned.lines("warning") == ["no secret has the name 'X'"])
         }
 
+        @Test func moreSecretsThanVariablesCanHoldGetTheDirectoryOnly() async throws {
+            let box = try await JobBox([:])
+            let lines = (0..<4097).map { "N\($0)=\($0)\n" }.joined()
+            let file = try box.sandbox.directory.write(lines.utf8, to: "many.env")
+            try await box.sandbox.succeed("import", file)
+            let count =
+                "env | grep -c '^N[0-9]*_FILE='; cd $CREDENTIALS_DIRECTORY; cat N4096; ls | wc -l"
+            let automatic = try await box.run([], shell: count)
+            #expect(automatic.outputText == "0\n40964097\n")
+            #expect(automatic.errorText.contains("4097 secrets are too many for a variable each"))
+            #expect(automatic.errorText.contains("--file-vars=all"))
+            // What is named has its variable all the same.
+            let options = ["--file-var", "N7=SEVEN", "--file-vars=none"]
+            let named = try await box.run(options, shell: "cat $SEVEN; \(count)")
+            #expect(named.outputText == "70\n40964097\n" && named.errorText.isEmpty)
+            let all = try await box.run(["--file-vars", "all"], shell: count)
+            #expect(all.outputText == "4097\n40964097\n" && all.errorText.isEmpty)
+            // One fewer is no matter.
+            try await box.sandbox.succeed("delete", "-y", "N0")
+            let most = try await box.run([], shell: count)
+            #expect(most.outputText == "4096\n40964096\n" && most.errorText.isEmpty)
+            try await box.credfs("run", "--file-vars", "some", "--", "true").expectRefusal(64, "--file-vars takes")
+        }
+
         @Test func aClashOfVariablesIsSettledByName() async throws {
             let box = try await JobBox(["a-b": "1", "a.b": "2"])
             let clash = try await box.run([], shell: "true")

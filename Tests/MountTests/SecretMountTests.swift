@@ -110,8 +110,11 @@ extension MountTests {
             {
                 #expect(line.contains(option), "\(option)")
             }
-            let statistics = try await fixture.mount.shell("stat --file-system --printf '%l %b' .")
-            #expect(statistics.outputText == "255 2")
+            let statistics = try await fixture.mount.shell("stat --file-system --printf '%l %b %f %c %d' .")
+            #expect(statistics.outputText == "255 0 0 0 0")
+            // What has no blocks is not listed, so nobody is told that it is full.
+            let listed = try await ChildProcess.run("/bin/df", [])
+            #expect(listed.status == .exited(0) && !listed.outputText.contains(fixture.mount.name))
         }
 
         @Test func listingsAreCompleteWithSmallBuffers() async throws {
@@ -245,7 +248,7 @@ extension MountTests {
         }
 
         @Test(arguments: [false, true]) func anotherUserMayNotRead(allowOther: Bool) async throws {
-            let fixture = try MountedFixture(["s": [1]], decision: AllowOwner(user: 0), allowOther: allowOther)
+            let fixture = try MountedFixture(["s": [1]], decision: owner(0), allowOther: allowOther)
             let program = """
                 descriptor = os.open(".", os.O_PATH); os.setgroups([]); os.setgid(65534); os.setuid(65534)
                 for name in ["s", "."]:
@@ -260,8 +263,10 @@ extension MountTests {
             #expect(try await fixture.mount.shell("cat s").standardOutput == [1])
         }
 
+        private func owner(_ user: UInt32) -> AllowOwner { AllowOwner(Ownership(user: user, group: user)) { _ in nil } }
+
         @Test func rootIsRefusedWhereItIsNotTheOwner() async throws {
-            let fixture = try MountedFixture(["s": [1]], decision: AllowOwner(user: 65534), allowOther: true)
+            let fixture = try MountedFixture(["s": [1]], decision: owner(65534), allowOther: true)
             let outcome = try await fixture.mount.shell("cat s")
             #expect(outcome.standardOutput == [] && outcome.errorText.contains("Permission denied"))
         }

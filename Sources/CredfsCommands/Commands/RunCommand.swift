@@ -44,6 +44,14 @@ struct RunCommand: CredfsCommand {
     )
     var fileVar: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Which secrets have a variable with their path: all, none, or auto: all if they are 4096 or fewer.",
+            valueName: "extent"
+        )
+    )
+    var fileVars: String?
+
     @Flag(help: "Inherit no variable at all.")
     var pristine = false
 
@@ -80,6 +88,9 @@ struct RunCommand: CredfsCommand {
         if let backend, [nil, Backend.none].contains(Backend(rawValue: backend)) {
             throw ValidationError("--backend takes fuse, ramfs, tmpfs or shm.")
         }
+        if let fileVars, FileVariables.Extent(rawValue: fileVars) == nil {
+            throw ValidationError("--file-vars takes all, auto or none.")
+        }
     }
 
     func failure(of error: any Error) -> CommandError {
@@ -104,10 +115,19 @@ struct RunCommand: CredfsCommand {
                 try admission.reportMissing(assignment.secret, context)
             }
         }
+        let names = snapshot?.names ?? []
+        let extent = fileVars.flatMap(FileVariables.Extent.init) ?? .auto
         let variables = try FileVariables(
-            snapshot?.names ?? [],
-            chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 }
+            names,
+            chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 },
+            extent: extent
         )
+        if extent == .auto && !extent.includes(count: names.count) {
+            context.console.warning(
+                "\(names.count) secrets are too many for a variable each: the job gets CREDENTIALS_DIRECTORY only "
+                    + "(--file-vars=all insists, --file-vars=none says no more of it)"
+            )
+        }
         try refuseClashes(values, variables, admitted)
         var secrets = try ValueVariables.block(values, admitted)
         warn(of: values, admitted, context)
