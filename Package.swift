@@ -19,6 +19,22 @@ let strict: [SwiftSetting] = [
 // later, and what was copied last is still in them.
 let boundAtStart: [LinkerSetting] = [.unsafeFlags(["-Xlinker", "-z", "-Xlinker", "now"])]
 
+// The program as it is shipped: one file that needs nothing of its host, linked statically and loaded at random addresses
+// (static-PIE, which lld alone can make of Swift). CREDFS_LINK=dynamic is for packages of a distribution. docs/decisions/0072
+// says why. The two libraries belong to FoundationEssentials, which names them only to a compiler that was told to link statically.
+let shipped: [LinkerSetting] =
+    Context.environment["CREDFS_LINK"] == "dynamic"
+    ? boundAtStart
+    : boundAtStart + [
+        .unsafeFlags(
+            [
+                "-static-executable", "-use-ld=lld", "-Xclang-linker", "-static-pie", "-l_FoundationCollections",
+                "-l_FoundationCShims",
+            ],
+            .when(configuration: .release)
+        )
+    ]
+
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -114,7 +130,7 @@ let package = Package(
             dependencies: ["CredfsCommands"],
             // It has a `main` function, not a script of statements.
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
-            linkerSettings: boundAtStart
+            linkerSettings: shipped
         ),
 
         // What the tests share, and programs that a test starts because only a process of its own can show something.
@@ -124,7 +140,8 @@ let package = Package(
             name: "HardeningProbe",
             dependencies: ["ProcessHardening", "SystemCalls", systemPackage],
             path: "Tests/HardeningProbe",
-            swiftSettings: strict
+            swiftSettings: strict,
+            linkerSettings: shipped
         ),
 
         .testTarget(
