@@ -148,7 +148,7 @@ package final class AuditDirectory {
     static func oldLogName(_ first: UInt64) -> String { "\(logName).\(first)" }
 
     /// The numbers of the files that are not the current one, in order.
-    func oldLogs() throws(AuditError) -> [UInt64] {
+    package func oldLogs() throws(AuditError) -> [UInt64] {
         let names = try AuditError.wrapping("list", path) { () throws(Errno) in try descriptor.entryNames() }
         return names.compactMap { name in
             guard name.hasPrefix("\(Self.logName)."), let number = UInt64(name.dropFirst(Self.logName.count + 1)),

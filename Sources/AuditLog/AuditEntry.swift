@@ -70,7 +70,7 @@ package struct AuditEntry: Sendable, Equatable {
 /// An entry in its place: what a line of the log is.
 package struct AuditLine: Sendable, Equatable {
     /// The size of a line, newline included, beyond which it is none.
-    static let maximumByteCount = 65_536
+    package static let maximumByteCount = 65_536
     /// What a text may take; a path of the kernel has at most 4096.
     static let maximumTextByteCount = 4096
     static let codeByteCount = 32
@@ -90,7 +90,7 @@ package struct AuditLine: Sendable, Equatable {
 // Writing.
 extension AuditLine {
     /// Everything before the member `mac`: what the code covers.
-    static func body(_ entry: AuditEntry, sequence: UInt64, previous: [UInt8]) -> [UInt8] {
+    package static func body(_ entry: AuditEntry, sequence: UInt64, previous: [UInt8]) -> [UInt8] {
         var text = JSONText()
         text.begin()
         text.member("timestamp", entry.timestamp)
@@ -121,7 +121,7 @@ extension AuditLine {
     }
 
     /// What follows the body, newline included.
-    static func tail(_ code: [UInt8]) -> [UInt8] {
+    package static func tail(_ code: [UInt8]) -> [UInt8] {
         Array(",\"mac\":\"\(Hexadecimal.text(code))\"}\n".utf8)
     }
 }
@@ -145,7 +145,7 @@ extension AuditLine {
     }
 
     /// The bytes of a line that its code covers.
-    static func bodyCount(_ line: [UInt8]) -> Int { line.count - tailByteCount }
+    package static func bodyCount(_ line: [UInt8]) -> Int { line.count - tailByteCount }
 
     private static func code(_ value: JSONText.Value?) -> [UInt8]? {
         guard case .text(let text) = value, let code = Hexadecimal.bytes(text), code.count == codeByteCount else {

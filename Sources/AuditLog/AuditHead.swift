@@ -7,12 +7,12 @@ package struct AuditHead: Sendable, Equatable {
     /// Its sequence.
     package let sequence: UInt64
     /// Its code, which covers that of the entry before it, and so all of them.
-    let code: [UInt8]
+    package let code: [UInt8]
 
     /// `SEQUENCE:CODE`, the code as 64 hexadecimal digits.
     package var text: String { "\(sequence):\(Hexadecimal.text(code))" }
 
-    init(sequence: UInt64, code: [UInt8]) {
+    package init(sequence: UInt64, code: [UInt8]) {
         self.sequence = sequence
         self.code = code
     }

@@ -32,7 +32,7 @@ package final class AuditLog {
     /// A tail longer than this was not written by commands that were killed.
     private static let maximumTailByteCount = 1 << 20
 
-    let directory: AuditDirectory
+    package let directory: AuditDirectory
     let limits: Limits
 
     /// The log in a directory, whether there is one yet or not.
@@ -112,7 +112,7 @@ package final class AuditLog {
 
     private struct Placed {
         let log: AuditFile
-        let sequence: UInt64
+        package let sequence: UInt64
         let isShorter: Bool
     }
 

@@ -36,7 +36,7 @@ package struct AuditReport: Sendable, Equatable {
     }
 
     /// Beyond this number nothing is examined any more.
-    static let maximumProblemCount = 1000
+    package static let maximumProblemCount = 1000
 
     /// What is wrong, in the order of the log.
     package internal(set) var problems: [Problem] = []

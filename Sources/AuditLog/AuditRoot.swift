@@ -6,9 +6,9 @@ internal import SecureMemory
 /// The first key of a log, sealed under a key of the store: what `audit.root` holds, one record for each key that opens it.
 ///
 /// Between the two steps of a rotation there are two.
-struct AuditRoot {
+package struct AuditRoot {
     /// `CAR1`, nonce, ciphertext, tag.
-    static let recordByteCount = 4 + AES256GCM.nonceByteCount + Key256.byteCount + AES256GCM.tagByteCount
+    package static let recordByteCount = 4 + AES256GCM.nonceByteCount + Key256.byteCount + AES256GCM.tagByteCount
     static let maximumRecordCount = 2
     private static let mark = Array("CAR1".utf8)
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// JSON as the log has it (RFC 8259): written by hand, so that appending an entry costs microseconds.
-struct JSONText {
+package struct JSONText {
     private(set) var bytes: [UInt8] = []
     private var needsComma = false
 
@@ -60,7 +60,7 @@ struct JSONText {
 
 // Reading.
 extension JSONText {
-    indirect enum Value: Equatable {
+    package indirect enum Value: Equatable {
         case null
         case flag(Bool)
         /// As it stands there.
@@ -73,7 +73,7 @@ extension JSONText {
     /// Reads a text that is one object and nothing else.
     ///
     /// - Returns: nil for any other text, for members that stand twice and for more than a few levels.
-    static func object(_ bytes: [UInt8]) -> [String: Value]? {
+    package static func object(_ bytes: [UInt8]) -> [String: Value]? {
         var reader = Reader(bytes: bytes)
         guard case .object(let members) = reader.value(depth: 0), reader.isAtEnd else { return nil }
         return members

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Sealing
+package import Sealing
 internal import SecureMemory
 
 /// The keys of entries: one after the other, each derived from the one before, none from a later one.
 ///
 /// Every block of entries begins with a key of its own, so that the key of an entry far away is reached in few steps
 /// (docs/file-format.md, "Audit log").
-final class KeyRatchet {
+package final class KeyRatchet {
     /// The number of entries in a block.
     static let blockCount: UInt64 = 4096
     /// The largest sequence.
@@ -21,7 +21,7 @@ final class KeyRatchet {
     private static let entryPurpose = "credfs/1/audit/entry"
 
     /// The entry whose code can be computed.
-    private(set) var sequence: UInt64
+    package private(set) var sequence: UInt64
     /// The key of the next block and the key of this entry.
     private var keys: SecureBuffer
     /// The key of the next entry and the code key of this one, once derived.
@@ -29,7 +29,7 @@ final class KeyRatchet {
     private var isDerived = false
 
     /// The keys from the first entry on.
-    convenience init(root: borrowing Key256) throws(SealingError) {
+    package convenience init(root: borrowing Key256) throws(SealingError) {
         try self.init(sequence: 1, buffers: Self.buffers())
         try root.withBytes { (root) throws(SealingError) in
             try keys.withMutableBytes { (keys) throws(SealingError) in
@@ -64,17 +64,17 @@ final class KeyRatchet {
     }
 
     /// The same keys with an owner of their own.
-    func copy() throws(SealingError) -> KeyRatchet {
+    package func copy() throws(SealingError) -> KeyRatchet {
         try keys.withBytes { (keys) throws(SealingError) in try KeyRatchet(sequence: sequence, keys: keys) }
     }
 
     /// Lends what goes into `audit.key`.
-    func withKeys<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+    package func withKeys<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
         try keys.withBytes(body)
     }
 
     /// Whether both stand at the same entry with the same keys.
-    func isEqual(to other: KeyRatchet) -> Bool {
+    package func isEqual(to other: KeyRatchet) -> Bool {
         withKeys { keys in
             other.withKeys { sequence == other.sequence && ConstantTime.equal(keys, $0) }
         }
@@ -85,7 +85,7 @@ final class KeyRatchet {
     /// - Parameter body: everything in the line before the member `mac`.
     /// - Returns: 32 bytes.
     /// - Throws: `SealingError`.
-    func code(of body: Span<UInt8>) throws(SealingError) -> [UInt8] {
+    package func code(of body: Span<UInt8>) throws(SealingError) -> [UInt8] {
         try derive()
         var code = try derived.withBytes { (derived) throws(SealingError) in
             try HMACSHA256(key: derived.extracting(32..<64))
@@ -95,13 +95,13 @@ final class KeyRatchet {
     }
 
     /// Whether a code is that of this entry, in constant time.
-    func isCode(_ code: [UInt8], of body: Span<UInt8>) throws(SealingError) -> Bool {
+    package func isCode(_ code: [UInt8], of body: Span<UInt8>) throws(SealingError) -> Bool {
         let expected = try self.code(of: body)
         return ConstantTime.equal(expected.span, code.span)
     }
 
     /// Goes on to the next entry; the key of this one is gone.
-    func advance() throws(SealingError) {
+    package func advance() throws(SealingError) {
         if sequence % Self.blockCount == 0 {
             keys.withBytes { keys in
                 derived.withMutableBytes { derived in
@@ -127,7 +127,7 @@ final class KeyRatchet {
     }
 
     /// Goes on to a later entry, block by block where it can.
-    func advance(to target: UInt64) throws(SealingError) {
+    package func advance(to target: UInt64) throws(SealingError) {
         while sequence < target {
             let nextBlock = ((sequence - 1) / Self.blockCount + 1) * Self.blockCount + 1
             if nextBlock <= target { sequence = nextBlock - 1 }

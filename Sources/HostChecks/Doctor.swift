@@ -36,6 +36,8 @@ package enum Doctor {
         package fileprivate(set) var mounts: [String] = []
         /// What could not be mended.
         package fileprivate(set) var failures: [String] = []
+
+        package init() {}
     }
 
     /// Puts modes of the store right and takes away mounts whose process has gone.

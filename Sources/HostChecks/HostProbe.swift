@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SystemCalls
-internal import SystemPackage
+package import SystemCalls
+package import SystemPackage
 
 /// The process that tries what could change or stop the one that asks: namespaces, and mounts that may not answer.
 ///
@@ -73,17 +73,17 @@ package enum HostProbe {
     }
 
     /// The line that the process wrote.
-    struct Answer: Equatable {
+    package struct Answer: Equatable {
         private let words: [Substring]
         private let hasEnded: Bool
         /// Why nobody could be asked.
         private let reason: Errno?
 
-        init(unasked reason: Errno) {
+        package init(unasked reason: Errno) {
             (words, hasEnded, self.reason) = ([], true, reason)
         }
 
-        init(_ output: ProgramOutput?) {
+        package init(_ output: ProgramOutput?) {
             hasEnded = output != nil
             reason = nil
             words = String(decoding: output?.bytes ?? [], as: UTF8.self).split(separator: " ")
@@ -94,13 +94,13 @@ package enum HostProbe {
             return words.count == 2 ? Errno(rawValue: Int32(words[1]) ?? Errno.ioError.rawValue) : .ioError
         }
 
-        var failure: NamespaceTrial.Failure? {
+        package var failure: NamespaceTrial.Failure? {
             if words.first == "ok" { return nil }
             let step = words.first.flatMap { NamespaceTrial.Step(rawValue: String($0)) }
             return NamespaceTrial.Failure(step ?? .start, errno)
         }
 
-        var state: VisibleMounts.State {
+        package var state: VisibleMounts.State {
             if words.first == "ok" { return .live }
             // No answer in time: a stopped process serves it.
             if !hasEnded { return .silent }

@@ -4,7 +4,7 @@ internal import SystemCalls
 internal import SystemPackage
 
 /// Whether memory stays memory: locks, secret memory, swap, core files.
-enum MemoryChecks {
+package enum MemoryChecks {
     /// Below this nothing can be opened: a key, two buffers and a page for each worker.
     static let leastLocked: UInt64 = 64 << 10
     /// A secret of the usual largest size, while it is taken in: three times 1 MiB.
@@ -12,7 +12,7 @@ enum MemoryChecks {
 
     private static let lockMemory = 14
 
-    static func run(_ host: HostView) -> [Finding] {
+    package static func run(_ host: HostView) -> [Finding] {
         [lockedMemory(host), secretMemory(host), swap(host), corePattern(host)]
     }
 

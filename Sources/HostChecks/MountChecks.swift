@@ -4,8 +4,8 @@ internal import SystemCalls
 internal import SystemPackage
 
 /// Whether and how secrets can be mounted.
-enum MountChecks {
-    static func run(_ host: HostView, _ facts: MountFacts) -> [Finding] {
+package enum MountChecks {
+    package static func run(_ host: HostView, _ facts: MountFacts) -> [Finding] {
         [
             device(facts), helper(facts, allowsOthers: allowsOthers(host)), capability(facts), userNamespaces(facts),
             isolation(facts, hasSSHDropIns: hasSSHDropIns(host)),

@@ -3,8 +3,8 @@
 internal import SystemCalls
 
 /// The directory that mounts are made in, and what was left there.
-enum PlaceChecks {
-    static func run(_ host: HostView) -> [Finding] { [runtime(host), staleMounts(host)] }
+package enum PlaceChecks {
+    package static func run(_ host: HostView) -> [Finding] { [runtime(host), staleMounts(host)] }
 
     // MARK: The runtime directory
 

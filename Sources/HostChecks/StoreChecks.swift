@@ -4,7 +4,7 @@ package import SecretStore
 internal import SystemPackage
 
 /// What can be said of a store without a key.
-struct StoreChecks {
+package struct StoreChecks {
     /// How far back a clock may be against the last write: that machine's clock may be wrong, too.
     static let skewSeconds: Int64 = 300
     /// How long before an expiry it is told.
@@ -22,7 +22,7 @@ struct StoreChecks {
     }
 
     /// Every check, whether there is a store or not.
-    static func run(_ host: HostView, _ request: StoreRequest) -> (findings: [Finding], manifest: Manifest?) {
+    package static func run(_ host: HostView, _ request: StoreRequest) -> (findings: [Finding], manifest: Manifest?) {
         var checks = StoreChecks(host, request)
         let manifest = checks.examine()
         let rest = Finding.Check.allCases.drop { $0 != .store }
@@ -198,7 +198,7 @@ package struct StoreRequest {
 }
 
 /// A word as a shell takes it.
-func quoted(_ word: String) -> String {
+package func quoted(_ word: String) -> String {
     let isPlain = word.utf8.allSatisfy { byte in
         (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
             || "/._-+@%".utf8.contains(byte)

@@ -3,7 +3,7 @@
 internal import ProcessHardening
 
 /// What the entrance process is told, as its arguments: nothing of it is secret.
-struct JobEntranceRequest: Sendable, Equatable {
+package struct JobEntranceRequest: Sendable, Equatable {
     /// The descriptor of its message socket.
     var socket: Int32
     /// The process that it must not outlive before it has become the job.
@@ -30,7 +30,7 @@ struct JobEntranceRequest: Sendable, Equatable {
     private static let fixedCount = 16
 
     /// The arguments, without the program's name and mode.
-    var arguments: [String] {
+    package var arguments: [String] {
         let fixed: [String] = [
             String(socket), String(parent), isolation.rawValue, backend.rawValue, jobs, name,
             String(maximumReadByteCount), String(user), String(group), String(allowsOther), String(allowsCore),
@@ -43,7 +43,7 @@ struct JobEntranceRequest: Sendable, Equatable {
     /// Reads the arguments.
     ///
     /// - Returns: the request and how many arguments it took; nil where they are none.
-    static func parse(_ words: [String]) -> (request: JobEntranceRequest, count: Int)? {
+    package static func parse(_ words: [String]) -> (request: JobEntranceRequest, count: Int)? {
         guard words.count > fixedCount, let socket = Int32(words[0]), let parent = Int32(words[1]),
             let isolation = Isolation(rawValue: words[2]), let backend = Backend(rawValue: words[3]),
             let maximum = Int(words[6]), let user = UInt32(words[7]), let group = UInt32(words[8]),
@@ -78,20 +78,20 @@ struct JobEntranceRequest: Sendable, Equatable {
 }
 
 /// What the entrance process says.
-enum JobEntranceAnswer: Sendable, Equatable {
+package enum JobEntranceAnswer: Sendable, Equatable {
     /// The secrets can be served; a descriptor comes with it.
     case ready
     /// What it was doing failed with an error number.
     case failed(step: JobEntranceStep, errno: Int32)
 
-    var bytes: [UInt8] {
+    package var bytes: [UInt8] {
         switch self {
         case .ready: Array("ready".utf8)
         case .failed(let step, let errno): Array("failed \(step.rawValue) \(errno)".utf8)
         }
     }
 
-    init?(_ bytes: [UInt8]) {
+    package init?(_ bytes: [UInt8]) {
         let words = String(decoding: bytes, as: UTF8.self).split(separator: " ").map(String.init)
         if words == ["ready"] {
             self = .ready
@@ -106,7 +106,7 @@ enum JobEntranceAnswer: Sendable, Equatable {
 }
 
 /// What the entrance process does, one thing after the other.
-enum JobEntranceStep: String, Sendable {
+package enum JobEntranceStep: String, Sendable {
     case namespace
     case memory
     case device

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SecretStore
+package import SecretStore
 
 /// Reads dotenv files as most of their readers do (docs/migrating.md has the rules); nothing is expanded.
-struct DotenvParser {
+package struct DotenvParser {
     private var position = 0
     private var line = 1
     private let values: ImportedValues
@@ -15,7 +15,7 @@ struct DotenvParser {
     /// Reads a text.
     ///
     /// - Throws: class `invalid` with line and column.
-    static func parse(_ text: Span<UInt8>, into values: ImportedValues) throws(StoreError) {
+    package static func parse(_ text: Span<UInt8>, into values: ImportedValues) throws(StoreError) {
         for index in text.indices where text[index] == 0 {
             throw StoreError(
                 .invalid,

@@ -5,11 +5,11 @@ internal import SecretStore
 /// A value as YAML that a person can read, and that is read back byte for byte.
 ///
 /// Only in the editing process: what it returns is plaintext.
-enum EditableScalar {
+package enum EditableScalar {
     /// Writes a value.
     ///
     /// - Returns: the YAML without a newline at its end; nil where the value is no text, or begins like a sealed one.
-    static func text(of content: Span<UInt8>) -> [UInt8]? {
+    package static func text(of content: Span<UInt8>) -> [UInt8]? {
         guard !startsLikeSealed(content), let scalars = scalars(of: content) else { return nil }
         if isWord(scalars) { return scalars.map { UInt8(truncatingIfNeeded: $0.value) } }
         if !scalars.isEmpty, scalars.allSatisfy(isVisible) { return singleQuoted(scalars) }

@@ -38,7 +38,7 @@ package struct ImportRequest: Sendable, Equatable {
     }
 
     /// The arguments behind the mode of the helper process.
-    var arguments: [String] {
+    package var arguments: [String] {
         [
             Self.word, format.rawValue, innerFormat?.rawValue ?? "", duplicates.rawValue,
             hasFernetKey ? "key" : "", name?.argument ?? "",
@@ -46,7 +46,7 @@ package struct ImportRequest: Sendable, Equatable {
     }
 
     /// Reads the arguments back.
-    init?(_ arguments: ArraySlice<String>) {
+    package init?(_ arguments: ArraySlice<String>) {
         let words = Array(arguments)
         guard words.count == 6, words[0] == Self.word, let format = Format(rawValue: words[1]),
             let duplicates = Duplicates(rawValue: words[3])
@@ -116,13 +116,13 @@ package struct ImportTarget: Sendable, Equatable {
     }
 
     /// Targets as lines for the helper process, empty for a value that is left out.
-    static func lines(_ targets: [ImportTarget?]) -> String {
+    package static func lines(_ targets: [ImportTarget?]) -> String {
         targets.map { target in target.map { ($0.isBase64 ? "b" : "-") + $0.name.text } ?? "" }
             .joined(separator: "\n")
     }
 
     /// Reads the lines back.
-    static func targets(_ lines: String) -> [ImportTarget?] {
+    package static func targets(_ lines: String) -> [ImportTarget?] {
         lines.split(separator: "\n", omittingEmptySubsequences: false).map { line in
             SecretName(String(line.dropFirst())).map { ImportTarget($0, isBase64: line.first == "b") }
         }

@@ -5,23 +5,23 @@ package import SecretStore
 package import SecureMemory
 
 /// What a parser finds in a document: names, and their values in memory that is wiped.
-final class ImportedValues {
-    struct Item {
-        var name: ImportedName
+package final class ImportedValues {
+    package struct Item {
+        package var name: ImportedName
         let line: Int
         /// Where its value lies.
-        let range: Range<Int>
+        package let range: Range<Int>
     }
 
-    private(set) var items: [Item] = []
+    package private(set) var items: [Item] = []
     /// Every value, one behind the other.
-    let bytes = WipedBytes()
+    package let bytes = WipedBytes()
     private let duplicates: ImportRequest.Duplicates
     private let key: FernetKey?
     private var indices: [String: Int] = [:]
     private var start = 0
 
-    init(_ duplicates: ImportRequest.Duplicates = .refuse, key: FernetKey? = nil) {
+    package init(_ duplicates: ImportRequest.Duplicates = .refuse, key: FernetKey? = nil) {
         self.duplicates = duplicates
         self.key = key
     }

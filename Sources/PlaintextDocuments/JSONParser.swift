@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SecretStore
+package import SecretStore
 
 /// Reads a JSON object of strings, numbers and booleans, or of objects of them: SERVICE: {KEY: value}.
-struct JSONParser {
+package struct JSONParser {
     private var scanner = JSONScanner()
     private let values: ImportedValues
     // Where lines were counted to.
@@ -17,7 +17,7 @@ struct JSONParser {
     /// Reads a text.
     ///
     /// - Throws: class `invalid` with line and column.
-    static func parse(_ text: Span<UInt8>, into values: ImportedValues) throws(StoreError) {
+    package static func parse(_ text: Span<UInt8>, into values: ImportedValues) throws(StoreError) {
         guard (try? UTF8Span(validating: text)) != nil else { throw StoreError(.invalid, "the document is not UTF-8") }
         var parser = JSONParser(values)
         if text.starts(with: "\u{feff}") { parser.scanner.position = 3 }

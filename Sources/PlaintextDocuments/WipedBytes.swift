@@ -8,30 +8,31 @@ internal import SystemPackage
 ///
 /// Only in the helper process. Not a `SecureBuffer`: a document may have 64 MiB, far more than an ordinary user may lock.
 @safe
-final class WipedBytes {
+package final class WipedBytes {
     private var memory: UnsafeMutableBufferPointer<UInt8>
     private(set) var count = 0
 
-    init(capacity: Int = 4096) {
+    package init(capacity: Int = 4096) {
         unsafe memory = Self.zeros(capacity)
     }
 
     deinit { unsafe Self.release(memory) }
 
     /// Lends bytes.
-    func withBytes<R, E: Error>(_ range: Range<Int>? = nil, _ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
+    package func withBytes<R, E: Error>(_ range: Range<Int>? = nil, _ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R
+    {
         let range = range ?? 0..<count
         precondition(range.upperBound <= count, "the range is the caller's")
         return try body(unsafe memory.span.extracting(range))
     }
 
-    func append(_ byte: UInt8) {
+    package func append(_ byte: UInt8) {
         reserve(1)
         unsafe memory[count] = byte
         count += 1
     }
 
-    func append(_ bytes: Span<UInt8>) {
+    package func append(_ bytes: Span<UInt8>) {
         reserve(bytes.count)
         for index in bytes.indices { unsafe memory[count + index] = bytes[index] }
         count += bytes.count

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SecretStore
+package import SecretStore
 
 /// Reads a YAML mapping NAME: value, or SERVICE: {KEY: value}, in the dialect of manifests; every scalar is the text it is.
-enum YAMLParser {
+package enum YAMLParser {
     /// Reads a text.
     ///
     /// - Throws: class `invalid` with line and column.
-    static func parse(_ text: Span<UInt8>, into values: ImportedValues) throws(StoreError) {
+    package static func parse(_ text: Span<UInt8>, into values: ImportedValues) throws(StoreError) {
         try YAMLEventReader.read(text, foldingLines: true) { (events) throws(StoreError) in
             try events.mapping { (key, events) throws(StoreError) in
                 let line = events.position.line

@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// One way to the key of an age file.
-struct AgeStanza: Sendable, Equatable {
+package struct AgeStanza: Sendable, Equatable {
     /// The kind.
     let type: String
     /// What belongs to the kind.
     let arguments: [String]
     /// The wrapped file key, in the kinds that are known here.
     let body: [UInt8]
+
+    package init(type: String, arguments: [String], body: [UInt8]) {
+        self.type = type
+        self.arguments = arguments
+        self.body = body
+    }
 }
 
 /// The readable part of an age file: its stanzas and the code that authenticates them.
-struct AgeHeader: Sendable {
+package struct AgeHeader: Sendable {
     static let version = "age-encryption.org/v1"
     static let x25519 = "X25519"
     static let scrypt = "scrypt"
@@ -21,18 +27,18 @@ struct AgeHeader: Sendable {
 
     private static let bodyColumns = 64
 
-    let stanzas: [AgeStanza]
+    package let stanzas: [AgeStanza]
     /// The HMAC of everything up to and including `---`.
     let code: [UInt8]
     /// The number of bytes that the code covers.
-    let authenticatedByteCount: Int
+    package let authenticatedByteCount: Int
     /// Where the payload begins.
-    let byteCount: Int
+    package let byteCount: Int
 
     /// Reads the header at the start of a file.
     ///
     /// - Throws: `AgeError.malformedHeader`, `excessiveWork`.
-    init(_ file: Span<UInt8>) throws(AgeError) {
+    package init(_ file: Span<UInt8>) throws(AgeError) {
         var lines = Lines()
         guard try lines.next(file) == Self.version else { throw .malformedHeader }
         var stanzas: [AgeStanza] = []
@@ -54,7 +60,7 @@ struct AgeHeader: Sendable {
     }
 
     /// The text of a header without its code: what the code covers.
-    static func text(_ stanzas: [AgeStanza]) -> [UInt8] {
+    package static func text(_ stanzas: [AgeStanza]) -> [UInt8] {
         var text = version + "\n"
         for stanza in stanzas {
             text += "-> " + ([stanza.type] + stanza.arguments).joined(separator: " ") + "\n"
@@ -70,7 +76,7 @@ struct AgeHeader: Sendable {
     }
 
     /// The unpadded Base64 of bytes that are published.
-    static func base64(_ bytes: [UInt8]) -> String { Base64.text(bytes, .standardUnpadded) }
+    package static func base64(_ bytes: [UInt8]) -> String { Base64.text(bytes, .standardUnpadded) }
 
     /// The bytes of canonical unpadded Base64.
     static func bytes(_ text: some StringProtocol) -> [UInt8]? { Base64.bytes(String(text), .standardUnpadded) }

@@ -4,16 +4,16 @@
 ///
 /// A scalar is `S`, its length and its bytes; a list is `L`, its length and its items; a mapping is `M`, its length and
 /// its pairs ordered by the bytes of their keys, each key written as a scalar. Lengths are 32 bits, big endian.
-enum CanonicalEncoding {
+package enum CanonicalEncoding {
     /// Encodes a tree.
-    static func bytes(of node: ManifestNode) -> [UInt8] {
+    package static func bytes(of node: ManifestNode) -> [UInt8] {
         var bytes: [UInt8] = []
         append(node, to: &bytes)
         return bytes
     }
 
     /// Hands out the encoding of a manifest in pieces.
-    static func encode<E: Error>(_ manifest: Manifest, _ write: (Span<UInt8>) throws(E) -> Void) throws(E) {
+    package static func encode<E: Error>(_ manifest: Manifest, _ write: (Span<UInt8>) throws(E) -> Void) throws(E) {
         let header = manifest.header
         // `secrets` sorts between `generation` and `slots`; the pairs of the whole are ordered like any other.
         let keys = (header.map(\.key) + [secretsKey]).sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }

@@ -12,7 +12,7 @@ internal import SystemPackage
 package final class Folder: Sendable {
     /// The path it was opened by, for messages.
     package let path: String
-    let descriptor: OwnedDescriptor
+    package let descriptor: OwnedDescriptor
 
     private init(path: String, descriptor: consuming OwnedDescriptor) {
         self.path = path

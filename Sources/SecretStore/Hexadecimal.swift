@@ -3,9 +3,9 @@
 /// Lower-case hexadecimal, the only case that a manifest may hold.
 ///
 /// For salts, codes and identifiers, never for keys.
-enum Hexadecimal {
+package enum Hexadecimal {
     /// The digits of some bytes.
-    static func text(_ bytes: [UInt8]) -> String {
+    package static func text(_ bytes: [UInt8]) -> String {
         let digits = Array("0123456789abcdef".unicodeScalars)
         var text = String.UnicodeScalarView()
         for byte in bytes {
@@ -16,7 +16,7 @@ enum Hexadecimal {
     }
 
     /// The bytes of some digits, or nil where there is an odd number or anything else among them.
-    static func bytes(_ text: String) -> [UInt8]? {
+    package static func bytes(_ text: String) -> [UInt8]? {
         let characters = Array(text.utf8)
         guard characters.count.isMultiple(of: 2), characters.allSatisfy(isDigit) else { return nil }
         return stride(from: 0, to: characters.count, by: 2).map { index in

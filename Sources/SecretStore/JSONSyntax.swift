@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// Whether bytes are one JSON text (RFC 8259).
-enum JSONSyntax {
+package enum JSONSyntax {
     /// The largest depth of nested arrays and objects.
-    static let maximumDepth = 512
+    package static let maximumDepth = 512
 
     static func accepts(_ content: Span<UInt8>) -> Bool {
         guard (try? UTF8Span(validating: content)) != nil else { return false }

@@ -53,6 +53,11 @@ package struct KeySlot: Sendable, Equatable {
     /// The sealed data key.
     package var sealedKey: String
 
+    package init(kind: Kind, sealedKey: String) {
+        self.kind = kind
+        self.sealedKey = sealedKey
+    }
+
     /// Whether a text may identify a slot: 1 to 64 of a-z, 0-9 and `-`.
     package static func isIdentifier(_ text: String) -> Bool {
         (1...64).contains(text.utf8.count)

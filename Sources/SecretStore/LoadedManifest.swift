@@ -22,7 +22,7 @@ package struct LoadedManifest: Sendable {
         try self.init(file: store.readManifest())
     }
 
-    init(file: FileContents) throws(StoreError) {
+    package init(file: FileContents) throws(StoreError) {
         let reading = try ManifestReader.read(file.bytes.span)
         manifest = try reading.manifest()
         guard let signature = reading.signature else { throw StoreError(.invalid, "the manifest has no 'signature'") }

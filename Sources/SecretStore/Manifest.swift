@@ -28,7 +28,27 @@ package struct Manifest: Sendable, Equatable {
     /// The secrets in the order of the file.
     package var secrets: [SecretEntry]
     /// What people wrote beside it.
-    package var comments = ManifestComments.initial
+    package var comments: ManifestComments
+
+    package init(
+        store: StoreID,
+        generation: UInt64,
+        created: Timestamp,
+        updated: Timestamp,
+        expires: Timestamp? = nil,
+        slots: [String: KeySlot],
+        secrets: [SecretEntry],
+        comments: ManifestComments = .initial
+    ) {
+        self.store = store
+        self.generation = generation
+        self.created = created
+        self.updated = updated
+        self.expires = expires
+        self.slots = slots
+        self.secrets = secrets
+        self.comments = comments
+    }
 
     /// The position of a secret in `secrets`.
     package func index(of name: SecretName) -> Int? {

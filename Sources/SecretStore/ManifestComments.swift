@@ -12,7 +12,7 @@ package struct ManifestComments: Sendable, Equatable {
     package var end: [String] = []
 
     /// What a new manifest begins with.
-    static let initial = ManifestComments(entries: [
+    package static let initial = ManifestComments(entries: [
         "version": [
             "# Sealed by credfs and safe to commit. Names and comments are readable, values are not.",
             "# Change it with: credfs set NAME. After editing by hand: credfs encrypt.",

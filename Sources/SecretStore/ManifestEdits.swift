@@ -34,6 +34,11 @@ extension Manifest {
         package var manifest: Manifest
         /// What both changed: names of secrets, or `expires`.
         package var conflicts: [String]
+
+        package init(manifest: Manifest, conflicts: [String]) {
+            self.manifest = manifest
+            self.conflicts = conflicts
+        }
     }
 
     /// This manifest with what a person changed.

@@ -5,7 +5,7 @@ internal import Sealing
 /// The meaning of a manifest as a tree, which both the text and the canonical encoding are made from.
 ///
 /// What has its default value is left out, so that a manifest that spells a default out means the same.
-enum ManifestNode: Equatable {
+package enum ManifestNode: Equatable {
     case text(String)
     /// Text of hexadecimal digits, which stands in quotes whether it begins with a letter or not.
     case digits(String)
@@ -14,7 +14,7 @@ enum ManifestNode: Equatable {
     case list([ManifestNode])
     case mapping([(key: String, node: ManifestNode)])
 
-    static func == (left: ManifestNode, right: ManifestNode) -> Bool {
+    package static func == (left: ManifestNode, right: ManifestNode) -> Bool {
         CanonicalEncoding.bytes(of: left) == CanonicalEncoding.bytes(of: right)
     }
 
@@ -26,7 +26,7 @@ enum ManifestNode: Equatable {
 
 extension Manifest {
     /// The entries before the secrets, in the order of the file.
-    var header: [(key: String, node: ManifestNode)] {
+    package var header: [(key: String, node: ManifestNode)] {
         let times: [(String, ManifestNode?)] = [
             ("created", .text(created.text)), ("updated", .text(updated.text)),
             ("expires", expires.map { .text($0.text) }),
@@ -64,7 +64,7 @@ extension KeySlot {
 }
 
 extension SecretEntry {
-    var node: ManifestNode {
+    package var node: ManifestNode {
         let valueText =
             switch value {
             case .sealed(let text): text

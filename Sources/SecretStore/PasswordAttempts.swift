@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SystemCalls
+package import SystemCalls
 
 /// How many passwords in a row were wrong, and until when no other is tried.
-struct PasswordAttempts: Equatable {
+package struct PasswordAttempts: Equatable {
     /// A reading of both clocks: one that nobody can set, and one that outlives a restart of the machine.
-    struct Clocks: Equatable {
-        var boot: BootClock
+    package struct Clocks: Equatable {
+        package var boot: BootClock
         var wall: Timestamp
 
-        static func now() -> Clocks { Clocks(boot: .now(), wall: .now()) }
+        package init(boot: BootClock, wall: Timestamp) {
+            self.boot = boot
+            self.wall = wall
+        }
+
+        package static func now() -> Clocks { Clocks(boot: .now(), wall: .now()) }
     }
 
     /// How many wrong passwords are answered at once.
@@ -25,10 +30,10 @@ struct PasswordAttempts: Equatable {
     var last: Clocks
 
     /// How many may be tried before the first wait.
-    var remaining: Int { max(0, Self.allowed - failures) }
+    package var remaining: Int { max(0, Self.allowed - failures) }
 
     /// How long after the last attempt the next may come.
-    var delay: Int64 {
+    package var delay: Int64 {
         guard failures >= Self.allowed else { return 0 }
         // Far beyond the longest wait a shift would overflow.
         return min(Self.longestDelay, Self.firstDelay << Int64(min(20, failures - Self.allowed)))
@@ -40,7 +45,7 @@ struct PasswordAttempts: Equatable {
     /// it shows a time before the attempt, it was set back, and the whole wait begins again.
     ///
     /// - Returns: the time left, and whether the wait has to be counted from now on.
-    func wait(_ now: Clocks) -> (left: Int64, restarts: Bool) {
+    package func wait(_ now: Clocks) -> (left: Int64, restarts: Bool) {
         if now.boot.boot == last.boot.boot, now.boot.uptime >= last.boot.uptime {
             return (max(0, delay - (now.boot.uptime - last.boot.uptime)), false)
         }
@@ -51,17 +56,17 @@ struct PasswordAttempts: Equatable {
     }
 
     /// The line in the state directory.
-    var text: String {
+    package var text: String {
         "failures=\(failures) boot=\(last.boot.boot) uptime=\(last.boot.uptime) time=\(last.wall.text)\n"
     }
 
-    init(failures: Int, last: Clocks) {
+    package init(failures: Int, last: Clocks) {
         self.failures = failures
         self.last = last
     }
 
     /// Reads the line.
-    init?(_ text: String) {
+    package init?(_ text: String) {
         let words = text.split(separator: " ", omittingEmptySubsequences: false)
         guard words.count == 4, text.hasSuffix("\n") else { return nil }
         func value(_ index: Int, _ key: String) -> Substring? {
@@ -123,7 +128,7 @@ extension Store {
     }
 
     /// Makes one attempt.
-    func counting<R>(
+    package func counting<R>(
         _ store: StoreID,
         _ clocks: () -> PasswordAttempts.Clocks,
         _ attempt: () throws(StoreError) -> R

@@ -72,6 +72,11 @@ package struct SecretEntry: Sendable, Equatable {
 package struct TextPosition: Sendable, Equatable {
     package let line: Int
     package let column: Int
+
+    package init(line: Int, column: Int) {
+        self.line = line
+        self.column = column
+    }
 }
 
 /// Who may read a secret while it is mounted; an absent rule allows.
@@ -82,6 +87,11 @@ package struct ReadPolicy: Sendable, Equatable {
         package var path: String
         /// The SHA-256 of its content, 64 lower-case hexadecimal digits.
         package var sha256: String?
+
+        package init(path: String, sha256: String? = nil) {
+            self.path = path
+            self.sha256 = sha256
+        }
     }
 
     /// Which processes may read at all.
@@ -103,8 +113,11 @@ package struct ReadPolicy: Sendable, Equatable {
     package var notAfter: Timestamp?
     /// Whether a refused caller is told that there is no such file.
     package var hidden = false
+
     /// Whether any open raises an alarm.
     package var decoy = false
+
+    package init() {}
 }
 
 /// How new values of a secret are made.
@@ -113,4 +126,9 @@ package struct RotationRule: Sendable, Equatable {
     package var every: String
     /// The command and its arguments; it writes the new value to its standard output.
     package var command: [String]
+
+    package init(every: String, command: [String]) {
+        self.every = every
+        self.command = command
+    }
 }

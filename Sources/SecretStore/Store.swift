@@ -15,7 +15,7 @@ package struct Store {
     /// Who judges its files.
     package let checker: PermissionChecker
     /// The store directory; nil only beside a manifest elsewhere.
-    let folder: Folder?
+    package let folder: Folder?
     private let manifestFolder: Folder?
     private let manifestName: String
 

@@ -44,7 +44,7 @@ extension YAMLEventReader {
     }
 
     /// Reads text of one line without control characters and without characters that reorder what is shown.
-    mutating func text() throws(StoreError) -> String {
+    package mutating func text() throws(StoreError) -> String {
         try expectScalar()
         return try currentText()
     }

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Foundation
 import Sealing
 import SystemPackage
 import Testing
-
-@testable import AuditLog
 
 @Suite struct AppendingTests {
     @Test func aLogIsBegunOnce() throws {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Foundation
 import Glibc
@@ -7,8 +8,6 @@ import Sealing
 import SystemCalls
 import SystemPackage
 import Testing
-
-@testable import AuditLog
 
 /// Several processes share a log.
 ///

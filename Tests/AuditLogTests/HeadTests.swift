@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Foundation
 import Sealing
 import Testing
-
-@testable import AuditLog
 
 /// What is kept elsewhere finds what nothing in the directory can tell.
 @Suite struct HeadTests {
@@ -14,7 +13,7 @@ import Testing
         let head = try fixture.log().head()
         let last = try #require(try fixture.lines().last)
         let line = try #require(AuditLine(Array(last.utf8)))
-        #expect(head.text == "4:\(Hexadecimal.text(line.code))")
+        #expect(head.text == "4:\(Hexadecimal.encode(line.code))")
         #expect(AuditHead(head.text) == head)
         #expect(try fixture.problems(head: head) == [])
         try fixture.append(4)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Sealing
 import Testing
-
-@testable import AuditLog
 
 @Suite struct KeyRatchetTests {
     private func ratchet(at sequence: UInt64 = 1) throws -> KeyRatchet {
@@ -15,7 +14,7 @@ import Testing
     }
 
     private func code(_ ratchet: KeyRatchet) throws -> String {
-        Hexadecimal.text(try ratchet.code(of: Array("body".utf8).span))
+        Hexadecimal.encode(try ratchet.code(of: Array("body".utf8).span))
     }
 
     /// Computed with the HKDF and HMAC of Python's `cryptography` and `hmac`.

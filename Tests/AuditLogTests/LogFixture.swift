@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Foundation
 import Sealing
 import SystemCalls
 import Testing
-
-@testable import AuditLog
 
 /// A log in a directory of its own, and the steps that most tests share.
 final class LogFixture: Sendable {

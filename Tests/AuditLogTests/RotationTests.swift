@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Foundation
 import Sealing
 import Testing
-
-@testable import AuditLog
 
 /// The chain goes on from file to file.
 @Suite struct RotationTests {

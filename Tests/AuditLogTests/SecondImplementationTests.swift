@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Foundation
 import Testing
-
-@testable import AuditLog
 
 /// Tests/Scripts/verify_audit.py, written from docs/file-format.md alone, sees what credfs sees.
 @Suite struct SecondImplementationTests {

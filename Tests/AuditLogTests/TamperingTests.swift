@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Foundation
 import Sealing
 import Testing
-
-@testable import AuditLog
 
 /// Whatever is done to a log is found, and named for what it is.
 @Suite struct TamperingTests {

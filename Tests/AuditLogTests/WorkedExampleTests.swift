@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Foundation
 import Sealing
 import Testing
-
-@testable import AuditLog
 
 /// docs/file-format.md says what it says: the log in its example is read out of the page and checked.
 @Suite struct WorkedAuditExampleTests {
@@ -21,7 +20,7 @@ import Testing
 
     private func key(_ name: String) throws -> [UInt8] {
         let row = try #require(page.split(separator: "\n").first { $0.hasPrefix("| \(name) | `") })
-        return try #require(Hexadecimal.bytes(String(row.suffix(67).prefix(64))))
+        return try Hexadecimal.decode(String(row.suffix(67).prefix(64)))
     }
 
     private func ratchet() throws -> KeyRatchet {

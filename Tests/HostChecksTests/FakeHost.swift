@@ -2,12 +2,11 @@
 
 import CredfsTestSupport
 import Foundation
+import HostChecks
 import SecretStore
 import SystemCalls
 import SystemPackage
 import Testing
-
-@testable import HostChecks
 
 /// Any machine: its files are those of a directory, its calls answer what a test says.
 final class FakeHost {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostChecks
 import SystemPackage
 import Testing
-
-@testable import HostChecks
 
 @Suite struct MemoryChecksTests {
     @Test(arguments: [

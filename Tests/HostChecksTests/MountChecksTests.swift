@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostChecks
 import SystemCalls
 import SystemPackage
 import Testing
-
-@testable import HostChecks
 
 @Suite struct MountChecksTests {
     @Test func aHealthyHostHasNothingToMend() throws {

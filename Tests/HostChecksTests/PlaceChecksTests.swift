@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import HostChecks
 import SecretStore
 import SystemCalls
 import SystemPackage
 import Testing
-
-@testable import HostChecks
 
 @Suite struct PlaceChecksTests {
     // MARK: The runtime directory

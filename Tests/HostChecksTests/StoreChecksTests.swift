@@ -2,12 +2,11 @@
 
 import CredfsTestSupport
 import Foundation
+import HostChecks
 import SecretStore
 import SystemCalls
 import SystemPackage
 import Testing
-
-@testable import HostChecks
 
 extension StoreRequest {
     /// A store that is not there.

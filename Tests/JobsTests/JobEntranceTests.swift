@@ -1,38 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import ProcessHardening
+import Jobs
 import Testing
 
-@testable import Jobs
-
 struct JobEntranceTests {
-    private let request = JobEntranceRequest(
-        socket: 7,
-        parent: 4711,
-        isolation: .user,
-        backend: .fuse,
-        jobs: "/run/credfs/jobs",
-        name: "0123",
-        maximumReadByteCount: 4096,
-        user: 1000,
-        group: 100,
-        allowsOther: true,
-        allowsCore: false,
-        inherited: ProcessHardening.Inherited(ignoredSignals: [1, 13], softCoreLimit: 0, hardCoreLimit: .max),
-        givesPath: true,
-        workingDirectory: "/home/a b\nc",
-        covered: ["/store", "", "--"]
-    )
+    private let words = [
+        "7", "4711", "user", "fuse", "/run/credfs/jobs", "0123", "4096", "1000", "100", "true", "false", "1,13", "0",
+        String(UInt.max), "true", "/home/a b\nc", "3", "/store", "", "--",
+    ]
 
     @Test func aRequestArrivesAsItWasSent() throws {
-        let words = request.arguments + ["program", "--", ""]
-        let (parsed, count) = try #require(JobEntranceRequest.parse(words))
-        #expect(parsed == request)
-        #expect(words.dropFirst(count) == ["program", "--", ""])
+        let (request, count) = try #require(JobEntranceRequest.parse(words + ["program", "--", ""]))
+        #expect(request.arguments == words)
+        #expect(count == words.count)
+        let other = try #require(JobEntranceRequest.parse(request.arguments)).request
+        #expect(other == request)
     }
 
     @Test func whatIsMissingOrWrongIsRefused() {
-        let words = request.arguments
         for count in 0..<words.count { #expect(JobEntranceRequest.parse(Array(words.prefix(count))) == nil) }
         for index in [0, 1, 2, 3, 6, 7, 8, 9, 10, 12, 13, 14, 16] {
             var wrong = words

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import FuseBridge
+import Jobs
 import SecretFileSystem
 import SecretStore
 import Synchronization
 import Testing
-
-@testable import Jobs
 
 struct JobMembersTests {
     private func verdict(

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PlaintextDocuments
+import SecretStore
 import SecureMemory
 import Testing
-
-@testable import PlaintextDocuments
-@testable import SecretStore
 
 @Suite struct EditableScalarTests {
     /// What a value holds as an editor would have it read.

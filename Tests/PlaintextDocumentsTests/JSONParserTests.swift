@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PlaintextDocuments
 import SecretStore
 import Testing
-
-@testable import PlaintextDocuments
 
 @Suite struct JSONParserTests {
     @Test(arguments: [

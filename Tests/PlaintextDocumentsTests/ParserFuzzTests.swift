@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PlaintextDocuments
 import SecretStore
 import Testing
-
-@testable import PlaintextDocuments
 
 /// Whatever a document holds, a parser answers; bytes that are near to what it reads find the most.
 @Suite struct ParserFuzzTests {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import PlaintextDocuments
 import SecretStore
-
-@testable import PlaintextDocuments
 
 /// What a parser finds in a document.
 struct Parsed {

@@ -2,10 +2,9 @@
 
 import CredfsTestSupport
 import Foundation
+import Sealing
 import SecureMemory
 import Testing
-
-@testable import Sealing
 
 @Suite struct AgeFileTests {
     private static func encrypted(_ plaintext: [UInt8], for identities: AgeIdentity...) throws -> [UInt8] {

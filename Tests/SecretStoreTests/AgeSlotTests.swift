@@ -2,10 +2,9 @@
 
 import CredfsTestSupport
 import Sealing
+import SecretStore
 import SecureMemory
 import Testing
-
-@testable import SecretStore
 
 @Suite struct AgeSlotTests {
     private static func slot(_ recipient: AgeRecipient, _ identifier: String, _ store: StoreID) throws -> KeySlot {

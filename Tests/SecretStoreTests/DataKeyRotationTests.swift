@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Sealing
+import SecretStore
 import SecureMemory
 import Testing
-
-@testable import SecretStore
 
 @Suite struct DataKeyRotationTests {
     /// A store that a key file, a password and an identity open.

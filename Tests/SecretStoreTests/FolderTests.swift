@@ -3,12 +3,11 @@
 import CredfsTestSupport
 import Foundation
 import Glibc
+import SecretStore
 import Synchronization
 import SystemCalls
 import SystemPackage
 import Testing
-
-@testable import SecretStore
 
 @Suite final class FolderTests {
     private let directory: TemporaryDirectory

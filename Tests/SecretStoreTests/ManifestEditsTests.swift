@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SecretStore
 import Testing
-
-@testable import SecretStore
 
 @Suite struct ManifestEditsTests {
     private static func name(_ text: String) throws -> SecretName { try #require(SecretName(text)) }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SecretStore
 import Testing
-
-@testable import SecretStore
 
 @Suite struct ManifestReaderTests {
     private static let sealed = "ENC[AES256_GCM,data:AQIDBA==,iv:BQUFBQUFBQUFBQUF,tag:BgYGBgYGBgYGBgYGBgYGBg==]"

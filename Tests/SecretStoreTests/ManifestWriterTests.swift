@@ -2,9 +2,8 @@
 
 import Foundation
 import Sealing
+import SecretStore
 import Testing
-
-@testable import SecretStore
 
 @Suite struct ManifestWriterTests {
     /// Texts that a careless writer would not give back.

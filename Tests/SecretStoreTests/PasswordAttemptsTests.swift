@@ -2,11 +2,10 @@
 
 import CredfsTestSupport
 import Sealing
+import SecretStore
 import SecureMemory
 import SystemCalls
 import Testing
-
-@testable import SecretStore
 
 @Suite struct PasswordAttemptsTests {
     private static func clocks(_ uptime: Int64, boot: String = "one", wall: Int64 = 1_800_000_000)

@@ -2,11 +2,10 @@
 
 import CredfsTestSupport
 import Sealing
+import SecretStore
 import SecureMemory
 import SystemCalls
 import Testing
-
-@testable import SecretStore
 
 /// A store in a directory of its own, and the steps that most tests share.
 final class StoreFixture {

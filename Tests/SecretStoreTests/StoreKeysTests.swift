@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Sealing
+import SecretStore
 import SecureMemory
 import SystemPackage
 import Testing
-
-@testable import SecretStore
 
 @Suite struct StoreKeysTests {
     private static func keys(_ store: StoreID? = nil) throws -> StoreKeys {

@@ -3,9 +3,8 @@
 import CredfsTestSupport
 import Foundation
 import Glibc
+import SecretStore
 import Testing
-
-@testable import SecretStore
 
 @Suite struct StoreRepairTests {
     private let strict = PermissionChecker(isStrict: true)

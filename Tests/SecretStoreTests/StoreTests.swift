@@ -4,10 +4,9 @@ import CredfsTestSupport
 import Foundation
 import Glibc
 import Sealing
+import SecretStore
 import SystemCalls
 import Testing
-
-@testable import SecretStore
 
 @Suite struct StoreLocationTests {
     private static func directory(

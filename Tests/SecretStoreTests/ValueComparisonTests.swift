@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import SecretStore
 import SecureMemory
 import Testing
-
-@testable import SecretStore
 
 @Suite struct ValueComparisonTests {
     private func areSame(_ one: [UInt8], _ other: [UInt8]) throws -> Bool {
