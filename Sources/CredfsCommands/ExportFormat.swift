@@ -9,9 +9,11 @@ enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
     case json
     case yaml
     case shell
+    case docker
+    case systemd
 
-    /// Whether names become those of variables.
-    var hasVariables: Bool { self == .dotenv || self == .shell }
+    /// The syntax of the formats that hold variables; nil for those whose names and values can be any text.
+    var syntax: VariableSyntax? { VariableSyntax(rawValue: rawValue) }
 
     /// Writes what comes before all values.
     func begin(_ writer: PlaintextWriter) throws(StoreError) {
@@ -21,14 +23,7 @@ enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
     /// Writes a name and a value of UTF-8 without NUL.
     func write(_ name: String, _ value: Span<UInt8>, isFirst: Bool, to writer: PlaintextWriter) throws(StoreError) {
         switch self {
-        case .dotenv:
-            try writer.write("\(name)=")
-            try DotenvQuoting.write(value, to: writer)
-            try writer.write("\n")
-        case .shell:
-            try writer.write("export \(name)='")
-            try writer.write(value) { bytes, index in bytes[index] == UInt8(ascii: "'") ? ("'\\''", 1) : nil }
-            try writer.write("'\n")
+        case .dotenv, .docker, .shell, .systemd: try syntax?.write(name, value, to: writer)
         case .json:
             try writer.write(isFirst ? "\n  \"" : ",\n  \"")
             try writer.write(name.utf8.span, spelling: Self.inJSON)
@@ -92,55 +87,4 @@ enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
     }
 
     private static let words: Set<String> = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"]
-}
-
-/// How values are quoted in dotenv files, so that `import` and most other readers read the same bytes.
-enum DotenvQuoting {
-    static func write(_ value: Span<UInt8>, to writer: PlaintextWriter) throws(StoreError) {
-        switch style(value) {
-        case .plain: try writer.write(value)
-        case .single:
-            try writer.write("'")
-            try writer.write(value)
-            try writer.write("'")
-        case .double:
-            try writer.write("\"")
-            try writer.write(value) { bytes, index in
-                switch bytes[index] {
-                case UInt8(ascii: "\""): ("\\\"", 1)
-                case UInt8(ascii: "\\"): ("\\\\", 1)
-                case UInt8(ascii: "$"): ("\\$", 1)
-                case UInt8(ascii: "\r"): ("\\r", 1)
-                default: nil
-                }
-            }
-            try writer.write("\"")
-        }
-    }
-
-    private enum Style {
-        case plain
-        case single
-        case double
-    }
-
-    /// No quotes where nothing could be taken for anything else, single quotes where readers agree on what is in them.
-    private static func style(_ value: Span<UInt8>) -> Style {
-        var style = Style.plain
-        var hasEscape = false
-        for index in value.indices {
-            switch value[index] {
-            case UInt8(ascii: "'"), UInt8(ascii: "\r"): return .double
-            case UInt8(ascii: "\\"):
-                // In single quotes some readers take one before another one, or before the quote, for an escape.
-                if index + 1 == value.count || value[index + 1] == UInt8(ascii: "\\") { hasEscape = true }
-            case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: continue
-            case UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "/"), UInt8(ascii: "+"),
-                UInt8(ascii: ":"), UInt8(ascii: "@"), UInt8(ascii: "%"), UInt8(ascii: ","), UInt8(ascii: "="):
-                continue
-            default: style = .single
-            }
-        }
-        return style == .single && hasEscape ? .double : style
-    }
 }

@@ -13,7 +13,9 @@ import Testing
         "DOLLAR_QUOTED": "it's $A", "BACKSLASH": "C:\\dir\\", "BACKSLASHES": "\\\\server\\'x",
         "UNICODE": "\u{1f600} \u{e9}\u{2028}\u{feff}\u{85}",
         "CONTROLS": "\u{1}\u{1b}\t\u{7f}", "NULL": "null", "NUMBER": "0123", "COLON": ": a", "EXCLAMATION": "!x & *y",
-        "BRACE": "{a}",
+        "BRACE": "{a}", "COMMAND": "$(touch made) `touch made`", "APOSTROPHE": "it's $(touch made)`touch made`",
+        "TAB": "\t", "NEWLINE": "\n", "ESCAPED": "\\$HOME \\n \\\"", "EQUALS_FIRST": "=ls", "TILDE": "~root",
+        "LONG": String(repeating: "a b'\n", count: 30_000),
         "PEM": "-----BEGIN X-----\nabc+/=\n-----END X-----\n", "yes": "y", "PERCENT": "%s\\n", "BACKQUOTE": "`id`",
     ]
 
@@ -26,19 +28,45 @@ import Testing
         return sandbox
     }
 
+    /// The names of values that a format refuses, because no spelling means the same to all of its readers.
+    static let refused: [String: Set<String>] = [
+        "dotenv": ["RETURN", "BOTH", "DOLLAR", "DOLLAR_QUOTED", "BACKSLASH", "BACKSLASHES", "APOSTROPHE"],
+        "docker": ["LINES", "RETURN", "PEM", "NEWLINE", "LONG"],
+    ]
+
     @Test(arguments: ["dotenv", "json", "yaml"])
     func whatIsExportedIsImportedAgain(format: String) async throws {
-        let sandbox = try await filled(Self.values)
+        let values = Self.values.filter { Self.refused[format]?.contains($0.key) != true }
+        let sandbox = try await filled(values)
         let exported = try await sandbox.succeed("export", "--format", format)
         let other = try await Sandbox([:])
         let outcome = try await other.succeed("import", "-", "--format", format, input: exported.standardOutput)
-        #expect(outcome.errorText == "credfs: \(Self.values.count) added\n")
-        for (name, value) in Self.values {
+        #expect(outcome.errorText == "credfs: \(values.count) added\n")
+        for (name, value) in values {
             #expect(try await other.value(name) == Array(value.utf8), "\(name)")
         }
         // The same once more: every value is the one that is there.
         let again = try await sandbox.succeed("import", "-", "--format", format, input: exported.standardOutput)
-        #expect(again.errorText == "credfs: \(Self.values.count) unchanged\n")
+        #expect(again.errorText == "credfs: \(values.count) unchanged\n")
+    }
+
+    @Test(arguments: ["dotenv", "docker"])
+    func aValueThatReadersOfAFormatWouldTakeForSomethingElseIsRefusedByName(format: String) async throws {
+        let sandbox = try await filled(Self.values)
+        let refused = try #require(Self.refused[format])
+        let outcome = try await sandbox.run("export", "--format", format)
+        outcome.expectRefusal(17, "not every reader of \(format) files", hint: "json, yaml and shell can hold")
+        #expect(outcome.standardOutput.isEmpty)
+        for name in Self.values.keys {
+            let outcome = try await sandbox.run("export", name, "--format", format)
+            guard refused.contains(name) else {
+                #expect(outcome.status == .exited(0), "\(name): \(outcome.errorText)")
+                continue
+            }
+            outcome.expectRefusal(17, ": \(name) (")
+            // Of a value nothing is said but what kind of character it has.
+            if let value = Self.values[name], value.count > 2 { #expect(!outcome.errorText.contains(value)) }
+        }
     }
 
     @Test func randomValuesSurviveEveryFormat() async throws {
@@ -50,53 +78,11 @@ import Testing
             values["NAME\(number)"] = String((0..<count).compactMap { _ in characters.randomElement(using: &random) })
         }
         let sandbox = try await filled(values)
-        for format in ["dotenv", "json", "yaml"] {
+        for format in ["json", "yaml"] {
             let exported = try await sandbox.succeed("export", "--format", format)
             let again = try await sandbox.succeed("import", "-", "--format", format, input: exported.standardOutput)
             #expect(again.errorText == "credfs: 400 unchanged\n", "\(format): \(exported.outputText)")
         }
-    }
-
-    @Test func aShellReadsTheSameBytes() async throws {
-        let sandbox = try await filled(Self.values)
-        let script = try await sandbox.succeed("export", "--format", "shell")
-        for (name, value) in Self.values {
-            let outcome = try await ChildProcess.run(
-                "/bin/sh",
-                ["-c", "eval \"$(cat)\"; printf '%s.' \"$\(name)\""],
-                environment: ["PATH": "/usr/bin:/bin"],
-                standardInput: script.standardOutput
-            )
-            #expect(outcome.standardOutput == Array("\(value).".utf8), "\(name) \(outcome.errorText)")
-        }
-    }
-
-    @Test(arguments: ["json", "yaml", "dotenv"])
-    func otherReadersReadTheSameBytes(format: String) async throws {
-        // A reader of dotenv files that knows no escape for a dollar is left without it.
-        let values = Self.values.filter { format != "dotenv" || $0.key != "DOLLAR_QUOTED" }
-        let sandbox = try await filled(values)
-        let exported = try await sandbox.succeed("export", "--format", format)
-        let readers = [
-            "json": "json.load(sys.stdin)", "yaml": "__import__('yaml').safe_load(sys.stdin)",
-            "dotenv": "__import__('dotenv').dotenv_values(stream=sys.stdin, interpolate=False)",
-        ]
-        let program = """
-            import io, json, sys
-            sys.stdin = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", newline="")
-            values = \(readers[format] ?? "")
-            print(json.dumps({("yes" if name is True else name): value for name, value in values.items()}))
-            """
-        let outcome = try await ChildProcess.run(
-            "/usr/bin/python3",
-            ["-c", program],
-            environment: [:],
-            standardInput: exported.standardOutput
-        )
-        try #require(outcome.status == .exited(0), "\(outcome.errorText)")
-        let read = try JSONDecoder().decode([String: String].self, from: Data(outcome.standardOutput))
-        for (name, value) in values { #expect(read[name].map { Array($0.utf8) } == Array(value.utf8), "\(name)") }
-        #expect(read.count == values.count)
     }
 
     @Test func onlyWhatIsNamedIsExported() async throws {

@@ -264,15 +264,72 @@ extension RunTests {
 
                     """
             )
-            let masked = try await box.credfs("env", "--mask", "github", "--format", "gitlab")
-            #expect(
-                masked.outputText.hasPrefix("::add-mask::first\n::add-mask::second%25\n::add-mask::k\nCREDENTIALS_DIR")
-            )
             let dotenv = try await box.credfs("env", "--format", "dotenv", "--file-var", "db.key=OTHER")
-            #expect(dotenv.outputText.contains("OTHER=\""))
+            // No quotes mean the same to all readers of a path with both kinds.
+            dotenv.expectRefusal(17, "dotenv cannot hold the path for CREDENTIALS_DIRECTORY", hint: "--format shell")
             try await box.unmountAll()
             try await box.credfs("env").expectRefusal(10, "nothing is mounted", hint: "credfs mount")
             try await box.credfs("env", "/").expectRefusal(10, "nothing of credfs is mounted")
+        }
+
+        @Test func everyReaderOfVariablesFindsADirectoryWhateverItIsCalled() async throws {
+            let box = try await JobBox(["T": "t", "a=b c": "x"])
+            let refused = ["new\nline": ["docker", "gitlab"], "e=q": ["gitlab"], "last ": [String](), "it's": []]
+            let names = ["a \"$(touch made)\"`touch made` #%d", "back\\slash\\n", "t\tab \u{e9}"] + refused.keys
+            for name in names {
+                let directory = try box.makeDirectory(name)
+                _ = try await box.mount(directory)
+                for reader in VariableReader.ofPaths {
+                    let outcome = try await box.credfs("env", "--format", reader.format, directory)
+                    // The path of one of the secrets has an equals sign.
+                    guard reader.format != "gitlab" && refused[name]?.contains(reader.format) != true else {
+                        outcome.expectRefusal(17, "\(reader.format) cannot hold the path for ", hint: "shell can")
+                        #expect(outcome.standardOutput.isEmpty)
+                        continue
+                    }
+                    let paths = ["CREDENTIALS_DIRECTORY": "", "T_FILE": "/T", "A_B_C_FILE": "/a=b c"]
+                        .mapValues { Array((directory + $0).utf8) }
+                    #expect(try await reader.read(outcome.standardOutput, paths.keys) == paths, "\(name) \(reader)")
+                }
+                try await box.unmountAll()
+            }
+            let plain = try await JobBox(["T": "t"])
+            let path = try await plain.mount().path
+            let report = try await plain.credfs("env", "--format", "gitlab")
+            #expect(
+                try await VariableReader("gitlab", "gitlab").read(report.standardOutput, [])
+                    == ["CREDENTIALS_DIRECTORY": Array(path.utf8), "T_FILE": Array("\(path)/T".utf8)]
+            )
+            try await plain.unmountAll()
+        }
+
+        @Test func whatHidesValuesInALogIsNotAppendedToTheFileOfVariables() async throws {
+            let value = "first%0A\nsecond\r\n \t\n\nth%ird\rfourth  "
+            let box = try await JobBox(["T": value, "U": "::stop-commands::x"])
+            let path = try await box.mount().path
+            let file = box.sandbox.directory.path("github_env")
+            let step = try await ChildProcess.run(
+                "/bin/sh",
+                ["-c", "\"$0\" env --mask=github --format github >>\"$GITHUB_ENV\"", credfs],
+                environment: box.environment.merging(["GITHUB_ENV": file]) { $1 }
+            )
+            #expect(step.status == .exited(0), "\(step.errorText)")
+            #expect(
+                try await VariableReader("github", "github").read(Files.read(file), [])
+                    == [
+                        "CREDENTIALS_DIRECTORY": Array(path.utf8), "T_FILE": Array("\(path)/T".utf8),
+                        "U_FILE": Array("\(path)/U".utf8),
+                    ]
+            )
+            // What a runner takes from the lines of both streams: the data behind the command, these escapes undone.
+            #expect(step.outputText.isEmpty)
+            let hidden = step.errorText.split(whereSeparator: \.isNewline).map { line in
+                line.hasPrefix("::add-mask::")
+                    ? line.dropFirst("::add-mask::".count).replacing("%0D", with: "\r").replacing("%0A", with: "\n")
+                        .replacing("%25", with: "%") : "not a command"
+            }
+            #expect(hidden == ["first%0A", "second", "th%ird", "fourth  ", "::stop-commands::x"])
+            try await box.unmountAll()
         }
 
         @Test func filesCanBeGivenToAnotherUserAndToNobodyElse() async throws {

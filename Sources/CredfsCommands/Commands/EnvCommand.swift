@@ -21,15 +21,6 @@ struct EnvCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.environment
     static let needsProc = true
 
-    /// Who is to read the variables.
-    enum Format: String, ExpressibleByArgument, CaseIterable {
-        case shell
-        case dotenv
-        case github
-        case gitlab
-        case systemd
-    }
-
     /// Whose logs are to hide the values.
     enum Mask: String, ExpressibleByArgument, CaseIterable {
         case github
@@ -37,11 +28,11 @@ struct EnvCommand: CredfsCommand {
 
     @OptionGroup var options: StoreOptions
 
-    @Option(help: "Who reads them: shell, dotenv, github, gitlab or systemd.")
-    var format = Format.shell
+    @Option(help: "Who reads them: shell, dotenv, docker, github, gitlab or systemd.")
+    var format = VariableSyntax.shell
 
     @Option(
-        help: ArgumentHelp("Print, before the variables, what hides the values in the log: github.", valueName: "log")
+        help: ArgumentHelp("Print on standard error what hides the values in the log: github.", valueName: "log")
     )
     var mask: Mask?
 
@@ -64,12 +55,27 @@ struct EnvCommand: CredfsCommand {
             try folder.names(),
             chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 }
         )
+        var lines = [("CREDENTIALS_DIRECTORY", folder.path)]
+        lines += variables.pairs.map { ($0.variable.text, "\(folder.path)/\($0.secret.text)") }
+        for (name, path) in lines { try requireNoObstacle(name, path) }
         if mask == .github {
-            for name in variables.pairs.map(\.secret) { try WorkflowMask.write(folder.read(name), context.console) }
+            // Not on standard output: that is what people append to $GITHUB_ENV. The runner reads commands from both.
+            let writer = try PlaintextWriter(Console.standardError, "standard error")
+            for name in variables.pairs.map(\.secret) { try WorkflowMask.write(folder.read(name), to: writer) }
+            try writer.flush()
         }
-        var lines = [line("CREDENTIALS_DIRECTORY", folder.path)]
-        lines += variables.pairs.map { line($0.variable.text, "\(folder.path)/\($0.secret.text)") }
-        try context.console.output(lines.joined())
+        let writer = try PlaintextWriter(Console.standardOutput, "standard output")
+        for (name, path) in lines { try format.write(name, path.utf8.span, to: writer) }
+        try writer.flush()
+    }
+
+    private func requireNoObstacle(_ name: String, _ path: String) throws {
+        guard let obstacle = format.obstacle(name, path.utf8.span) else { return }
+        throw CommandError(
+            .invalid,
+            "\(format.rawValue) cannot hold the path for \(name), which has \(obstacle): \(path)",
+            hint: "--format shell can"
+        )
     }
 
     private func onlyMount(_ context: CommandContext) throws -> String {
@@ -87,34 +93,6 @@ struct EnvCommand: CredfsCommand {
         }
         return path
     }
-
-    private func line(_ name: String, _ value: String) -> String {
-        switch format {
-        case .shell: "export \(name)=\(Quoting.shell(value))\n"
-        case .dotenv: "\(name)=\(Quoting.double(value))\n"
-        // Paths of ours have no newline; one in a directory that somebody named is refused when it is opened.
-        case .github, .gitlab: "\(name)=\(value)\n"
-        case .systemd: "\(name)=\(Quoting.double(value))\n"
-        }
-    }
-}
-
-/// Words that another program reads as one.
-enum Quoting {
-    /// For sh(1).
-    static func shell(_ text: String) -> String {
-        "'" + text.replacing("'", with: "'\\''") + "'"
-    }
-
-    /// For dotenv files and systemd.exec(5).
-    static func double(_ text: String) -> String {
-        var quoted = "\""
-        for character in text {
-            if ["\"", "\\", "$", "`"].contains(character) { quoted += "\\" }
-            quoted.append(character)
-        }
-        return quoted + "\""
-    }
 }
 
 /// A directory of ours that is mounted.
@@ -129,7 +107,7 @@ struct MountedDirectory {
             throw CommandError(.mountPoint, "cannot open \(directory): \(error.message)")
         }
         let path = try? place.resolvedPath()
-        guard let path, !path.contains("\n"), MountTable.entries().contains(where: { $0.path == path }) else {
+        guard let path, MountTable.entries().contains(where: { $0.path == path }) else {
             throw CommandError(
                 .mountPoint,
                 "nothing of credfs is mounted at \(directory)",
@@ -166,39 +144,29 @@ struct MountedDirectory {
 
 /// Workflow commands that hide a value in the logs of GitHub Actions.
 enum WorkflowMask {
-    private static let command = "::add-mask::"
-
-    /// Writes a command for every line of a value that is not empty.
-    static func write(_ value: borrowing SecureBuffer, _ console: Console) throws {
-        try value.withBytes { (bytes) throws in
+    /// Writes a command for every line of a value that is not blank: a log is hidden line by line, and the runner warns of a
+    /// command for a blank one.
+    static func write(_ value: borrowing SecureBuffer, to writer: PlaintextWriter) throws(StoreError) {
+        try value.withBytes { (bytes) throws(StoreError) in
             var start = 0
-            for index in 0...bytes.count where index == bytes.count || bytes[index] == UInt8(ascii: "\n") {
-                var end = index
-                if end > start && bytes[end - 1] == UInt8(ascii: "\r") { end -= 1 }
-                if end > start {
-                    try console.output(command)
-                    try escaped(bytes.extracting(start..<end), console)
-                    try console.output("\n")
+            var isBlank = true
+            for index in 0...bytes.count {
+                let byte = index == bytes.count ? UInt8(ascii: "\n") : bytes[index]
+                guard byte == UInt8(ascii: "\n") || byte == UInt8(ascii: "\r") else {
+                    isBlank = isBlank && (byte == 0x20 || (0x09...0x0c).contains(byte))
+                    continue
+                }
+                if !isBlank {
+                    try writer.write("::add-mask::")
+                    // A percent sign begins an escape.
+                    try writer.write(bytes.extracting(start..<index)) { line, index in
+                        line[index] == UInt8(ascii: "%") ? ("%25", 1) : nil
+                    }
+                    try writer.write("\n")
                 }
                 start = index + 1
+                isBlank = true
             }
         }
-    }
-
-    // A percent sign begins an escape in a workflow command.
-    private static func escaped(_ line: Span<UInt8>, _ console: Console) throws {
-        var start = 0
-        for index in line.indices {
-            let escape: String
-            switch line[index] {
-            case UInt8(ascii: "%"): escape = "%25"
-            case UInt8(ascii: "\r"): escape = "%0D"
-            default: continue
-            }
-            try console.output(line.extracting(start..<index))
-            try console.output(escape)
-            start = index + 1
-        }
-        try console.output(line.extracting(start..<line.count))
     }
 }

@@ -10,7 +10,7 @@ internal import SecureMemory
 struct ExportCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Write values in plaintext: the way back to dotenv, JSON, YAML or a shell.",
+        abstract: "Write values in plaintext: the way back to dotenv, JSON, YAML, a shell, docker or systemd.",
         discussion: """
             Prefer 'credfs run', which gives a program its secrets without any file. What is written here is read back by \
             'credfs import'. A place in a git work tree, or one that group or others can read, is refused without --force.
@@ -31,7 +31,7 @@ struct ExportCommand: CredfsCommand {
     @Argument(help: "The names, or SERVICE/KEY; without any, every secret.", completion: SecretNameCompletion.one)
     var names: [String] = []
 
-    @Option(help: "How values are written: dotenv, json, yaml or shell.")
+    @Option(help: "How values are written: dotenv, json, yaml, shell, docker or systemd.")
     var format = ExportFormat.dotenv
 
     @Option(
@@ -70,7 +70,7 @@ struct ExportCommand: CredfsCommand {
         let keys = try keyOptions.unlock(store, loaded.manifest, context)
         try loaded.checkSignature(keys)
         // Nothing is written before every value was seen: half an export is worse than none.
-        let encoded = try namesToEncode(entries, keys)
+        let encoded = try namesToEncode(entries, labels, keys)
         warn(entries, encoded, context)
         record(entries, context)
         try destination.write { writer in try write(entries, labels, encoded, keys, to: writer) }
@@ -101,7 +101,7 @@ struct ExportCommand: CredfsCommand {
         let labels = try entries.map { entry in
             let name = entry.name.text
             let isVariable = VariableName(name) != nil
-            let label = format.hasVariables && !isVariable ? VariableName(of: entry.name).text : name
+            let label = format.syntax != nil && !isVariable ? VariableName(of: entry.name).text : name
             if label != name { changed.append("\(name) as \(label)") }
             if let other = seen.updateValue(entry.name, forKey: label) {
                 throw CommandError(
@@ -117,19 +117,38 @@ struct ExportCommand: CredfsCommand {
     }
 
     /// The names of the values that are no text, if they are to be encoded.
-    private func namesToEncode(_ entries: [SecretEntry], _ keys: StoreKeys) throws -> Set<SecretName> {
+    ///
+    /// - Throws: class `invalid` where the format cannot hold a value, by name.
+    private func namesToEncode(
+        _ entries: [SecretEntry],
+        _ labels: [String],
+        _ keys: StoreKeys
+    ) throws -> Set<SecretName> {
         var cipher = try keys.valueCipher()
         var content = try SecureBuffer.scratch()
         var binaries: [SecretName] = []
-        for entry in entries where try open(entry, &cipher, into: &content) {
-            let isText = content.withBytes { SecretEntry.Format.text.accepts($0) }
-            if !isText { binaries.append(entry.name) }
+        var obstacles: [String] = []
+        for (entry, label) in zip(entries, labels) where try open(entry, &cipher, into: &content) {
+            content.withBytes { bytes in
+                if !SecretEntry.Format.text.accepts(bytes) {
+                    binaries.append(entry.name)
+                } else if let obstacle = format.syntax?.obstacle(label, bytes) {
+                    obstacles.append("\(entry.name.text) (\(obstacle))")
+                }
+            }
         }
         guard binary == .base64 || binaries.isEmpty else {
             throw CommandError(
                 .invalid,
                 "values that are no text: \(Names.shown(binaries.map(\.text)))",
                 hint: "--binary base64 writes them so, and import --base64 takes them back"
+            )
+        }
+        guard obstacles.isEmpty else {
+            throw CommandError(
+                .invalid,
+                "values that not every reader of \(format.rawValue) files takes for the same: \(Names.shown(obstacles))",
+                hint: "nothing was written; json, yaml and shell can hold every text"
             )
         }
         return Set(binaries)
