@@ -135,10 +135,11 @@ let package = Package(
 
         // What the tests share, and programs that a test starts because only a process of its own can show something.
         .systemLibrary(name: "CTestCalls", path: "Tests/CTestCalls"),
+        .systemLibrary(name: "CProbeCalls", path: "Tests/CProbeCalls"),
         .target(name: "CredfsTestSupport", dependencies: ["CTestCalls", systemPackage], swiftSettings: strict),
         .executableTarget(
             name: "HardeningProbe",
-            dependencies: ["ProcessHardening", "SystemCalls", systemPackage],
+            dependencies: ["CProbeCalls", "ProcessHardening", "SystemCalls", systemPackage],
             path: "Tests/HardeningProbe",
             swiftSettings: strict,
             linkerSettings: shipped

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/fs.h>
 #include <linux/limits.h>
@@ -31,9 +30,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#ifndef SYS_memfd_secret
-#define SYS_memfd_secret 447 /* the same number on every architecture since Linux 5.14 */
-#endif
+#define CREDFS_MEMFD_SECRET 447 /* SYS_memfd_secret: the same number on every architecture since Linux 5.14 */
 
 /* A global variable that others may change: Swift takes it for unsafe to read at any time. */
 static inline char **credfs_environment(void) {
@@ -43,7 +40,7 @@ static inline char **credfs_environment(void) {
 
 /* syscall(2) is variadic. */
 static inline int credfs_memfd_secret(unsigned int flags) {
-    return (int)syscall(SYS_memfd_secret, flags);
+    return (int)syscall(CREDFS_MEMFD_SECRET, flags);
 }
 
 /* Declared only under _GNU_SOURCE, which the Glibc module is not built with. */
@@ -82,6 +79,27 @@ static inline int credfs_getrlimit_core(rlim_t *soft, rlim_t *hard) {
         *hard = limit.rlim_max;
     }
     return result;
+}
+
+/* The action of a signal as the kernel has it. The C library keeps two signals for itself, which every child that
+ * posix_spawn(3) starts ignores, and has sigaction(2) refuse them. */
+struct credfs_signal_action {
+    uintptr_t handler; /* 0 is SIG_DFL, 1 is SIG_IGN */
+    unsigned long flags;
+    uintptr_t restorer;
+    uint64_t mask;
+};
+
+static inline int credfs_set_signal(int signal, int ignored) {
+    struct credfs_signal_action action = {.handler = ignored ? 1 : 0};
+    return (int)syscall(SYS_rt_sigaction, signal, &action, NULL, sizeof action.mask);
+}
+
+/* 1 or 0; -1 with errno. */
+static inline int credfs_is_signal_ignored(int signal) {
+    struct credfs_signal_action action;
+    if (syscall(SYS_rt_sigaction, signal, NULL, &action, sizeof action.mask) != 0) return -1;
+    return action.handler == 1;
 }
 
 /* Namespaces: declared only under _GNU_SOURCE, like their flags (linux/sched.h). */
@@ -128,22 +146,20 @@ static inline int credfs_stream_sockets(int *one, int *other) {
 
 /* Sends one message, with a descriptor unless that is -1 (cmsg(3) is made of macros). */
 static inline ssize_t credfs_send_message(int socket, const void *bytes, size_t count, int descriptor) {
+    if (descriptor < 0) return send(socket, bytes, count, MSG_NOSIGNAL); /* without an address: a server may do that */
     struct iovec part = {.iov_base = (void *)bytes, .iov_len = count};
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(sizeof(int))];
     } control;
     memset(&control, 0, sizeof control);
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (descriptor >= 0) {
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control.space;
-        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-        header->cmsg_level = SOL_SOCKET;
-        header->cmsg_type = SCM_RIGHTS;
-        header->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-    }
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
     return sendmsg(socket, &message, MSG_NOSIGNAL);
 }
 
@@ -169,8 +185,8 @@ static inline ssize_t credfs_receive_message(int socket, void *bytes, size_t cou
     return result;
 }
 
-/* sd_notify(3): one datagram to a path or, with '@' for the leading zero, an abstract name. */
-static inline ssize_t credfs_send_datagram(const char *name, const void *bytes, size_t count) {
+/* A datagram socket whose other end is a path or, with '@' for the leading zero, an abstract name (sd_notify(3)). */
+static inline int credfs_connected_datagram_socket(const char *name) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(name);
     if (length == 0 || length >= sizeof address.sun_path) {
@@ -179,14 +195,14 @@ static inline ssize_t credfs_send_datagram(const char *name, const void *bytes, 
     }
     memcpy(address.sun_path, name, length);
     if (name[0] == '@') address.sun_path[0] = 0;
-    int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int sender = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (sender < 0) return -1;
     socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (name[0] == '@' ? 0 : 1));
-    ssize_t result = sendto(sender, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address, size);
+    if (connect(sender, (struct sockaddr *)&address, size) == 0) return sender;
     int error = errno;
     close(sender);
     errno = error;
-    return result;
+    return -1;
 }
 
 /* The kind of file system (linux/magic.h); -1 with errno. */
@@ -202,60 +218,29 @@ static inline int credfs_getrlimit_memlock(rlim_t *soft) {
     return result;
 }
 
-/* The architecture that system call numbers are of (seccomp(2)). */
+/* The architecture that system call numbers are of (seccomp(2)); linux/audit.h has it in a form that Swift cannot read. */
 #if defined(__x86_64__)
-#define CREDFS_AUDIT_ARCHITECTURE AUDIT_ARCH_X86_64
+#define CREDFS_AUDIT_ARCHITECTURE 0xc000003eU /* AUDIT_ARCH_X86_64 */
 #elif defined(__aarch64__)
-#define CREDFS_AUDIT_ARCHITECTURE AUDIT_ARCH_AARCH64
+#define CREDFS_AUDIT_ARCHITECTURE 0xc00000b7U /* AUDIT_ARCH_AARCH64 */
 #else
 #error "the system call filter does not know this architecture"
 #endif
 
-#define CREDFS_REFUSE(number)                                      \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1),           \
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)
+/* The flags by which the C library starts a thread (linux/sched.h): CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND,
+ * CLONE_THREAD, CLONE_SYSVSEM, CLONE_SETTLS, CLONE_PARENT_SETTID and CLONE_CHILD_CLEARTID. */
+#define CREDFS_THREAD_FLAGS 0x3d0f00U
 
-/* Calls that a serving process has no use for: running programs, looking into others, network, new namespaces. */
-static inline int credfs_install_filter(void) {
-    struct sock_filter program[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CREDFS_AUDIT_ARCHITECTURE, 1, 0),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        /* x86-64: numbers from 0x40000000 on are those of x32. */
-        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, 0x40000000, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        CREDFS_REFUSE(SYS_execve),
-        CREDFS_REFUSE(SYS_execveat),
-        CREDFS_REFUSE(SYS_ptrace),
-        CREDFS_REFUSE(SYS_process_vm_readv),
-        CREDFS_REFUSE(SYS_process_vm_writev),
-        CREDFS_REFUSE(SYS_pidfd_getfd),
-        CREDFS_REFUSE(SYS_connect),
-        CREDFS_REFUSE(SYS_bind),
-        CREDFS_REFUSE(SYS_listen),
-        CREDFS_REFUSE(SYS_accept),
-        CREDFS_REFUSE(SYS_accept4),
-        CREDFS_REFUSE(SYS_unshare),
-        CREDFS_REFUSE(SYS_setns),
-        CREDFS_REFUSE(SYS_mount),
-        CREDFS_REFUSE(SYS_pivot_root),
-        CREDFS_REFUSE(SYS_chroot),
-        CREDFS_REFUSE(SYS_open_by_handle_at),
-        CREDFS_REFUSE(SYS_bpf),
-        CREDFS_REFUSE(SYS_perf_event_open),
-        CREDFS_REFUSE(SYS_userfaultfd),
-        CREDFS_REFUSE(SYS_io_uring_setup),
-        CREDFS_REFUSE(SYS_keyctl),
-        CREDFS_REFUSE(SYS_add_key),
-        CREDFS_REFUSE(SYS_init_module),
-        CREDFS_REFUSE(SYS_finit_module),
-        CREDFS_REFUSE(SYS_kexec_load),
-        CREDFS_REFUSE(SYS_swapon),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog filter = {.len = sizeof program / sizeof program[0], .filter = program};
-    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filter);
+/* Binds all threads or, with ESRCH, none. */
+static inline int credfs_install_filter(const struct sock_filter *instructions, unsigned short count) {
+    struct sock_fprog program = {.len = count, .filter = (struct sock_filter *)instructions};
+    unsigned int flags = SECCOMP_FILTER_FLAG_TSYNC;
+    int result = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+    if (result > 0) { /* the id of a thread that cannot be bound */
+        errno = ESRCH;
+        return -1;
+    }
+    return result;
 }
 
 #endif

@@ -21,7 +21,7 @@ enum AgeIdentitySource: Equatable {
     /// Reads the identities.
     func identities(_ context: CommandContext, _ checker: PermissionChecker) throws -> AgeIdentityFile {
         switch self {
-        case .file(let path): return try Self.identities(inFile: path, checker)
+        case .file(let path): return try Self.identities(inFile: context.located(path), checker)
         case .variable:
             guard let text = context.secrets.takeAgeKey() else {
                 throw CommandError(.failed, "the variable CREDFS_AGE_KEY was used already")

@@ -29,6 +29,8 @@ final class CommandContext {
     var store: StoreID?
     /// The options that say where the store is.
     var options: StoreOptions?
+    /// The directory that relative paths are meant in, where this process has left it.
+    var directoryAtStart: String?
     /// The audit log of the store at hand.
     private(set) lazy var audit = AuditTrail(self)
     /// Takes the events of operations.
@@ -59,6 +61,12 @@ final class CommandContext {
     func recordDenial(_ error: StoreError, _ store: StoreID) {
         guard error.code == .incorrectPassword || error.code == .lockedOut else { return }
         recorder.record(OperationEvent(.unlock, status: .denied, reason: error.message, store: store))
+    }
+
+    /// The path by which a file is found that was named at the start of this process.
+    func located(_ path: String) -> String {
+        guard let directoryAtStart, !path.hasPrefix("/") else { return path }
+        return "\(directoryAtStart)/\(path)"
     }
 
     /// The value of a `CREDFS_` variable, or of its older `CLAMP_` name.

@@ -141,10 +141,11 @@ struct KeyOptions: ParsableArguments {
 
     private func material(_ way: Way, _ store: Store, _ context: CommandContext) throws -> KeyMaterial {
         switch way {
-        case .keyFile(let path): return try Self.key(inFile: path, store.checker)
+        case .keyFile(let path): return try Self.key(inFile: context.located(path), store.checker)
         case .keyDescriptor(let number): return try Self.key(fromDescriptor: number)
         case .givenPassword: return .password(try password.given(context, store.checker))
-        case .identityFile(let path): return .identities(try AgeIdentitySource.identities(inFile: path, store.checker))
+        case .identityFile(let path):
+            return .identities(try AgeIdentitySource.identities(inFile: context.located(path), store.checker))
         case .keyVariable: return try Self.keyInVariable(context)
         case .keyOfStore:
             guard let key = try store.readKeyFile() else { throw Self.nothingAtHand(store, [.keyFile]) }

@@ -28,7 +28,7 @@ struct PasswordOptions: ParsableArguments {
 
     /// The password that a flag names.
     func given(_ context: CommandContext, _ checker: PermissionChecker) throws -> SecureBuffer {
-        if let passwordFile { return try Self.password(inFile: passwordFile, checker) }
+        if let passwordFile { return try Self.password(inFile: context.located(passwordFile), checker) }
         guard let passwordFd else { throw CommandError(.usage, "no password was named") }
         return try Self.password(fromDescriptor: passwordFd)
     }
@@ -53,7 +53,7 @@ struct PasswordOptions: ParsableArguments {
     /// The password that a variable names.
     func givenByVariable(_ context: CommandContext, _ checker: PermissionChecker) throws -> SecureBuffer? {
         if let password = context.secrets.takePassword() { return password }
-        if let path = fileVariable(context) { return try Self.password(inFile: path, checker) }
+        if let path = fileVariable(context) { return try Self.password(inFile: context.located(path), checker) }
         if let command = commandVariable(context) { return try Self.password(ofCommand: command, context) }
         return nil
     }

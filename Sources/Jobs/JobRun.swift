@@ -187,12 +187,14 @@ package final class JobRun {
             hatch.put(descriptor)
         }
         secrets.wipe()
-        // The job has been given its own; nothing of ours is dumped from here on.
+        // The job has been given its own: nothing of ours is dumped from here on, and what the caller opened for the job
+        // is not open here, too.
         try? ProcessHardening.forbidCoreDumps()
+        try? OwnedDescriptor.closeInherited()
         do {
             // Before there is something to find, so that it is found whenever we are killed.
             record = try LiveRecord(description(isolation, backend, directory), in: runtime)
-            try show(hatch, isolation, backend, directory, maximum)
+            try show(hatch, to: job, isolation, backend, directory, maximum)
         } catch {
             _ = job.giveUp()
             throw error
@@ -225,17 +227,18 @@ package final class JobRun {
     /// Makes the secrets readable.
     private func show(
         _ hatch: DescriptorHatch,
+        to job: Job,
         _ isolation: Isolation,
         _ backend: Backend,
         _ directory: String,
         _ maximum: Int
     ) throws {
-        guard let snapshot = content.snapshot else { return try giveUpRights() }
+        guard let snapshot = content.snapshot else { return try giveUpRights(job) }
         switch backend {
         case .none: break
         case .fuse:
             if isolation == .none { hatch.put(try mountShared(directory, maximum)) }
-            try giveUpRights()
+            try giveUpRights(job)
             let rules = SecretFileSystem(
                 snapshot,
                 ownership: settings.rules.ownership,
@@ -244,7 +247,7 @@ package final class JobRun {
             served = try ServedMount(try hatch.take(), rules: rules, maximumReadByteCount: maximum)
         case .ramfs, .tmpfs, .shm:
             report(.weakBackend(backend))
-            try giveUpRights()
+            try giveUpRights(job)
             if backend == .shm {
                 hatch.put(
                     try MountError.wrapping(.mount, "open \(directory)") { () throws(Errno) in
@@ -262,13 +265,15 @@ package final class JobRun {
 
     private func mountShared(_ directory: String, _ maximum: Int) throws(MountError) -> OwnedDescriptor {
         // Before the mount, so that it is taken away whenever we are killed.
-        if !ProcessAttributes.mayAdministrate() { keeper = try Keeper.start(for: directory) }
+        keeper = try Keeper.start(for: directory)
         return try SharedMount.mount(at: directory, settings.rules.options(maximumReadByteCount: maximum))
     }
 
     /// From here on this process only serves.
-    private func giveUpRights() throws(MountError) {
-        try MountError.wrapping(.failed, "give up rights") { () throws(Errno) in try ServingFilter.install() }
+    private func giveUpRights(_ job: Job) throws(MountError) {
+        try MountError.wrapping(.failed, "give up rights") { () throws(Errno) in
+            try ServingFilter.install(signalling: job.process)
+        }
     }
 
     private func follow(_ job: Job, _ isolation: Isolation) throws -> Outcome {

@@ -71,7 +71,7 @@ package final class MountService {
             self.live = live
             // Both before there is something to find, so that it is found or taken away whenever we are killed.
             record = try LiveRecord(live, in: runtime)
-            if !ProcessAttributes.mayAdministrate() { keeper = try Keeper.start(for: path) }
+            keeper = try Keeper.start(for: path)
             let device = try SharedMount.mount(at: path, rules.options(maximumReadByteCount: maximum))
             try MountError.wrapping(.failed, "give up rights") { () throws(Errno) in try ServingFilter.install() }
             let fileSystem = SecretFileSystem(

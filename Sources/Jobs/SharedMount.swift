@@ -41,8 +41,7 @@ package enum SharedMount {
     }
 }
 
-/// The process that takes away a mount which its server may not: one that gave up gaining rights cannot run a setuid
-/// program any more.
+/// The process that takes away a mount, which its server may not do any more (`ServingFilter`).
 ///
 /// It holds no key. It waits for the end of a pipe, so that it does its work even where the server is killed.
 package enum Keeper {
@@ -93,11 +92,13 @@ package enum Keeper {
     /// - Returns: the exit status.
     package static func main(_ arguments: [String]) -> Int32 {
         guard arguments.count == 3 else { return 1 }
-        // Out of reach of the keys of the terminal: it must outlive what it waits for. And in nobody's way.
+        // Out of reach of the keys of the terminal, and of who ends a whole service: it must outlive what it waits for.
+        // And in nobody's way.
         setsid()
+        for signal in [SIGTERM, SIGINT, SIGHUP, SIGQUIT] { try? ProcessAttributes.ignoreSignal(signal) }
         try? OwnedDescriptor.changeWorkingDirectory(to: "/")
         let pipe = OwnedDescriptor(owning: pipeNumber)
         _ = try? pipe.readText(limit: 1)
-        return (try? Fusermount.detach(arguments[2])) == nil ? 1 : 0
+        return (try? SharedMount.detach(arguments[2])) == nil ? 1 : 0
     }
 }

@@ -9,6 +9,10 @@ package enum ProcessHardening {
     /// The signals after which a crash handler could print memory.
     package static let crashSignals = [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV]
 
+    /// The signals whose action is not the one that credfs was started with: those that it changes, and the two of the
+    /// C library, which posix_spawn(3) leaves ignored in every child.
+    private static let changedSignals = crashSignals + [SIGPIPE, SIGCHLD, 32, 33]
+
     /// What a process was started with and gave up, for a job to have it back.
     package struct Inherited: Sendable, Equatable {
         /// The signals that were ignored.
@@ -50,7 +54,7 @@ package enum ProcessHardening {
     private static func changedByUs() throws(Errno) -> Inherited {
         let limit = try ProcessAttributes.coreLimit()
         return Inherited(
-            ignoredSignals: (crashSignals + [SIGPIPE, SIGCHLD]).filter { ProcessAttributes.isIgnored($0) },
+            ignoredSignals: changedSignals.filter { ProcessAttributes.isIgnored($0) },
             softCoreLimit: limit.soft,
             hardCoreLimit: limit.hard
         )
@@ -63,7 +67,7 @@ package enum ProcessHardening {
     ///   - allowsCore: whether core files are left alone; they are forbidden otherwise.
     /// - Throws: the error of the call that failed.
     package static func restore(_ inherited: Inherited, allowsCore: Bool) throws(Errno) {
-        for signal in crashSignals + [SIGPIPE, SIGCHLD] {
+        for signal in changedSignals {
             if inherited.ignoredSignals.contains(signal) {
                 try ProcessAttributes.ignoreSignal(signal)
             } else {

@@ -29,18 +29,14 @@ package enum ProcessAttributes {
         return (soft, hard)
     }
 
-    /// Gives a signal its default action and removes the alternate stack a handler may have had.
+    /// Gives a signal its default action; wraps rt_sigaction(2).
     package static func resetSignal(_ signal: Int32) throws(Errno) {
-        var action = sigaction()
-        unsafe action.__sigaction_handler.sa_handler = SIG_DFL
-        try checkErrno { unsafe sigaction(signal, &action, nil) }
+        try checkErrno { credfs_set_signal(signal, 0) }
     }
 
-    /// Ignores a signal.
+    /// Ignores a signal; wraps rt_sigaction(2).
     package static func ignoreSignal(_ signal: Int32) throws(Errno) {
-        var action = sigaction()
-        unsafe action.__sigaction_handler.sa_handler = SIG_IGN
-        try checkErrno { unsafe sigaction(signal, &action, nil) }
+        try checkErrno { credfs_set_signal(signal, 1) }
     }
 
     /// Gives up the alternate signal stack of the calling thread; wraps sigaltstack(2).
@@ -51,12 +47,7 @@ package enum ProcessAttributes {
     }
 
     /// Whether a signal is ignored.
-    package static func isIgnored(_ signal: Int32) -> Bool {
-        var action = sigaction()
-        guard unsafe sigaction(signal, nil, &action) == 0 else { return false }
-        return unsafe unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self)
-            == unsafeBitCast(SIG_IGN, to: Int.self)
-    }
+    package static func isIgnored(_ signal: Int32) -> Bool { credfs_is_signal_ignored(signal) == 1 }
 
     /// Makes this process the parent of its descendants whose own parent ends; wraps prctl(PR_SET_CHILD_SUBREAPER).
     package static func adoptOrphans() throws(Errno) {

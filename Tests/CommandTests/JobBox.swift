@@ -99,10 +99,10 @@ enum Eventually {
     static func holds(
         _ what: String,
         within limit: Duration = .seconds(20),
-        _ condition: () throws -> Bool
+        _ condition: () async throws -> Bool
     ) async throws {
         let deadline = ContinuousClock.now + limit
-        while try !condition() {
+        while try await !condition() {
             guard ContinuousClock.now < deadline else { throw NotInTime(what: what) }
             try await Task.sleep(for: .milliseconds(2))
         }

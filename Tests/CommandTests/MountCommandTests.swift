@@ -134,6 +134,41 @@ extension RunTests {
             try await box.unmountAll()
         }
 
+        /// The server has left the directory that they are relative to, and has to find its store, key and log again.
+        @Test(arguments: [["--key-file", "copy.key"], []])
+        func whatIsNamedRelativelyIsFoundAgainByAReload(options: [String]) async throws {
+            let box = try await JobBox(["T": "first"])
+            let store = URL(filePath: box.sandbox.store)
+            try FileManager.default.moveItem(
+                atPath: box.sandbox.path("secrets.key"),
+                toPath: store.deletingLastPathComponent().path + "/copy.key"
+            )
+            var variables = box.environment
+            variables["CREDFS_KEY_FILE"] = "copy.key"
+            variables["CREDFS_STORE"] = nil
+            let script = """
+                cd "$1" && shift && place=$("$@") && "$0" rotate --store "$STORE" -q &&
+                printf second | "$0" set --store "$STORE" -q T && echo "$place"
+                """
+            variables["STORE"] = store.lastPathComponent
+            let outcome = try await ChildProcess.run(
+                "/bin/sh",
+                [
+                    "-c", script, credfs, store.deletingLastPathComponent().path, credfs, "mount", "--store",
+                    store.lastPathComponent,
+                ] + options,
+                environment: variables
+            )
+            try #require(outcome.status == .exited(0), "\(outcome.errorText)")
+            let path = String(outcome.outputText.dropLast())
+            kill(try await box.server(), SIGHUP)
+            try await Eventually.holds("the new value") { try Files.read("\(path)/T") == Array("second".utf8) }
+            try await Eventually.holds("an entry of the log") {
+                try await box.credfs("audit", "show").outputText.contains("reloaded")
+            }
+            try await box.unmountAll()
+        }
+
         @Test func theServiceManagerIsToldWhenItServes() async throws {
             let box = try await JobBox(["T": "t"])
             let program = """
@@ -204,8 +239,72 @@ extension RunTests {
             #expect(try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(process)/cwd") == "/")
             let state = String(decoding: try Files.read("/proc/\(process)/status"), as: UTF8.self)
             #expect(state.contains("NoNewPrivs:\t1\n") && state.contains("Seccomp:\t2\n"))
+            #expect(state.contains("Seccomp_filters:\t\(try ownFilterCount() + 1)\n"))
             #expect(outcome.outputText.hasPrefix(box.runtime))
             try await box.unmountAll()
+        }
+
+        /// The filters that this process has, and every one that it starts.
+        private func ownFilterCount() throws -> Int {
+            let state = String(decoding: try Files.read("/proc/self/status"), as: UTF8.self)
+            let line = try #require(state.split(separator: "\n").first { $0.hasPrefix("Seccomp_filters:") })
+            return try #require(Int(line.dropFirst("Seccomp_filters:\t".count)))
+        }
+
+        @Test func everyThreadOfAServerIsBoundAndItsJobIsNot() async throws {
+            let box = try await JobBox(["T": "t"])
+            for options in [[], ["--shared"], ["--backend", "ramfs"]] {
+                let script = "grep Seccomp: /proc/self/status | tr -d '\\n'; echo; exec 1>&-; exec sleep 60"
+                let job = try await box.start(options, shell: "(\(script)) >$READY & wait")
+                #expect(job.text == "Seccomp:\t\(try ownFilterCount() == 0 ? 0 : 2)")
+                let tasks = "/proc/\(job.credfs.id)/task"
+                for thread in try FileManager.default.contentsOfDirectory(atPath: tasks) {
+                    let state = String(decoding: try Files.read("\(tasks)/\(thread)/status"), as: UTF8.self)
+                    #expect(state.contains("Seccomp_filters:\t\(try ownFilterCount() + 1)\n"))
+                }
+                kill(job.credfs.id, SIGTERM)
+                _ = try await job.credfs.end()
+            }
+        }
+
+        /// Whatever a server does in its life is on the list of its filter.
+        @Test(arguments: [
+            ["run", "--", "/bin/sh", "-c", "cat $T_FILE; ls $CREDENTIALS_DIRECTORY; kill -HUP $PPID; true"],
+            ["run", "--shared", "--", "/bin/sh", "-c", "cat $T_FILE"], ["run", "--", "/nonexistent"],
+            ["run", "--backend", "ramfs", "--", "/bin/sh", "-c", "cat $T_FILE"],
+            ["run", "--backend", "shm", "--linger", "1s", "--", "/bin/sh", "-c", "cat $T_FILE; sleep 2 &"],
+            ["mount", "--foreground"],
+        ])
+        func aServerAsksForNothingThatItIsRefused(_ arguments: [String]) async throws {
+            let box = try await JobBox(["T": "t"])
+            let trace = box.sandbox.directory.path("trace")
+            let server = try ChildProcess.Running(
+                "/usr/bin/strace",
+                ["-f", "-qq", "-o", trace, credfs] + arguments,
+                environment: box.environment
+            )
+            if arguments[0] == "mount" {
+                try await Eventually.holds("the mount") {
+                    try await box.credfs("status", "--json").outputText.contains("\"state\" : \"live\"")
+                }
+                let process = try await box.server()
+                try await box.sandbox.succeed("set", "T", input: Array("other".utf8))
+                for signal in [SIGHUP, SIGTERM] {
+                    kill(process, signal)
+                    try await Task.sleep(for: .milliseconds(500))
+                }
+            }
+            _ = try await server.end()
+            let lines = String(decoding: try Files.read(trace), as: UTF8.self).split(separator: "\n")
+            let start = try #require(lines.firstIndex { $0.contains("seccomp(SECCOMP_SET_MODE_FILTER") })
+            var threads = [lines[start].prefix { $0 != " " }]
+            for line in lines[start...] where threads.contains(line.prefix { $0 != " " }) {
+                #expect(!line.contains("EPERM"), "\(line)")
+                if line.contains("clone"), let thread = line.split(separator: " ").last, Int(thread) != nil {
+                    threads.append(thread)
+                }
+            }
+            try box.expectNothingLeft()
         }
 
         @Test func whatWasReadFromADescriptorIsNotReadAgain() async throws {

@@ -130,6 +130,48 @@ struct RunTests {
             #expect(outcome.outputText.split(separator: "\n").contains("9"))
         }
 
+        @Test func theServerHoldsNothingThatWasOpenedForTheJob() async throws {
+            let box = try await JobBox(["T": "t"])
+            let script = "readlink /proc/self/fd/9; readlink /proc/$PPID/fd/*"
+            let outcome = try await ChildProcess.run(
+                "/bin/bash",
+                ["-c", "exec 9</etc/hostname; exec \"$0\" run -- bash -c \"$1\"", credfs, script],
+                environment: box.environment
+            )
+            let targets = outcome.outputText.split(separator: "\n")
+            #expect(targets.filter { $0 == "/etc/hostname" }.count == 1)
+            #expect(targets.contains("/dev/fuse"), "\(targets)")
+        }
+
+        /// posix_spawn(3) leaves two signals ignored that sigaction(2) does not let anybody change.
+        @Test(arguments: ["", "1 3 10 32 33 34 64", "13 17 32"])
+        func theJobIgnoresWhatItsCallerDidAndNothingElse(signals: String) async throws {
+            let box = try await JobBox(["T": "t"])
+            let program = """
+                import ctypes, os, platform, struct, sys
+                number = {"x86_64": 13, "aarch64": 134}[platform.machine()]
+                for signal in range(1, 65):
+                    ignored = str(signal) in sys.argv[1].split()
+                    ctypes.CDLL(None).syscall(number, signal, struct.pack("4Q", ignored, 0, 0, 0), None, 8)
+                os.execv(sys.argv[2], sys.argv[2:])
+                """
+            func ignored(_ command: [String]) async throws -> String {
+                let outcome = try await ChildProcess.run(
+                    "/usr/bin/python3",
+                    ["-I", "-c", program, signals] + command + ["/bin/grep", "SigIgn", "/proc/self/status"],
+                    environment: box.environment
+                )
+                return outcome.outputText
+            }
+            let set = signals.split(separator: " ").compactMap { Int($0) }.reduce(UInt64(0)) { $0 | 1 << ($1 - 1) }
+            let hexadecimal = String(set, radix: 16)
+            let expected = "SigIgn:\t\(String(repeating: "0", count: 16 - hexadecimal.count))\(hexadecimal)\n"
+            #expect(try await ignored(["/usr/bin/env", "--"]) == expected)
+            for options in [[], ["--shared"]] {
+                #expect(try await ignored([credfs, "run"] + options + ["--"]) == expected)
+            }
+        }
+
         @Test func aKeyOnStandardInputIsNotTheJobsToRead() async throws {
             let box = try await JobBox(["T": "t"])
             let script = "exec \"$0\" run --key-fd 0 -- sh -c 'cat $T_FILE; cat /proc/self/fd/0' <\"$1\""

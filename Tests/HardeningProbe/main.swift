@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A process for ProcessHardeningTests to look at: it hardens itself, or does not, and then crashes or reports.
+// A process for ProcessHardeningTests to look at: it hardens itself, or does not, and then crashes, reports, or tries what
+// a server may not do.
 
 import Glibc
 import ProcessHardening
@@ -32,6 +33,34 @@ func report(to path: String) throws {
     try file.writeAll("next \(file.number)\n")
 }
 
+#if arch(x86_64)
+    /// uretprobe(2) and uprobe(2), which no filter is asked about and which work in code of the kernel alone.
+    let trampolines: [Int32] = [335, 336]
+#else
+    let trampolines: [Int32] = []
+#endif
+
+/// Says with what each attempt fails, in this process or in one that may only serve.
+func attempt(in directory: String, filtered: Bool) throws {
+    let attempts = try FilterAttempts(in: directory).all
+    let filter = ServingFilter.filter(signalling: nil, from: getpid())
+    let other = try Waiter()
+    if filtered { try ServingFilter.install() }
+    for (name, call, arguments) in attempts {
+        print("attempt \(name) \(FilterAttempts.call(call, arguments))")
+    }
+    guard filtered else { return }
+    // Every number there is, and those to come; arguments that no call takes.
+    let listed = Set(filter.rules.map(\.call) + trampolines)
+    for number in Int32(0)..<1024 where !listed.contains(number) {
+        let error = FilterAttempts.call(number, Array(repeating: -1, count: 6))
+        let expected = filter.missing.contains(number) ? ENOSYS : EPERM
+        if error != expected { print("number \(number) \(error)") }
+    }
+    try other.finish()
+    print(try ServingSample.run(in: directory))
+}
+
 let arguments = CommandLine.arguments.dropFirst()
 if arguments.contains("hardened") { try ProcessHardening.begin() }
 switch arguments.last {
@@ -49,6 +78,8 @@ case "broken-pipe":
     exit(written == .brokenPipe ? 0 : 1)
 case let signal? where signal.hasPrefix("signal-"):
     raise(Int32(signal.dropFirst("signal-".count)) ?? SIGKILL)
+case "attempt", "attempt-filtered":
+    try attempt(in: arguments.first ?? ".", filtered: arguments.last == "attempt-filtered")
 case let path?:
     try report(to: path)
 case nil:

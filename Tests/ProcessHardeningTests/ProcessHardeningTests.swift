@@ -108,6 +108,33 @@ import Testing
         #expect(try await ChildProcess.run(probe, ["broken-pipe"]).status == .signal(SIGPIPE))
     }
 
+    @Test func aServingProcessCanDoNothingElse() async throws {
+        let lines = try await attempts("attempt-filtered")
+        #expect(lines.last == "works")
+        let attempts = lines.dropLast().map { $0.split(separator: " ") }
+        #expect(attempts.count > 85)
+        for attempt in attempts {
+            #expect(attempt.first == "attempt", "not refused: \(attempt)")
+            #expect(attempt.last == "\(EPERM)", "not refused: \(attempt)")
+        }
+    }
+
+    @Test func withoutTheFilterItCouldTry() async throws {
+        let refused = try await attempts("attempt").filter { $0.hasSuffix(" \(EPERM)") }
+        // A container or an ordinary user may not do everything either.
+        #expect(refused.count < 40, "\(refused)")
+        for attempt in ["fork", "personality", "sendto-udp", "mmap-executable", "kill-parent", "set-user-id"] {
+            #expect(!refused.contains { $0.contains(" \(attempt) ") }, "it proves nothing that \(attempt) is refused")
+        }
+    }
+
+    private func attempts(_ mode: String) async throws -> [String] {
+        let directory = try TemporaryDirectory()
+        let outcome = try await ChildProcess.run(probe, [directory.path("."), mode])
+        #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+        return outcome.outputText.split(separator: "\n").map(String.init)
+    }
+
     /// The toolchain's program that prints memory; a static build does not find it by itself.
     private func crashHandler() async throws -> String {
         let find = #"cd "$(dirname "$(readlink -f "$(command -v swift)")")/../libexec/swift/linux" && pwd"#

@@ -55,6 +55,7 @@ struct MountCommand: CredfsCommand {
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
         Unmounting.clean(runtime)
         let service = try MountService(at: directory, in: runtime, user: context.user)
+        let manager = serviceManager(context)
         let empty = Snapshot(generation: 0, items: [], modified: context.now(), source: NoContent())
         try service.begin(
             admitted.snapshot(now: context.now()) ?? empty,
@@ -63,7 +64,7 @@ struct MountCommand: CredfsCommand {
             auth: admitted.auth
         )
         defer {
-            notify("STOPPING=1", context)
+            try? manager?.send("STOPPING=1")
             service.end()
         }
         record(.success, "serving \(service.path)", context)
@@ -71,6 +72,8 @@ struct MountCommand: CredfsCommand {
         admitted.forgetEntries()
         // What is written relative to the working directory is found again when the store is read again.
         let store = try absolute(context)
+        context.options = store
+        try? manager?.send("READY=1\nSTATUS=serving \(service.path)\nMAINPID=\(ProcessAttributes.processID)")
         try announce(service.path, context)
         while try service.nextRequest() == .reload {
             reload(service, admitted, store, context)
@@ -79,7 +82,6 @@ struct MountCommand: CredfsCommand {
 
     /// Lets whoever waits know that the directory can be used.
     private func announce(_ path: String, _ context: CommandContext) throws {
-        notify("READY=1\nSTATUS=serving \(path)\nMAINPID=\(ProcessAttributes.processID)", context)
         guard let readyFd else { return try context.console.output("\(path)\n") }
         let ready = OwnedDescriptor(owning: readyFd)
         try StoreError.wrapping("leave", "the terminal") { () throws(Errno) in
@@ -90,21 +92,20 @@ struct MountCommand: CredfsCommand {
         try? ready.writeAll("\(path)\n")
     }
 
-    private func notify(_ state: String, _ context: CommandContext) {
-        guard let socket = context.environment("NOTIFY_SOCKET"), !socket.isEmpty else { return }
-        try? ServiceNotification.send(state, to: socket)
+    private func serviceManager(_ context: CommandContext) -> ServiceNotification? {
+        guard let socket = context.environment("NOTIFY_SOCKET"), !socket.isEmpty else { return nil }
+        return try? ServiceNotification(to: socket)
     }
 
     private func absolute(_ context: CommandContext) throws -> StoreOptions {
         var options = options
-        let directory = try StoreError.wrapping("find", "the working directory") { () throws(Errno) in
+        let location = try options.location(context)
+        context.directoryAtStart = try StoreError.wrapping("find", "the working directory") { () throws(Errno) in
             try OwnedDescriptor.workingDirectory()
         }
-        let location = try options.location(context)
-        func absolute(_ path: String) -> String { path.hasPrefix("/") ? path : "\(directory)/\(path)" }
-        options.store = absolute(location.directory)
-        options.manifest = location.manifest.map(absolute)
-        options.state = location.state.map(absolute)
+        options.store = context.located(location.directory)
+        options.manifest = location.manifest.map(context.located)
+        options.state = location.state.map(context.located)
         return options
     }
 
