@@ -164,6 +164,22 @@ import Testing
         )
     }
 
+    @Test(arguments: ["\r", "\r\n", "\n", "\u{85}", "\u{2028}", "\u{2029}"])
+    func noLineOfAValueBecomesACommentWhateverEndsLines(end: String) throws {
+        let lines = [
+            "# one", "# two", "secrets:", "  A: # of A", "    value: |", "      # a", "      # value", "# end", "",
+        ]
+        var content: [UInt8] = []
+        let reading = try ManifestReader.read(lines.joined(separator: end).utf8.span, as: .template) { (entry, value) in
+            content = bytes(value)
+            entry.value = .sealed("x")
+        }
+        #expect(String(decoding: content, as: UTF8.self).contains("# value"))
+        #expect(reading.comments.entries == ["secrets": ["# one", "# two"]])
+        #expect(reading.comments.secrets == [try #require(SecretName("A")): ["# of A"]])
+        #expect(reading.comments.end == ["# end"])
+    }
+
     @Test func whatLooksLikeACommentInsideAValueIsTheValue() throws {
         var content: [UInt8] = []
         let text = "secrets:\n  A:\n    value: |\n      one\n      # two\n  # for B\n  B: {value: 'a # b'} # behind\n"
