@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Testing
-
-@testable import AuditLog
 
 /// Whoever writes the state directory can write into the log: no shape of it costs more than its length.
 @Suite struct LinearTimeTests {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CredfsTestSupport
+import PlaintextDocuments
 import Testing
-
-@testable import PlaintextDocuments
 
 /// No shape of a document costs more than its length.
 @Suite struct LinearTimeTests {

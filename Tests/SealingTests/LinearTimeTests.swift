@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CredfsTestSupport
+import Sealing
 import Testing
-
-@testable import Sealing
 
 /// No shape of a file that others made costs more than its length.
 @Suite struct LinearTimeTests {

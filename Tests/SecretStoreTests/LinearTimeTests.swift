@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import CredfsTestSupport
+import SecretStore
 import Testing
-
-@testable import SecretStore
 
 /// A manifest comes from a pull request before anybody has signed it: no shape of it may cost more than its length.
 @Suite struct LinearTimeTests {
