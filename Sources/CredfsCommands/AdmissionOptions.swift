@@ -123,9 +123,7 @@ struct AdmissionOptions: ParsableArguments {
 
     private func checkSizes(_ entries: [SecretEntry]) throws {
         for entry in entries {
-            guard case .sealed(let text) = entry.value, let count = SealedValue.contentCount(text.utf8.span),
-                count > maxSize
-            else { continue }
+            guard case .sealed(let value) = entry.value, value.ciphertext.count > maxSize else { continue }
             throw CommandError(
                 .invalid,
                 "the value of '\(entry.name.text)' is larger than \(maxSize) bytes",

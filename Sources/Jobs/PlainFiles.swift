@@ -30,7 +30,7 @@ package final class PlainFiles {
     package func write(_ secrets: [SecretEntry], _ keys: StoreKeys, _ ownership: Ownership) throws {
         do {
             for secret in secrets {
-                guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { continue }
+                guard case .sealed(let value) = secret.value else { continue }
                 try write(secret, value, keys, ownership)
             }
             try MountError.wrapping(.mount, "close the directory of the secrets") { () throws(Errno) in

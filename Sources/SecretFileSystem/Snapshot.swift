@@ -154,9 +154,7 @@ package final class Snapshot: Sendable {
         where isShown: (SecretName) -> Bool = { _ in true }
     ) {
         let items = manifest.secrets.compactMap { secret -> SnapshotItem? in
-            guard isShown(secret.name), case .sealed(let text) = secret.value, let value = SealedValue(text) else {
-                return nil
-            }
+            guard isShown(secret.name), case .sealed(let value) = secret.value else { return nil }
             if let expires = secret.expires, expires <= now { return nil }
             return SnapshotItem(
                 name: secret.name,

@@ -205,7 +205,7 @@ package enum AcceptanceGuard {
         var cipher = try keys.valueCipher()
         var scratch = try SecureBuffer.scratch()
         for secret in manifest.secrets {
-            guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { continue }
+            guard case .sealed(let value) = secret.value else { continue }
             try cipher.authenticate(value, as: secret.name, scratch: &scratch)
         }
     }
@@ -255,9 +255,7 @@ package enum AcceptanceGuard {
             var checked = 0
             var cipher = try keys.valueCipher()
             for secret in manifest.secrets {
-                guard let format = secret.format, case .sealed(let text) = secret.value,
-                    let value = SealedValue(text)
-                else { continue }
+                guard let format = secret.format, case .sealed(let value) = secret.value else { continue }
                 try format.check(try cipher.open(value, as: secret.name), of: secret.name)
                 checked += 1
             }

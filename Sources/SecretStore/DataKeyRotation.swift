@@ -106,10 +106,10 @@ package struct DataKeyRotation {
         var scratch = try SecureBuffer.scratch()
         let count = manifest.secrets.count
         for index in manifest.secrets.indices {
-            if case .sealed(let text) = manifest.secrets[index].value, let value = SealedValue(text) {
+            if case .sealed(let value) = manifest.secrets[index].value {
                 let name = manifest.secrets[index].name
                 let resealed = try oldCipher.reseal(value, as: name, with: &newCipher, scratch: &scratch)
-                manifest.secrets[index].value = .sealed(resealed.text)
+                manifest.secrets[index].value = .sealed(resealed)
             }
             progress(index + 1, count)
         }

@@ -51,7 +51,7 @@ package struct KeySlot: Sendable, Equatable {
     /// What opens it.
     package var kind: Kind
     /// The sealed data key.
-    package var sealedKey: String
+    package var sealedKey: SealedValue
 
     package init(kind: Kind, sealedKey: String) {
         self.kind = kind

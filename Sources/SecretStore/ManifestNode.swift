@@ -44,17 +44,17 @@ extension KeySlot {
     var node: ManifestNode {
         switch kind {
         case .keyFile:
-            .mapping([("type", .text(kind.word)), ("sealed", .text(sealedKey))])
+            .mapping([("type", .text(kind.word)), ("sealed", .text(sealedKey.text))])
         case .password(let iterations, let salt):
             .mapping([
                 ("type", .text(kind.word)), ("kdf", .text(Self.passwordDerivation)),
                 ("iterations", .number(UInt64(iterations))), ("salt", .digits(Hexadecimal.text(salt))),
-                ("sealed", .text(sealedKey)),
+                ("sealed", .text(sealedKey.text)),
             ])
         case .age(let recipient, let wrappedKey):
             .mapping([
                 ("type", .text(kind.word)), ("recipient", .text(recipient.text)),
-                ("wrapped", .text(Base64.text(wrappedKey))), ("sealed", .text(sealedKey)),
+                ("wrapped", .text(Base64.text(wrappedKey))), ("sealed", .text(sealedKey.text)),
             ])
         }
     }
@@ -67,7 +67,7 @@ extension SecretEntry {
     package var node: ManifestNode {
         let valueText =
             switch value {
-            case .sealed(let text): text
+            case .sealed(let value): value.text
             case .empty, .unsealed: ""
             }
         return .mapping([(key: "value", node: .text(valueText))] + attributes)

@@ -79,12 +79,9 @@ extension YAMLEventReader {
     fileprivate func sealedValue(_ name: SecretName, refusing: Bool) throws(StoreError) -> SecretEntry.Value {
         try withScalar { (bytes) throws(StoreError) in
             if bytes.isEmpty { return .empty }
-            guard let count = SealedValue.contentCount(bytes), let validated = try? UTF8Span(validating: bytes) else {
-                return try unsealed(name, refusing: refusing)
-            }
-            guard count <= Manifest.maximumSecretByteCount else { throw tooLarge(name) }
-            let text = String(copying: validated)
-            return SealedValue(text) == nil ? try unsealed(name, refusing: refusing) : .sealed(text)
+            guard let value = SealedValue(bytes) else { return try unsealed(name, refusing: refusing) }
+            guard value.ciphertext.count <= Manifest.maximumSecretByteCount else { throw tooLarge(name) }
+            return .sealed(value)
         }
     }
 

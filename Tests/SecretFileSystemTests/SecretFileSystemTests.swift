@@ -72,7 +72,7 @@ import Testing
         func entry(_ name: String, _ bytes: [UInt8]?) throws -> SecretEntry {
             let name = try #require(SecretName(name))
             var entry = SecretEntry(name: name)
-            if let bytes { entry.value = .sealed(try sealer.seal(bytes, as: name).text) }
+            if let bytes { entry.value = .sealed(try sealer.seal(bytes, as: name)) }
             return entry
         }
         manifest.secrets = [

@@ -270,9 +270,9 @@ import Testing
         var new = old
         new.expires = Timestamp(seconds: 0)
         new.slots["extra"] = new.slots["keyfile"]
-        new.slots["keyfile"]?.sealedKey = "other"
+        new.slots["keyfile"]?.sealedKey = sealedValue(1)
         var changed = new.secrets[0]
-        changed.value = .sealed("x")
+        changed.value = .sealed(sealedValue(1))
         changed.required = false
         changed.expires = Timestamp(seconds: 0)
         changed.policy = ReadPolicy()
@@ -299,15 +299,15 @@ import Testing
 
     @Test func aTemplateKeepsValuesThatItLeavesEmpty() throws {
         var old = try entry("A")
-        old.value = .sealed("x")
+        old.value = .sealed(sealedValue(1))
         old.rotated = Timestamp(seconds: 1)
         var template = try entry("A")
         template.description = "new"
         let kept = old.updated(by: template)
-        #expect(kept.value == .sealed("x"))
+        #expect(kept.value == .sealed(sealedValue(1)))
         #expect(kept.rotated == Timestamp(seconds: 1))
         #expect(kept.description == "new")
-        template.value = .sealed("y")
-        #expect(old.updated(by: template).value == .sealed("y"))
+        template.value = .sealed(sealedValue(2))
+        #expect(old.updated(by: template).value == .sealed(sealedValue(2)))
     }
 }

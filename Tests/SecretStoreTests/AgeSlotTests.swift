@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test func identifiersOfNewSlotsAreFree() throws {
-        let slot = KeySlot(kind: .keyFile, sealedKey: "")
+        let slot = KeySlot(kind: .keyFile, sealedKey: sealedValue(1))
         #expect(KeySlot.freeIdentifier("age", beside: [:]) == "age")
         #expect(KeySlot.freeIdentifier("age", beside: ["age": slot]) == "age-2")
         #expect(KeySlot.freeIdentifier("age", beside: ["age": slot, "age-2": slot, "age-4": slot]) == "age-3")

@@ -53,9 +53,9 @@ import Testing
             let manifest = try loaded().manifest
             let name = try #require(SecretName(name))
             let secret = manifest.secrets[try #require(manifest.index(of: name))]
-            guard case .sealed(let text) = secret.value else { return "" }
+            guard case .sealed(let value) = secret.value else { return "" }
             var cipher = try keys.valueCipher()
-            return String(decoding: bytes(try cipher.open(#require(SealedValue(text)), as: name)), as: UTF8.self)
+            return String(decoding: bytes(try cipher.open(value, as: name)), as: UTF8.self)
         }
     }
 

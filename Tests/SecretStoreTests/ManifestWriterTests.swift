@@ -21,7 +21,7 @@ import Testing
             ciphertext: [UInt8](repeating: 1, count: 32),
             nonce: [UInt8](repeating: 2, count: 12),
             tag: [UInt8](repeating: 3, count: 16)
-        ).text
+        )
         return Manifest(
             store: try StoreID.random(),
             generation: 3,
@@ -172,7 +172,7 @@ import Testing
         var content: [UInt8] = []
         let reading = try ManifestReader.read(lines.joined(separator: end).utf8.span, as: .template) { (entry, value) in
             content = bytes(value)
-            entry.value = .sealed("x")
+            entry.value = .sealed(sealedValue(1))
         }
         #expect(String(decoding: content, as: UTF8.self).contains("# value"))
         #expect(reading.comments.entries == ["secrets": ["# one", "# two"]])
@@ -185,7 +185,7 @@ import Testing
         let text = "secrets:\n  A:\n    value: |\n      one\n      # two\n  # for B\n  B: {value: 'a # b'} # behind\n"
         let reading = try ManifestReader.read(text.utf8.span, as: .template) { (entry, value) in
             if entry.name.text == "A" { content = bytes(value) }
-            entry.value = .sealed("x")
+            entry.value = .sealed(sealedValue(1))
         }
         #expect(content == Array("one\n# two\n".utf8))
         #expect(reading.comments.secrets.count == 1)

@@ -174,7 +174,7 @@ extension Manifest {
         var cipher = try keys.valueCipher()
         for index in secrets.indices where names.contains(secrets[index].name.text) {
             guard secrets[index].newline != .exact || secrets[index].format != nil,
-                case .sealed(let text) = secrets[index].value, let value = SealedValue(text)
+                case .sealed(let value) = secrets[index].value
             else { continue }
             try secrets[index].enter(cipher.open(value, as: secrets[index].name), with: &cipher, now: now)
         }

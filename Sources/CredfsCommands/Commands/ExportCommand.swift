@@ -208,7 +208,7 @@ struct ExportCommand: CredfsCommand {
         _ cipher: inout ValueCipher,
         into content: inout SecureBuffer
     ) throws -> Bool {
-        guard case .sealed(let text) = entry.value, let value = SealedValue(text) else {
+        guard case .sealed(let value) = entry.value else {
             guard !entry.required else {
                 throw CommandError(
                     .invalid,

@@ -96,7 +96,7 @@ struct SetCommand: CredfsCommand {
             } else {
                 try entry.enter(content, with: &cipher, limit: maxSize, now: now)
             }
-        } else if case .sealed(let text) = entry.value, let value = SealedValue(text) {
+        } else if case .sealed(let value) = entry.value {
             // What stays must have the format that is asked for now.
             try entry.format?.check(cipher.open(value, as: entry.name), of: entry.name)
         }

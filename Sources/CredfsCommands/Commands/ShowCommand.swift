@@ -57,7 +57,7 @@ struct ValueOutput {
         if let expires = entry.expires, expires <= context.now() {
             context.console.warning("'\(entry.name.text)' expired at \(expires.text)")
         }
-        guard case .sealed(let text) = entry.value, let value = SealedValue(text) else {
+        guard case .sealed(let value) = entry.value else {
             if entry.required { throw emptyRequired(entry) }
             return
         }
