@@ -42,6 +42,15 @@ struct KeyOptions: ParsableArguments {
         try open(store, manifest, context).keys
     }
 
+    /// Recovers the keys and checks the signature.
+    func verify(
+        _ loaded: LoadedManifest,
+        _ store: Store,
+        _ context: CommandContext
+    ) throws -> VerifiedManifest {
+        try loaded.verified(with: unlock(store, loaded.manifest, context))
+    }
+
     /// Recovers the keys if that needs no question.
     ///
     /// - Returns: nil where only a person could open the store.

@@ -52,8 +52,8 @@ package enum AcceptanceGuard {
         package fileprivate(set) var results: [Result] = []
         /// The manifest, if it could be read.
         package fileprivate(set) var manifest: Manifest?
-        /// The keys, if they were asked for and found.
-        package fileprivate(set) var keys: StoreKeys?
+        /// The manifest with its keys, if they were asked for, and signature and values are authentic.
+        package fileprivate(set) var verified: VerifiedManifest?
 
         /// The first check that failed.
         package var failure: Result? { results.first { $0.status == .failed } }
@@ -160,7 +160,7 @@ package enum AcceptanceGuard {
         }
         checkRequired(manifest, &outcome)
         checkExpiry(manifest, now, &outcome)
-        checkFormats(manifest, &outcome)
+        checkFormats(&outcome)
     }
 
     private static func checkPermissions(_ store: Store, _ outcome: inout Outcome) -> Bool {
@@ -184,27 +184,31 @@ package enum AcceptanceGuard {
         _ unlock: Unlock,
         _ outcome: inout Outcome
     ) {
+        let keys: StoreKeys?
         do throws(StoreError) {
-            outcome.keys = try unlock(store, loaded.manifest)
+            keys = try unlock(store, loaded.manifest)
         } catch {
             outcome.failed(.key, error)
             return outcome.skipped([.signature], "there is no key")
         }
-        guard let keys = outcome.keys else {
+        guard let keys else {
             return outcome.skipped([.key, .signature], "needs a key (--no-key)")
         }
         outcome.ok(.key, "a key slot opens")
+        var verified: VerifiedManifest?
         _ = outcome.run(.signature) { () throws(StoreError) in
-            try loaded.checkSignature(keys)
-            try authenticateValues(loaded.manifest, keys)
+            let manifest = try loaded.verified(with: keys)
+            try authenticateValues(manifest)
+            verified = manifest
             return "the manifest and its values are authentic"
         }
+        outcome.verified = verified
     }
 
-    private static func authenticateValues(_ manifest: Manifest, _ keys: StoreKeys) throws(StoreError) {
-        var cipher = try keys.valueCipher()
+    private static func authenticateValues(_ verified: VerifiedManifest) throws(StoreError) {
+        var cipher = try verified.keys.valueCipher()
         var scratch = try SecureBuffer.scratch()
-        for secret in manifest.secrets {
+        for secret in verified.manifest.secrets {
             guard case .sealed(let value) = secret.value else { continue }
             try cipher.authenticate(value, as: secret.name, scratch: &scratch)
         }
@@ -247,14 +251,14 @@ package enum AcceptanceGuard {
         outcome.ok(.expiry, "nothing has expired")
     }
 
-    private static func checkFormats(_ manifest: Manifest, _ outcome: inout Outcome) {
-        guard let keys = outcome.keys else {
+    private static func checkFormats(_ outcome: inout Outcome) {
+        guard let verified = outcome.verified else {
             return outcome.skipped([.format], "needs sealed values and a key")
         }
         _ = outcome.run(.format) { () throws(StoreError) in
             var checked = 0
-            var cipher = try keys.valueCipher()
-            for secret in manifest.secrets {
+            var cipher = try verified.keys.valueCipher()
+            for secret in verified.manifest.secrets {
                 guard let format = secret.format, case .sealed(let value) = secret.value else { continue }
                 try format.check(try cipher.open(value, as: secret.name), of: secret.name)
                 checked += 1

@@ -60,8 +60,7 @@ package struct DataKeyRotation {
         )
         try store.withLock(keys.store, waiting: waiting) {
             let loaded = try LoadedManifest(store)
-            try loaded.checkSignature(keys)
-            var manifest = loaded.manifest
+            var manifest = try loaded.verified(with: keys).manifest
             guard manifest.slots == slots else {
                 throw StoreError(
                     .failed,

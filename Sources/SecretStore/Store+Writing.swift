@@ -27,8 +27,7 @@ extension Store {
     ) throws {
         try withLock(keys.store, waiting: waiting) {
             let loaded = try LoadedManifest(self)
-            try loaded.checkSignature(keys)
-            var manifest = loaded.manifest
+            var manifest = try loaded.verified(with: keys).manifest
             try change(&manifest)
             try commit(
                 manifest,

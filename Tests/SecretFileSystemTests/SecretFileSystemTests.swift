@@ -81,7 +81,9 @@ import Testing
         manifest.secrets[0].mode = .ownerAndGroup
         manifest.secrets[0].rotated = Timestamp(seconds: 9)
         manifest.secrets[2].expires = Served.now
-        let snapshot = Snapshot(manifest, now: Served.now, source: StoreContent(sealer.keys))
+        let signature = try sealer.keys.signature(of: manifest)
+        let verified = try VerifiedManifest(manifest, signature: signature, sealer.keys)
+        let snapshot = Snapshot(verified, now: Served.now)
         let rules = SecretFileSystem(
             snapshot,
             ownership: Ownership(user: 0, group: 0)

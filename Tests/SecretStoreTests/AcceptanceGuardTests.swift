@@ -20,7 +20,7 @@ import Testing
         let outcome = fixture.examine()
         #expect(outcome.failure == nil)
         #expect(statuses(outcome) == [.ok, .ok, .ok, .ok, .ok, .ok, .ok, .ok, .ok])
-        #expect(outcome.keys != nil)
+        #expect(outcome.verified != nil)
         #expect(outcome.manifest?.secrets.count == 1)
     }
 

@@ -108,7 +108,7 @@ import Testing
         #expect(loaded.manifest.slots.keys.sorted() == ["age", "age-2"])
         for (identity, slot) in zip(identities, ["age", "age-2"]) {
             let opening = try loaded.manifest.open(with: .identities(AgeIdentityFile([identity])))
-            try loaded.checkSignature(opening.keys)
+            _ = try loaded.verified(with: opening.keys)
             #expect(opening.slot == slot)
         }
     }

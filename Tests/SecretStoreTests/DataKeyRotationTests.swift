@@ -72,8 +72,8 @@ import Testing
         let new = try store.run(rotation)
         #expect(steps == [1, 2, 3, 4])
         let after = try store.loaded()
-        try after.checkSignature(new)
-        #expect(failure { try after.checkSignature(old) }?.code == .authentication)
+        _ = try after.verified(with: new)
+        #expect(failure { try after.verified(with: old) }?.code == .authentication)
         for (name, value) in [
             ("A", "one"), ("B", "two"), ("LARGE", String(repeating: "x", count: 50_000)), ("EMPTY", ""),
         ] {

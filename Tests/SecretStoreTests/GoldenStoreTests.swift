@@ -16,7 +16,7 @@ import Testing
         let store = try Self.open(directory.path)
         let loaded = try LoadedManifest(store)
         let keys = try loaded.manifest.unlock(with: golden.material(store))
-        try loaded.checkSignature(keys)
+        _ = try loaded.verified(with: keys)
         var cipher = try keys.valueCipher()
         var values: [String: String?] = [:]
         for secret in loaded.manifest.secrets {

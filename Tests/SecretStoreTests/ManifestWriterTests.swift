@@ -144,7 +144,7 @@ import Testing
                 + "# the\n  # end"
         }
         let loaded = try LoadedManifest(fixture.store())
-        try loaded.checkSignature(keys)
+        _ = try loaded.verified(with: keys)
         try fixture.store().commit(loaded.manifest, signedWith: keys, previous: nil, now: fixture.now)
         let text = try fixture.text()
         #expect(text.contains("# g\n# behind g\ngeneration: 2\n"))

@@ -137,9 +137,7 @@ struct AuditVerifyCommand: CredfsCommand {
         // A log that is missing must not be there when it is looked for.
         context.audit.beginsLog = false
         let head = try head.map(Self.head)
-        let store = try options.open(context)
-        let loaded = try LoadedManifest(store)
-        context.store = loaded.manifest.store
+        let (store, loaded) = try options.load(context)
         let keys = try keyOptions.unlock(store, loaded.manifest, context)
         let report = try report(store, keys, head, context)
         try print(report, context)

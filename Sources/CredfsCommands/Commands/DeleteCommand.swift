@@ -27,9 +27,7 @@ struct DeleteCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let reference = try reference(name)
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         let entry = try before.manifest.entry(reference)
         guard try yes || confirms(entry.name) else {
             throw CommandError(.failed, "'\(entry.name.text)' was not deleted")

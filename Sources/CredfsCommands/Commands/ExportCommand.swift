@@ -60,15 +60,12 @@ struct ExportCommand: CredfsCommand {
         if let variable = context.ignoringVariable {
             throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
         }
-        let store = try options.open(context)
-        let loaded = try LoadedManifest(store)
-        context.store = loaded.manifest.store
+        let (store, loaded) = try options.load(context)
         let entries =
             names.isEmpty ? loaded.manifest.secrets : try names.map { try loaded.manifest.entry(reference($0)) }
         let labels = try labels(entries, context)
         let destination = try ExportDestination(output, isForced: force, overwriting: overwrite)
-        let keys = try keyOptions.unlock(store, loaded.manifest, context)
-        try loaded.checkSignature(keys)
+        let keys = try keyOptions.verify(loaded, store, context).keys
         // Nothing is written before every value was seen: half an export is worse than none.
         let encoded = try namesToEncode(entries, labels, keys)
         warn(entries, encoded, context)

@@ -103,11 +103,8 @@ struct KeysAddCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let recipients = try Recipients.parse(recipient)
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
-        let keys = try keyOptions.unlock(store, before.manifest, context)
-        try before.checkSignature(keys)
+        let (store, before) = try options.load(context)
+        let keys = try keyOptions.verify(before, store, context).keys
         if let id, before.manifest.slots[id] != nil { throw Self.taken(id) }
         let material = try newMaterial(store, context)
         var added: [String] = []
@@ -178,9 +175,7 @@ struct KeysRemoveCommand: CredfsCommand {
     var id: String
 
     func run(_ context: CommandContext) throws {
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         try check(before.manifest)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in

@@ -157,7 +157,7 @@ enum Reload {
         rules.onReject = "fail"
         return try Admission.decide(options, keyOptions, rules, context) { (store, manifest) in
             if let keys = admitted.keys, let loaded = try? LoadedManifest(store),
-                (try? loaded.checkSignature(keys)) != nil
+                (try? loaded.verified(with: keys)) != nil
             {
                 return keys
             }

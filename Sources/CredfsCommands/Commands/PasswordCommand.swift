@@ -23,15 +23,12 @@ struct PasswordCommand: CredfsCommand {
     var id: String?
 
     func run(_ context: CommandContext) throws {
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         if let id { try check(id, before.manifest) }
         let unlocked = try keyOptions.open(store, before.manifest, context)
-        try before.checkSignature(unlocked.keys)
+        let keys = try before.verified(with: unlocked.keys).keys
         let identifier = try identifier(before.manifest, opened: unlocked.slot)
         let presented = PresentedKey(.password(try newPassword.password(store)))
-        let keys = unlocked.keys
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in
             try check(identifier, manifest)
             guard let kind = try manifest.slots[identifier]?.kind.renewed() else { return }

@@ -70,13 +70,10 @@ struct RotateCommand: CredfsCommand {
     }
 
     func run(_ context: CommandContext) throws {
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         if due {
             try DueRotation(store: store, context: context).run {
-                let now = try LoadedManifest(store)
-                return (now, try keyOptions.unlock(store, now.manifest, context))
+                try keyOptions.verify(LoadedManifest(store), store, context)
             }
         } else if names.isEmpty {
             try rotateDataKey(store, before, context)
@@ -88,7 +85,7 @@ struct RotateCommand: CredfsCommand {
     private func rotateDataKey(_ store: Store, _ before: LoadedManifest, _ context: CommandContext) throws {
         try store.whileRotating(before.manifest.store, waiting: context.noteWaiting) {
             let unlocked = try keyOptions.open(store, before.manifest, context)
-            try before.checkSignature(unlocked.keys)
+            _ = try before.verified(with: unlocked.keys)
             let presented = PresentedKeys(
                 store: store,
                 manifest: before.manifest,
@@ -135,8 +132,7 @@ struct RotateCommand: CredfsCommand {
             throw CommandError(.usage, "a name is given twice")
         }
         for reference in references { _ = try before.manifest.entry(reference) }
-        let keys = try keyOptions.unlock(store, before.manifest, context)
-        try before.checkSignature(keys)
+        let keys = try keyOptions.verify(before, store, context).keys
         let input = ValueInput(valueFile: valueFile, readsStandardInput: name.last == "-")
         try requireOneSource(references.count, input)
         let values = try references.map { NewValue(try input.read($0.name)) }

@@ -60,9 +60,7 @@ struct SetCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let reference = try reference(name)
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         if keepValue { _ = try before.manifest.entry(reference) }
         let value = keepValue ? nil : NewValue(try input.read(reference.name))

@@ -48,12 +48,9 @@ struct ValueOutput {
         if let variable = context.ignoringVariable {
             throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
         }
-        let store = try options.open(context)
-        let loaded = try LoadedManifest(store)
-        context.store = loaded.manifest.store
+        let (store, loaded) = try options.load(context)
         let entry = try loaded.manifest.entry(reference)
-        let keys = try keyOptions.unlock(store, loaded.manifest, context)
-        try loaded.checkSignature(keys)
+        let keys = try keyOptions.verify(loaded, store, context).keys
         if let expires = entry.expires, expires <= context.now() {
             context.console.warning("'\(entry.name.text)' expired at \(expires.text)")
         }
