@@ -100,12 +100,14 @@ package enum AcceptanceGuard {
     ///   - location: the store.
     ///   - checker: who judges its files; its warnings become those of the report.
     ///   - now: the time that expiry is compared with.
+    ///   - rule: what the schema check asks for beside the schema.
     ///   - unlock: how keys are found.
     /// - Returns: the report, and manifest and keys as far as they were reached. `failure == nil` means accepted.
     package static func examine(
         _ location: StoreLocation,
         _ checker: PermissionChecker,
         now: Timestamp,
+        rule: (Manifest) throws(StoreError) -> Void = { _ in },
         unlock: Unlock
     ) -> Outcome {
         var outcome = Outcome()
@@ -113,7 +115,7 @@ package enum AcceptanceGuard {
             let store = try Store(location, checker: checker)
             guard try store.hasManifest() else { throw Store.noStore(location) }
             outcome.ok(.store, store.manifestPath)
-            examine(store, now, unlock, &outcome)
+            examine(store, now, rule, unlock, &outcome)
         } catch {
             outcome.failed(error.code == .permissions ? .permissions : .store, error)
             if error.code == .permissions { outcome.results.insert(present(location), at: 0) }
@@ -129,6 +131,7 @@ package enum AcceptanceGuard {
     private static func examine(
         _ store: Store,
         _ now: Timestamp,
+        _ rule: (Manifest) throws(StoreError) -> Void,
         _ unlock: Unlock,
         _ outcome: inout Outcome
     ) {
@@ -139,6 +142,7 @@ package enum AcceptanceGuard {
         let hasSchema = outcome.run(.schema) { () throws(StoreError) in
             let manifest = try LoadedManifest(file: store.readManifest())
             loaded = manifest
+            try rule(manifest.manifest)
             return "\(Count.of(manifest.manifest.secrets.count, "secret")), generation \(manifest.manifest.generation)"
         }
         guard hasSchema, let loaded else {
@@ -231,7 +235,14 @@ package enum AcceptanceGuard {
 
     private static func checkExpiry(_ manifest: Manifest, _ now: Timestamp, _ outcome: inout Outcome) {
         if let expires = manifest.expires, expires <= now {
-            return outcome.failed(.expiry, StoreError(.expired, "the manifest expired at \(expires.text)"))
+            return outcome.failed(
+                .expiry,
+                StoreError(
+                    .expired,
+                    "the manifest expired at \(expires.text)",
+                    hint: "give it a later time, or none, with: credfs edit"
+                )
+            )
         }
         let expired = manifest.secrets.filter { secret in secret.expires.map { $0 <= now } ?? false }
         if let secret = expired.first(where: \.required), let expires = secret.expires {
@@ -274,7 +285,21 @@ extension SecretEntry.Format {
     /// - Throws: class `invalid`, naming secret and format only.
     package func check(_ content: borrowing SecureBuffer, of name: SecretName) throws(StoreError) {
         guard content.withBytes({ accepts($0) }) else {
-            throw StoreError(.invalid, "the value of '\(name.text)' is not \(rawValue)")
+            throw StoreError(
+                .invalid,
+                "the value of '\(name.text)' is not \(rawValue)",
+                hint: "\(rawValue) is \(meaning); --format any takes any bytes"
+            )
+        }
+    }
+
+    private var meaning: String {
+        switch self {
+        case .text: "UTF-8 without zero bytes"
+        case .json: "one JSON text"
+        case .hex32: "64 hexadecimal digits"
+        case .pem: "blocks from -----BEGIN to -----END"
+        case .base64: "Base64 with padding, on one line or several"
         }
     }
 }

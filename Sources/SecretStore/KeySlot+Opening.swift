@@ -99,6 +99,7 @@ extension KeySlot {
         store: StoreID,
         material: borrowing KeyMaterial
     ) throws(StoreError) -> Key256? {
+        guard sealedKey.ciphertext.count == Self.keyByteCount else { return nil }
         do throws(SealingError) {
             var cipher = try AES256GCM(key: try Self.wrappingKey(kind, identifier, store, material))
             let binding = Self.binding(kind, identifier, store)

@@ -53,7 +53,7 @@ package struct KeySlot: Sendable, Equatable {
     /// The sealed data key.
     package var sealedKey: SealedValue
 
-    package init(kind: Kind, sealedKey: String) {
+    package init(kind: Kind, sealedKey: SealedValue) {
         self.kind = kind
         self.sealedKey = sealedKey
     }

@@ -75,19 +75,7 @@ extension SecretEntry {
 
     /// What it says beside its value.
     var attributes: [(key: String, node: ManifestNode)] {
-        let all: [(key: String, node: ManifestNode?)] = [
-            ("description", description.map { .text($0) }),
-            ("required", required ? .flag(true) : nil),
-            ("format", format.map { .text($0.rawValue) }),
-            ("expires", expires.map { .text($0.text) }),
-            ("rotated", rotated.map { .text($0.text) }),
-            ("newline", newline == .exact ? nil : .text(newline.rawValue)),
-            ("service", service.map { .text($0) }),
-            ("mode", mode == .ownerOnly ? nil : .text(mode.rawValue)),
-            ("policy", policy.map(\.node)),
-            ("rotate", rotation.map(\.node)),
-        ]
-        return all.compactMap { key, node in node.map { (key, $0) } }
+        SecretAttribute.all.compactMap { attribute in attribute.node(self).map { (attribute.key, $0) } }
     }
 }
 

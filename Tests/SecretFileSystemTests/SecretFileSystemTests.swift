@@ -67,6 +67,7 @@ import Testing
         let checker = PermissionChecker(isStrict: true)
         _ = try StoreCreation.run(location, checker, secrets: [], now: Timestamp(seconds: 1)) { .keyFile }
         var manifest = try LoadedManifest(Store(location, checker: checker)).manifest
+        manifest.store = sealer.keys.store
         manifest.generation = 7
         manifest.updated = Timestamp(seconds: 2)
         func entry(_ name: String, _ bytes: [UInt8]?) throws -> SecretEntry {

@@ -285,9 +285,9 @@ import Testing
         #expect(
             new.changes(since: old) == [
                 "manifest: expires never -> 1970-01-01T00:00:00Z", "slot extra: added", "slot keyfile: changed",
-                "A: value changed", "A: no longer required", "A: expires never -> 1970-01-01T00:00:00Z",
-                "A: policy changed", "A: rotation changed", "A: mode 0400 -> 0440", "A: format any -> json",
-                "A: newline exact -> strip", "A: description or service changed", "C: added", "B: removed",
+                "A: value changed", "A: description changed", "A: no longer required", "A: format any -> json",
+                "A: expires never -> 1970-01-01T00:00:00Z", "A: newline exact -> strip", "A: mode 0400 -> 0440",
+                "A: policy changed", "A: rotation changed", "C: added", "B: removed",
             ]
         )
         let back = old.changes(since: new)
@@ -295,6 +295,21 @@ import Testing
         #expect(back.contains("A: value removed"))
         #expect(back.contains("A: now required"))
         #expect(back.contains("A: format json -> any"))
+    }
+
+    @Test func whatTheHeaderSaysIsALineToo() throws {
+        let fixture = try StoreFixture(["A"])
+        let old = try LoadedManifest(fixture.store()).manifest
+        var new = old
+        new.generation = 77
+        new.created = Timestamp(seconds: 0)
+        new.secrets[0].rotated = Timestamp(seconds: 0)
+        #expect(
+            new.changes(since: old) == [
+                "manifest: generation 1 -> 77", "manifest: created \(old.created.text) -> 1970-01-01T00:00:00Z",
+                "A: rotated never -> 1970-01-01T00:00:00Z",
+            ]
+        )
     }
 
     @Test func aTemplateKeepsValuesThatItLeavesEmpty() throws {

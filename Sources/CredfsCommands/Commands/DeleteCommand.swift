@@ -29,7 +29,7 @@ struct DeleteCommand: CredfsCommand {
         let reference = try reference(name)
         let (store, before) = try options.load(context)
         let entry = try before.manifest.entry(reference)
-        guard try yes || confirms(entry.name) else {
+        guard try yes || confirms(entry.name, context) else {
             throw CommandError(.failed, "'\(entry.name.text)' was not deleted")
         }
         let keys = try keyOptions.unlock(store, before.manifest, context)
@@ -41,11 +41,10 @@ struct DeleteCommand: CredfsCommand {
         context.console.detail("deleted \(entry.name.text)")
     }
 
-    private func confirms(_ name: SecretName) throws -> Bool {
+    private func confirms(_ name: SecretName, _ context: CommandContext) throws -> Bool {
         guard isatty(0) == 1 else {
             throw CommandError(.usage, "cannot ask whether to delete '\(name.text)'", hint: "pass --yes")
         }
-        try? writeAll(Console.standardError, "delete '\(name.text)'? [y/N] ".utf8.span)
-        return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+        return context.console.confirms("delete '\(name.text)'?")
     }
 }

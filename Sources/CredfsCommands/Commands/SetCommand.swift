@@ -73,6 +73,9 @@ struct SetCommand: CredfsCommand {
             manifest.secrets[index] = entry
         }
         context.console.detail("set \(reference.name.text)")
+        if let expires = attributes.expires.flatMap(Timestamp.init), expires <= context.now() {
+            context.console.warning("\(expires.text) is in the past: '\(reference.name.text)' counts as expired")
+        }
     }
 
     private var input: ValueInput {

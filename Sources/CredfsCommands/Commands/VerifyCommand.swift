@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import Jobs
 internal import SecretStore
 
 /// The command `credfs verify`.
@@ -29,6 +30,7 @@ struct VerifyCommand: CredfsCommand {
             try options.location(context),
             context.checker,
             now: context.now(),
+            rule: { (manifest) throws(StoreError) in try Self.requireVariables(manifest, context.now()) },
             unlock: { (store, manifest) throws(StoreError) in try keys(store, manifest, context) }
         )
         context.store = outcome.manifest?.store
@@ -43,6 +45,17 @@ struct VerifyCommand: CredfsCommand {
         }
         guard let failure = outcome.failure, let error = failure.error else { return }
         throw CommandError(ExitStatus(error.code), "\(failure.check.rawValue): \(error.message)", hint: error.hint)
+    }
+
+    /// Makes sure that `run` could give every secret that it shows a variable.
+    private static func requireVariables(_ manifest: Manifest, _ now: Timestamp) throws(StoreError) {
+        let shown = manifest.secrets.filter { secret in
+            guard case .sealed = secret.value else { return false }
+            return secret.expires.map { $0 > now } ?? true
+        }
+        do throws(MountError) { _ = try FileVariables(shown.map(\.name).sorted(), extent: .auto) } catch {
+            throw StoreError(.invalid, error.message, hint: "rename one of them; or pass --file-var to run")
+        }
     }
 
     private func keys(
