@@ -90,11 +90,11 @@ struct AdmissionOptions: ParsableArguments {
     func reportMissing(_ name: SecretName, _ context: CommandContext) throws {
         switch missing {
         case .ignore: break
-        case .warn: context.console.warning("no secret has the name '\(name.text)'")
+        case .warn: context.console.warning(SecretName.unknown(name.text))
         case .error:
             throw CommandError(
                 .noSuchSecret,
-                "no secret has the name '\(name.text)'",
+                SecretName.unknown(name.text),
                 hint: "see the names with: credfs list; or pass --if-missing=warn"
             )
         }

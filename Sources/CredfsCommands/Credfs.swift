@@ -105,7 +105,8 @@ extension CredfsCommand {
     }
 
     private func record(_ status: OperationEvent.Status, _ reason: String?, _ context: CommandContext) {
-        let reference = subject.flatMap(SecretReference.init)
+        var reference = subject.flatMap(SecretReference.init)
+        if status != .success, reference?.mayHoldValue == true { reference = nil }
         context.recorder.record(
             OperationEvent(
                 Self.operation,

@@ -100,7 +100,7 @@ struct KeyOptions: ParsableArguments {
         if let slot, manifest.slots[slot] == nil {
             throw CommandError(
                 .authentication,
-                "the manifest has no key slot '\(slot)'",
+                "the manifest has no key slot of that name",
                 hint: "its slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
             )
         }

@@ -18,8 +18,8 @@ struct InitCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.initialize
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var passwordOptions: PasswordOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var passwordOptions: PasswordOptions
 
     @Flag(help: "Open the store with a password instead of a key file.")
     var password = false
@@ -80,6 +80,7 @@ struct InitCommand: CredfsCommand {
         var entries: [SecretEntry] = []
         for argument in require.isEmpty ? Self.usualNames : require {
             let reference = try reference(argument)
+            guard !reference.mayHoldValue else { throw CommandError.valueInArgument("--require") }
             var entry = SecretEntry(name: reference.name)
             entry.service = reference.service
             entry.required = true

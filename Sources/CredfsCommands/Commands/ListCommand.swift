@@ -9,12 +9,13 @@ struct ListCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
         abstract: "Print the names of the secrets, never a value.",
-        discussion: "On a terminal with their state; elsewhere one name a line."
+        discussion: "On a terminal with their state; elsewhere one name a line.",
+        aliases: ["ls"]
     )
     static let operation = OperationEvent.Operation.list
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Flag(help: "Print JSON.")
     var json = false

@@ -19,8 +19,8 @@ struct RotateCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.rotate
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(
         help: "The secrets that get new values; - at the end reads standard input even on a terminal.",

@@ -19,13 +19,14 @@ struct RunCommand: CredfsCommand {
             GHCR_TOKEN_FILE for the secret GHCR_TOKEN. The files are there as long as it runs, in a mount namespace of \
             its own where the system allows one. Exits with its status, 128+n after signal n, 127 if it is not found, \
             126 if it cannot be run, 125 if credfs itself fails.
-            """
+            """,
+        aliases: ["exec"]
     )
     static let operation = OperationEvent.Operation.run
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Secrets") var admission: AdmissionOptions
     @OptionGroup(title: "Mount") var mount: MountOptions
 

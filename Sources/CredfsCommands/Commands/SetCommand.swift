@@ -16,8 +16,8 @@ struct SetCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.set
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String
@@ -60,6 +60,7 @@ struct SetCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let reference = try reference(name)
+        if reference.mayHoldValue { try requireExisting(reference, context) }
         let store = try options.open(context)
         let before = try LoadedManifest(store)
         context.store = before.manifest.store
@@ -75,6 +76,12 @@ struct SetCommand: CredfsCommand {
             manifest.secrets[index] = entry
         }
         context.console.detail("set \(reference.name.text)")
+    }
+
+    /// Refuses `NAME=VALUE`; what has such a name already keeps it.
+    private func requireExisting(_ reference: SecretReference, _ context: CommandContext) throws {
+        let there = try? LoadedManifest(options.open(context)).manifest.entry(reference)
+        guard there != nil else { throw CommandError.valueInArgument("the name of a new secret") }
     }
 
     private var input: ValueInput {
@@ -133,7 +140,7 @@ extension Manifest {
         else {
             throw StoreError(
                 .noSuchSecret,
-                "no secret has the name '\(reference.name.text)'",
+                SecretName.unknown(reference.name.text),
                 hint: "see the names with: credfs list"
             )
         }

@@ -11,12 +11,13 @@ struct VerifyCommand: CredfsCommand {
         discussion: """
             Runs every check and prints a line for each, never a value. Exits 0, or with the code of the first check \
             that failed. With --no-key it runs what needs no key, such as for pull requests from forks.
-            """
+            """,
+        aliases: ["check"]
     )
     static let operation = OperationEvent.Operation.verify
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Flag(help: "Leave out what needs a key.")
     var noKey = false
