@@ -15,7 +15,8 @@ struct AdmissionOptions: ParsableArguments {
         help: ArgumentHelp(
             "Where a named or required secret is not there: error, warn or ignore.",
             valueName: "what"
-        )
+        ),
+        completion: .list(["error", "warn", "ignore"])
     )
     var ifMissing: String?
 
@@ -23,7 +24,8 @@ struct AdmissionOptions: ParsableArguments {
         help: ArgumentHelp(
             "Where the store is rejected: fail, or unauthenticated to go on without secrets (CREDFS_ON_REJECT).",
             valueName: "what"
-        )
+        ),
+        completion: .list(["fail", "unauthenticated"])
     )
     var onReject: String?
 

@@ -11,7 +11,12 @@ struct ImportMapping: ParsableArguments {
     )
     var only: String?
 
-    @Option(help: ArgumentHelp("Call a secret otherwise than the source does; repeatable.", valueName: "old=new"))
+    @Option(
+        help: ArgumentHelp(
+            "Call a secret otherwise than the source does; repeatable, or with commas.",
+            valueName: "old=new"
+        )
+    )
     var map: [String] = []
 
     @Option(help: ArgumentHelp("Take this off names that begin with it.", valueName: "prefix"))
@@ -78,7 +83,7 @@ struct ImportMapping: ParsableArguments {
 
     private func renames(_ known: Set<String>) throws -> [String: String] {
         var renames: [String: String] = [:]
-        for text in map {
+        for text in ArgumentList.items(map) {
             guard let mark = text.firstIndex(of: "="),
                 SecretReference(String(text[text.index(after: mark)...]))?.mayHoldValue == false
             else { throw CommandError(.usage, "--map takes OLD=NEW", hint: SecretReference.rule) }

@@ -44,6 +44,7 @@ enum UsageMessage {
         } else if arguments.first?.hasPrefix("-") == true {
             hint = "options follow the name of the command; \(hint)"
         }
+        if message.contains("--linger <time>") { hint = "a time has a unit: 500ms, 5s, 10m, 1h, 1d; \(hint)" }
         return CommandError(.usage, text, hint: hint)
     }
 

@@ -198,7 +198,11 @@ import Testing
         let (sandbox, right, wrong) = try await locked()
         for left in [4, 3, 2, 1, 0] {
             (try await sandbox.run("verify", "--password-file", wrong))
-                .expectRefusal(12, "incorrect password, \(left) attempts remaining", hint: left == 0 ? "30 s" : nil)
+                .expectRefusal(
+                    12,
+                    "incorrect password, \(left) attempt\(left == 1 ? "" : "s") remaining",
+                    hint: left == 0 ? "30 s" : nil
+                )
         }
         try prolong(sandbox)
         (try await sandbox.run("verify", "--password-file", right))

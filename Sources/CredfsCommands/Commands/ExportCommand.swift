@@ -50,7 +50,7 @@ struct ExportCommand: CredfsCommand {
     @Option(help: "What is done with a value that is no text: refuse, or base64 to write that.")
     var binary = Binary.refuse
 
-    var subject: String? { names.last }
+    var subject: String? { names.last.flatMap { $0.contains(",") ? nil : $0 } }
 
     func validate() throws {
         if overwrite && output == nil { throw ValidationError("--overwrite belongs to --output.") }
@@ -64,7 +64,9 @@ struct ExportCommand: CredfsCommand {
         let loaded = try LoadedManifest(store)
         context.store = loaded.manifest.store
         let entries =
-            names.isEmpty ? loaded.manifest.secrets : try names.map { try loaded.manifest.entry(reference($0)) }
+            names.isEmpty
+            ? loaded.manifest.secrets
+            : try loaded.manifest.listed(names).map { try loaded.manifest.entry(reference($0)) }
         let labels = try labels(entries, context)
         let destination = try ExportDestination(output, isForced: force, overwriting: overwrite)
         let keys = try keyOptions.unlock(store, loaded.manifest, context)

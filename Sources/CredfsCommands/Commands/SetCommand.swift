@@ -42,9 +42,6 @@ struct SetCommand: CredfsCommand {
     var subject: String? { name }
 
     func validate() throws {
-        if let source, source != "-" {
-            throw ValidationError("a value is never an argument: pipe it in, or name a file with --value-file.")
-        }
         if source != nil && valueFile != nil { throw ValidationError("- and --value-file exclude each other.") }
         if keepValue && (source != nil || valueFile != nil || allowEmpty) {
             throw ValidationError("--keep-value takes no value.")
@@ -60,6 +57,14 @@ struct SetCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let reference = try reference(name)
+        // Not while parsing, which would find that before an option that is misspelled.
+        if let source, source != "-" {
+            throw CommandError(
+                .usage,
+                "a value is never an argument: pipe it in, or name a file with --value-file",
+                hint: "see credfs set --help"
+            )
+        }
         if reference.mayHoldValue { try requireExisting(reference, context) }
         let store = try options.open(context)
         let before = try LoadedManifest(store)

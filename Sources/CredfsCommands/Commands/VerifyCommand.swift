@@ -36,7 +36,8 @@ struct VerifyCommand: CredfsCommand {
         if json {
             try context.console.output(JSONOutput.text(JSONOutput.Verification(outcome, hasKey: !noKey)))
         } else {
-            let shown = outcome.results.filter { !options.quiet || $0.status == .failed || $0.status == .warning }
+            // The failure is an error, too, which says it.
+            let shown = outcome.results.filter { !options.quiet || $0.status == .warning }
             try context.console.output(shown.map(Self.line).joined())
             if noKey && outcome.failure == nil {
                 context.console.note("accepted as far as that can be seen without a key")
