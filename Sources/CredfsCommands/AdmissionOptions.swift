@@ -15,7 +15,8 @@ struct AdmissionOptions: ParsableArguments {
         help: ArgumentHelp(
             "Where a named or required secret is not there: error, warn or ignore.",
             valueName: "what"
-        )
+        ),
+        completion: .list(["error", "warn", "ignore"])
     )
     var ifMissing: String?
 
@@ -23,7 +24,8 @@ struct AdmissionOptions: ParsableArguments {
         help: ArgumentHelp(
             "Where the store is rejected: fail, or unauthenticated to go on without secrets (CREDFS_ON_REJECT).",
             valueName: "what"
-        )
+        ),
+        completion: .list(["fail", "unauthenticated"])
     )
     var onReject: String?
 
@@ -90,11 +92,11 @@ struct AdmissionOptions: ParsableArguments {
     func reportMissing(_ name: SecretName, _ context: CommandContext) throws {
         switch missing {
         case .ignore: break
-        case .warn: context.console.warning("no secret has the name '\(name.text)'")
+        case .warn: context.console.warning(SecretName.unknown(name.text))
         case .error:
             throw CommandError(
                 .noSuchSecret,
-                "no secret has the name '\(name.text)'",
+                SecretName.unknown(name.text),
                 hint: "see the names with: credfs list; or pass --if-missing=warn"
             )
         }

@@ -29,6 +29,7 @@ struct VariablePreset: Sendable {
             variables: [
                 Variable(name: "GEMINI_API_KEY", description: "Gemini API key", isNeeded: true),
                 Variable(name: "GOOGLE_API_KEY", description: "Google API key"),
+                Variable(name: "GOOGLE_GEMINI_API_KEY", description: "Gemini API key under its longer name"),
             ]
         ),
         VariablePreset(

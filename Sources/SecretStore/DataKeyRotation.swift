@@ -28,7 +28,7 @@ package struct DataKeyRotation {
     /// - Throws: class `usage` for a slot to drop that is not there, or if none would stay.
     package func uncovered(_ slots: [String: KeySlot]) throws(StoreError) -> [String] {
         for identifier in dropped.sorted() where slots[identifier] == nil {
-            throw StoreError(.usage, "there is no slot '\(identifier)'", hint: "see them with: credfs keys list")
+            throw StoreError(.usage, "there is no slot of that name to drop", hint: "see them with: credfs keys list")
         }
         guard dropped.count < slots.count else {
             throw StoreError(.usage, "the last slot cannot be dropped", hint: "add another first: credfs keys add")

@@ -344,7 +344,7 @@ import Testing
 
 @Suite struct UsageTests {
     @Test(arguments: [
-        "--bogus", "bogus", "list extra", "list --bogus", "set", "show", "show NAME --newline maybe", "set NAME VALUE",
+        "--bogus", "bogus", "list one two", "list --bogus", "set", "show", "show NAME --newline maybe", "set NAME VALUE",
         "set NAME - --value-file x", "verify -q -v", "set NAME --expires soon", "set NAME --format xml",
         "set NAME --trailing-newline twice", "list --json=yes", "set NAME --value-file", "-v", "init --key-file",
         "init --key-file a --password", "delete", "set NAME --max-size x",
@@ -378,7 +378,7 @@ import Testing
         }
         #expect(try await sandbox.run("--version").outputText.wholeMatch(of: /credfs \d+\.\d+\.\d+\n/) != nil)
         for command in ["init", "set", "get", "show", "list", "delete", "encrypt", "verify"] {
-            #expect(try await sandbox.run("--help").outputText.contains("  \(command) "))
+            #expect(try await sandbox.run("--help").outputText.firstMatch(of: try Regex("\n  \(command)[, ]")) != nil)
         }
     }
 

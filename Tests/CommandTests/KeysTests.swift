@@ -80,7 +80,7 @@ import Testing
             (["add", "--new-password-file", sandbox.directory.path("weak")], "at least 12 characters"),
             (["add", "--new-key-file", sandbox.directory.path("k"), "--id", "age"], "there is a slot 'age' already"),
             (["add", "--new-key-file", sandbox.directory.path("k"), "--id", "A"], "1 to 64 of a-z"),
-            (["remove", "other"], "there is no slot 'other'"), (["remove"], "missing expected argument"),
+            (["remove", "other"], "there is no slot of that name"), (["remove"], "missing expected argument"),
         ] {
             (try await sandbox.run(["keys"] + arguments)).expectRefusal(64, text)
         }
@@ -158,7 +158,7 @@ import Testing
         (try await sandbox.run("password", "--new-password-file", file)).expectRefusal(64, "first, second")
         (try await sandbox.run("password", "keyfile", "--new-password-file", file)).expectRefusal(
             64,
-            "there is no slot 'keyfile' with"
+            "no slot of that name with"
         )
         let changed = try await sandbox.succeed("password", "second", "--new-password-file", file)
         #expect(changed.errorText.contains("changed the password of slot second"))

@@ -10,12 +10,13 @@ struct DeleteCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "delete",
         abstract: "Remove a secret from the store.",
-        discussion: "The manifest of before stays sealed in secrets.yaml.bak."
+        discussion: "The manifest of before stays sealed in secrets.yaml.bak.",
+        aliases: ["rm"]
     )
     static let operation = OperationEvent.Operation.delete
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String

@@ -18,7 +18,7 @@ struct DoctorCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.doctor
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
     @Flag(help: "Repair the modes of the store, and detach mounts whose process has gone.")
     var fix = false

@@ -23,8 +23,8 @@ struct EditCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.edit
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     func validate() throws {
         guard keyOptions.keyFd != 0, keyOptions.password.passwordFd != 0 else {

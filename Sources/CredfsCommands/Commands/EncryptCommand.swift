@@ -20,8 +20,8 @@ struct EncryptCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.encrypt
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(
         help: ArgumentHelp("A plaintext template: 'secrets:' as in a manifest.", valueName: "file"),

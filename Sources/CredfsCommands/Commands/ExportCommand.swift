@@ -25,8 +25,8 @@ struct ExportCommand: CredfsCommand {
         case base64
     }
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(help: "The names, or SERVICE/KEY; without any, every secret.", completion: SecretNameCompletion.one)
     var names: [String] = []
@@ -50,7 +50,7 @@ struct ExportCommand: CredfsCommand {
     @Option(help: "What is done with a value that is no text: refuse, or base64 to write that.")
     var binary = Binary.refuse
 
-    var subject: String? { names.last }
+    var subject: String? { names.last.flatMap { $0.contains(",") ? nil : $0 } }
 
     func validate() throws {
         if overwrite && output == nil { throw ValidationError("--overwrite belongs to --output.") }
@@ -62,7 +62,9 @@ struct ExportCommand: CredfsCommand {
         }
         let (store, loaded) = try options.load(context)
         let entries =
-            names.isEmpty ? loaded.manifest.secrets : try names.map { try loaded.manifest.entry(reference($0)) }
+            names.isEmpty
+            ? loaded.manifest.secrets
+            : try loaded.manifest.listed(names).map { try loaded.manifest.entry(reference($0)) }
         let labels = try labels(entries, context)
         let destination = try ExportDestination(output, isForced: force, overwriting: overwrite)
         let keys = try keyOptions.verify(loaded, store, context).keys

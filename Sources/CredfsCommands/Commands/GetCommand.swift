@@ -11,8 +11,8 @@ struct GetCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.get
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup var newlineOption: NewlineOption
 
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)

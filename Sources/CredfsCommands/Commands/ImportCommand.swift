@@ -19,8 +19,8 @@ struct ImportCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.import
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Source") var origin: ImportOrigin
     @OptionGroup(title: "Names") var mapping: ImportMapping
 

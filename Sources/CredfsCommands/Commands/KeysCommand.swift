@@ -28,8 +28,8 @@ struct KeysListCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.keysList
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -68,8 +68,8 @@ struct KeysAddCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.keysAdd
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Option(help: ArgumentHelp("The age identity of this recipient; repeatable.", valueName: "age1..."))
     var recipient: [String] = []
@@ -77,7 +77,7 @@ struct KeysAddCommand: CredfsCommand {
     @Flag(name: .customLong("password"), help: "A new password, asked for twice.")
     var asksForPassword = false
 
-    @OptionGroup var newPassword: NewPasswordOptions
+    @OptionGroup(title: "New password") var newPassword: NewPasswordOptions
 
     @Option(
         help: ArgumentHelp("The key in this file, which is made if it is not there.", valueName: "file"),
@@ -168,8 +168,8 @@ struct KeysRemoveCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.keysRemove
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(help: ArgumentHelp("The identifier of the slot.", valueName: "id"))
     var id: String
@@ -194,7 +194,7 @@ struct KeysRemoveCommand: CredfsCommand {
         guard manifest.slots[id] != nil else {
             throw CommandError(
                 .usage,
-                "there is no slot '\(id)'",
+                "there is no slot of that name",
                 hint: "the slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
             )
         }

@@ -23,8 +23,8 @@ struct MountCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.mount
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Secrets") var admission: AdmissionOptions
     @OptionGroup(title: "Mount") var mount: MountOptions
 

@@ -11,13 +11,14 @@ struct PasswordCommand: CredfsCommand {
         discussion: """
             The values stay sealed as they are; only the slot is made anew, with at least the usual iterations. The old \
             password opens neither the store nor secrets.yaml.bak, which is removed, any more.
-            """
+            """,
+        aliases: ["passwd"]
     )
     static let operation = OperationEvent.Operation.password
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
-    @OptionGroup var newPassword: NewPasswordOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
+    @OptionGroup(title: "New password") var newPassword: NewPasswordOptions
 
     @Argument(help: ArgumentHelp("The slot, if there are several with a password.", valueName: "id"))
     var id: String?
@@ -64,7 +65,7 @@ struct PasswordCommand: CredfsCommand {
         guard manifest.slots[identifier]?.kind.isPassword == true else {
             throw CommandError(
                 .usage,
-                "there is no slot '\(identifier)' with a password",
+                "there is no slot of that name with a password",
                 hint: "see the slots with: credfs keys list"
             )
         }

@@ -19,8 +19,8 @@ struct RotateCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.rotate
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(
         help: "The secrets that get new values; - at the end reads standard input even on a terminal.",
@@ -34,7 +34,7 @@ struct RotateCommand: CredfsCommand {
     @Flag(help: "Run the commands of the secrets whose period is over.")
     var due = false
 
-    @Option(help: ArgumentHelp("Let this slot go; repeatable.", valueName: "id"))
+    @Option(help: ArgumentHelp("Let this slot go; repeatable, or with commas.", valueName: "id"))
     var dropSlot: [String] = []
 
     @Option(
@@ -49,7 +49,7 @@ struct RotateCommand: CredfsCommand {
     )
     var alsoPasswordFile: [String] = []
 
-    var subject: String? { names.count == 1 ? names[0] : nil }
+    var subject: String? { names.count == 1 && !names[0].contains(",") ? names[0] : nil }
 
     private var names: [String] { name.last == "-" ? name.dropLast() : name }
 
@@ -94,11 +94,11 @@ struct RotateCommand: CredfsCommand {
             )
             let openers = try presented.openers(
                 unlocked,
-                dropping: Set(dropSlot),
+                dropping: Set(ArgumentList.items(dropSlot)),
                 keyFiles: alsoKeyFile,
                 passwordFiles: alsoPasswordFile
             )
-            var rotation = DataKeyRotation(openers: openers, dropped: Set(dropSlot))
+            var rotation = DataKeyRotation(openers: openers, dropped: Set(ArgumentList.items(dropSlot)))
             let progress = Progress("rotating", context.console)
             rotation.progress = { progress.update($0, of: $1) }
             rotation.alongside = { try context.audit.reseal(store, from: $0, to: $1) }
@@ -122,12 +122,12 @@ struct RotateCommand: CredfsCommand {
             "made a new data key for \(Count.of(before.manifest.secrets.count, "secret")), "
                 + "and removed \(store.backupPath)"
         )
-        for identifier in dropSlot { context.console.note("removed slot \(identifier)") }
+        for identifier in ArgumentList.items(dropSlot) { context.console.note("removed slot \(identifier)") }
         OldValues.warn(of: "the old keys: give secrets that may have leaked new values", context)
     }
 
     private func rotateValues(_ store: Store, _ before: LoadedManifest, _ context: CommandContext) throws {
-        let references = try names.map { try reference($0) }
+        let references = try before.manifest.listed(names).map { try reference($0) }
         guard Set(references.map(\.name)).count == references.count else {
             throw CommandError(.usage, "a name is given twice")
         }
@@ -149,10 +149,10 @@ struct RotateCommand: CredfsCommand {
     }
 
     private func requireOneSource(_ count: Int, _ input: ValueInput) throws {
-        guard count > 1, input.valueFile == nil, !input.asks else { return }
+        guard count > 1, !input.asks else { return }
         throw CommandError(
             .usage,
-            "standard input holds the value of one name",
+            "\(input.valueFile == nil ? "standard input" : "the file") holds the value of one name",
             hint: "rotate one name after the other, or on a terminal"
         )
     }

@@ -19,28 +19,32 @@ struct RunCommand: CredfsCommand {
             GHCR_TOKEN_FILE for the secret GHCR_TOKEN. The files are there as long as it runs, in a mount namespace of \
             its own where the system allows one. Exits with its status, 128+n after signal n, 127 if it is not found, \
             126 if it cannot be run, 125 if credfs itself fails.
-            """
+            """,
+        aliases: ["exec"]
     )
     static let operation = OperationEvent.Operation.run
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Secrets") var admission: AdmissionOptions
     @OptionGroup(title: "Mount") var mount: MountOptions
 
     @Option(
         help: ArgumentHelp(
-            "Put the value of a secret into the environment, where many can read it (repeatable).",
+            "Put the value of a secret into the environment, where many can read it (repeatable, or with commas).",
             valueName: "name[=var]"
         ),
-        completion: SecretNameCompletion.one
+        completion: SecretNameCompletion.list
     )
     var env: [String] = []
 
     @Option(
-        help: ArgumentHelp("Name the variable that has the path of a secret (repeatable).", valueName: "name=var"),
-        completion: SecretNameCompletion.one
+        help: ArgumentHelp(
+            "Name the variable that has the path of a secret (repeatable, or with commas).",
+            valueName: "name=var"
+        ),
+        completion: SecretNameCompletion.list
     )
     var fileVar: [String] = []
 
@@ -76,11 +80,16 @@ struct RunCommand: CredfsCommand {
     var allowCore = false
 
     @Option(
-        help: ArgumentHelp("What shows the secrets: fuse, or the weaker ramfs, tmpfs and shm.", valueName: "backend")
+        help: ArgumentHelp("What shows the secrets: fuse, or the weaker ramfs, tmpfs and shm.", valueName: "backend"),
+        completion: .list(["fuse", "ramfs", "tmpfs", "shm"])
     )
     var backend: String?
 
-    @Argument(parsing: .postTerminator, help: ArgumentHelp("The program and its arguments.", valueName: "program"))
+    @Argument(
+        parsing: .postTerminator,
+        help: ArgumentHelp("The program and its arguments.", valueName: "program"),
+        completion: ProgramCompletion.kind
+    )
     var command: [String]
 
     func validate() throws {
@@ -104,10 +113,12 @@ struct RunCommand: CredfsCommand {
     }
 
     func run(_ context: CommandContext) throws {
-        let values = try env.map {
+        let values = try ArgumentList.items(env).map {
             try VariableAssignment.parse($0, option: "--env", usual: VariableName.init(of:))
         }
-        let chosen = try fileVar.map { try VariableAssignment.parse($0, option: "--file-var", usual: nil) }
+        let chosen = try ArgumentList.items(fileVar).map {
+            try VariableAssignment.parse($0, option: "--file-var", usual: nil)
+        }
         let admitted = try Admission.decide(options, keyOptions, admission, context)
         let snapshot = admitted.snapshot(now: context.now())
         if admitted.auth == .authenticated {

@@ -12,12 +12,13 @@ struct VerifyCommand: CredfsCommand {
         discussion: """
             Runs every check and prints a line for each, never a value. Exits 0, or with the code of the first check \
             that failed. With --no-key it runs what needs no key, such as for pull requests from forks.
-            """
+            """,
+        aliases: ["check"]
     )
     static let operation = OperationEvent.Operation.verify
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Flag(help: "Leave out what needs a key.")
     var noKey = false
@@ -37,7 +38,8 @@ struct VerifyCommand: CredfsCommand {
         if json {
             try context.console.output(JSONOutput.text(JSONOutput.Verification(outcome, hasKey: !noKey)))
         } else {
-            let shown = outcome.results.filter { !options.quiet || $0.status == .failed || $0.status == .warning }
+            // The failure is an error, too, which says it.
+            let shown = outcome.results.filter { !options.quiet || $0.status == .warning }
             try context.console.output(shown.map(Self.line).joined())
             if noKey && outcome.failure == nil {
                 context.console.note("accepted as far as that can be seen without a key")
