@@ -56,7 +56,7 @@ extension CredfsCommand {
 
     var subject: String? { nil }
 
-    func failure(of error: any Error) -> CommandError { CommandError(anyError: error) }
+    func failure(of error: any Error) -> CommandError { advised(error) }
 
     /// Does it and records how it ended.
     func perform(_ context: CommandContext) throws {

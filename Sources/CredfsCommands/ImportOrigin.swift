@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Glibc
+internal import HostChecks
 internal import PlaintextDocuments
 internal import SecretStore
 internal import SystemCalls

@@ -215,9 +215,11 @@ package final class JobRun {
 
     private func makeSharedDirectory(_ path: String, _ backend: Backend) throws(MountError) {
         if backend == .shm {
-            try MountError.wrapping(.mount, "make \(path)") { () throws(Errno) in
+            do throws(Errno) {
                 let parent = try OwnedDescriptor.open(PlainFiles.shared, O_RDONLY | O_DIRECTORY)
                 try parent.makeDirectory(PlainFiles.sharedName(id), mode: 0o700)
+            } catch {
+                throw MountError(.mount, "cannot make \(path): \(error.message)", hint: PlainFiles.remedy(for: error))
             }
         } else {
             try runtime.makeDirectory(id, mode: backend == .none ? 0o500 : 0o700)

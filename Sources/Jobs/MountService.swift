@@ -184,7 +184,7 @@ enum MountPlace {
             guard let path = try place.resolvedPath() else { throw .illegalByteSequence }
             return path
         } catch {
-            let hint = error == .noSuchFileOrDirectory ? "make it with: mkdir \(directory)" : nil
+            let hint = error == .noSuchFileOrDirectory ? "make it with: mkdir \(quoted(directory))" : nil
             throw MountError(.place, "cannot use \(directory): \(error.message)", hint: hint)
         }
     }
@@ -195,7 +195,7 @@ extension MountPlace {
         MountError(
             .place,
             "\(directory) is mounted already",
-            hint: "unmount it with: credfs unmount \(directory)"
+            hint: "unmount it with: credfs unmount \(quoted(directory))"
         )
     }
 }

@@ -68,6 +68,16 @@ package final class PlainFiles {
     static func sharedName(_ id: String) -> String { "credfs-\(id)" }
     static let shared = "/dev/shm"
 
+    /// What lets a directory be made in the memory of the system.
+    static func remedy(for errno: Errno) -> String {
+        switch errno {
+        case .noSuchFileOrDirectory, .notDirectory: "mount one: mount -t tmpfs -o mode=1777 tmpfs \(shared)"
+        case .readOnlyFileSystem: "mount it writable (of a container: --tmpfs \(shared))"
+        case .noSpace: "make room there: df -h \(shared); df -i \(shared)"
+        default: "see who may write there: ls -ld \(shared)"
+        }
+    }
+
     /// Removes what a killed credfs left there.
     static func removeWhatIsLeft(of id: String) {
         guard !id.isEmpty, id.allSatisfy(\.isHexDigit),

@@ -130,7 +130,7 @@ package final class RuntimeDirectory {
             throw MountError(
                 .place,
                 "insecure permissions on \(path): others can use it",
-                hint: "chmod 0700 \(path), or set XDG_RUNTIME_DIR to a directory of your own"
+                hint: "chmod 0700 \(quoted(path)), or set XDG_RUNTIME_DIR to a directory of your own"
             )
         }
     }

@@ -39,7 +39,7 @@ package enum EditingHelper {
             else { return 1 }
             let space: EditingSpace
             do throws(EditingSpace.Refusal) {
-                space = try EditingSpace.enter(over: request.directory)
+                space = try EditingSpace.enter(over: request.directory, for: request.editor)
             } catch {
                 try Frame(.refusal, "\(error.action)\n\(error.errno.rawValue)").write(to: output)
                 return 0

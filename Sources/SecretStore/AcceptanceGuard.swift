@@ -2,6 +2,7 @@
 
 internal import Sealing
 package import SecureMemory
+internal import SystemCalls
 
 /// Decides whether a store may be used, in the order of the contract, and says why not.
 package enum AcceptanceGuard {
@@ -228,7 +229,7 @@ package enum AcceptanceGuard {
             StoreError(
                 .invalid,
                 "required secrets without a value: \(Names.shown(missing))",
-                hint: "fill them with: credfs set \(first)"
+                hint: "fill them with: credfs set \(quoted(first))"
             )
         )
     }
@@ -251,7 +252,7 @@ package enum AcceptanceGuard {
                 StoreError(
                     .expired,
                     "required secret '\(secret.name.text)' expired at \(expires.text)",
-                    hint: "set a new value with: credfs set \(secret.name.text) --expires TIME"
+                    hint: "set a new value with: credfs set \(quoted(secret.name.text)) --expires TIME"
                 )
             )
         }

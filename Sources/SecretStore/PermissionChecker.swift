@@ -53,13 +53,16 @@ package final class PermissionChecker {
             throw StoreError(.permissions, "\(path) is not \(wanted)")
         }
         if status.owner != user && status.owner != 0 {
-            try report("\(path) is owned by uid \(status.owner), expected \(user)", hint: "chown \(user) \(path)")
+            try report(
+                "\(path) is owned by uid \(status.owner), expected \(user)",
+                hint: "chown \(user) \(quoted(path))"
+            )
         }
         if status.permissions & expectation.forbidden != 0 {
             let mode = Self.octal(expectation.mode)
             try report(
                 "insecure permissions on \(path): mode \(Self.octal(status.permissions)), expected \(mode)",
-                hint: "chmod \(mode) \(path)"
+                hint: "chmod \(mode) \(quoted(path))"
             )
         }
         // None at all: a writer has put another file in its place since it was opened, which makes this one no less whole.
@@ -85,7 +88,7 @@ package final class PermissionChecker {
             StoreError(
                 .permissions,
                 "cannot open \(path): \(errno.message)",
-                hint: "see who may: ls -ld \(path)"
+                hint: "see who may: ls -ld \(quoted(path))"
             )
         default:
             .system("open", path, errno)

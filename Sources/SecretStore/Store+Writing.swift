@@ -67,7 +67,7 @@ extension Store {
             throw StoreError(
                 .invalid,
                 "the generation of the manifest cannot grow",
-                hint: "restore it from \(backupPath)"
+                hint: "restore it from \(quoted(backupPath))"
             )
         }
         manifest.generation = generation

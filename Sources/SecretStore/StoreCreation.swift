@@ -130,7 +130,7 @@ package enum StoreCreation {
         throw StoreError(
             .permissions,
             "\(directory.path) is not a store, not empty and open to others: mode \(PermissionChecker.octal(mode))",
-            hint: "name a directory of its own, or if this one is meant: chmod 0700 \(directory.path)"
+            hint: "name a directory of its own, or if this one is meant: chmod 0700 \(quoted(directory.path))"
         )
     }
 

@@ -51,7 +51,19 @@ package struct StoreError: Error, Sendable, Equatable {
 
     /// The error of a system call on a path.
     package static func system(_ action: String, _ path: String, _ errno: Errno) -> StoreError {
-        StoreError(.failed, "cannot \(action) \(path): \(errno.message)")
+        StoreError(.failed, "cannot \(action) \(path): \(errno.message)", hint: hint(for: errno, path))
+    }
+
+    /// What mends what the system says about a place.
+    private static func hint(for errno: Errno, _ path: String) -> String? {
+        guard path.hasPrefix("/") else { return nil }
+        let directory = quoted(Store.split(path).directory)
+        return switch errno {
+        case .readOnlyFileSystem: "name a place that can be written (in a job of 'credfs run', see --keep-store)"
+        case .noSpace, .diskQuotaExceeded: "make room there: df -h \(directory); df -i \(directory)"
+        case .permissionDenied, .notPermitted: "see who may: ls -ld \(directory)"
+        default: nil
+        }
     }
 
     /// The error of a cryptographic operation that was not a question of authenticity.

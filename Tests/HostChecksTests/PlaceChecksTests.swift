@@ -29,6 +29,41 @@ import Testing
         expect(try fake.finding(.runtimeDirectory), .problem, "there is no /tmp")
     }
 
+    @Test(arguments: [
+        (Errno.readOnlyFileSystem, "mount -t tmpfs tmpfs"), (.noSpace, "df -i"), (.permissionDenied, "XDG_RUNTIME_DIR"),
+    ])
+    func aPlaceWhereNothingCanBeMadeIsAProblem(_ errno: Errno, _ fix: String) throws {
+        let root = try FakeHost(user: 0)
+        root.host.calls.canWrite = { $0.hasSuffix("/run") ? errno : nil }
+        expect(try root.finding(.runtimeDirectory), .problem, "nothing can be made in /run", fix: fix)
+        let user = try FakeHost()
+        user.host.calls.canWrite = { $0.hasSuffix("/tmp") ? errno : nil }
+        expect(try user.finding(.runtimeDirectory), .problem, "nothing can be made in /tmp", fix: fix)
+        user.put("/a b", .directory, 0o700, owner: 1000)
+        user.host.calls.canWrite = { $0.hasSuffix("/a b") ? errno : nil }
+        user.set(["XDG_RUNTIME_DIR": "/a b"])
+        expect(try user.finding(.runtimeDirectory), .problem, "nothing can be made in /a b")
+        #expect(errno != .noSpace || Doctor.remedyOfRuntimeDirectory(user.host)?.contains("df -h '/a b'") == true)
+    }
+
+    @Test func secretsOfKnownServicesInTheEnvironmentAreNamed() throws {
+        let fake = try FakeHost()
+        expect(EnvironmentChecks.run(fake.host), .ok)
+        fake.host.calls.isSet = { ["AWS_ACCESS_KEY_ID", "OPENAI_ORG_ID", "SUPABASE_URL", "HOME"].contains($0) }
+        expect(EnvironmentChecks.run(fake.host), .ok)
+        fake.host.calls.isSet = { ["OPENAI_API_KEY", "GH_TOKEN"].contains($0) }
+        let fix = "credfs import --preset openai,github"
+        expect(EnvironmentChecks.run(fake.host), .warning, "reads OPENAI_API_KEY, GH_TOKEN", fix: fix)
+    }
+
+    @Test func processesThatAreHiddenAreNoProblem() throws {
+        let fake = try FakeHost()
+        try fake.write("22 1 0:20 / /proc rw,nosuid - proc proc rw,hidepid=invisible\n", to: "/proc/self/mountinfo")
+        expect(try fake.finding(.processes), .ok, "hidepid=invisible: processes of other users")
+        try fake.write("22 1 0:20 / /proc rw,nosuid - proc proc rw,hidepid=0\n", to: "/proc/self/mountinfo")
+        #expect(try fake.finding(.processes).message == "/proc is mounted")
+    }
+
     @Test func rootHasItsOwn() throws {
         let fake = try FakeHost(user: 0)
         expect(try fake.finding(.runtimeDirectory), .ok, "/run")

@@ -16,7 +16,6 @@ struct DoctorCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.doctor
-    static let needsProc = true
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
@@ -30,12 +29,7 @@ struct DoctorCommand: CredfsCommand {
     var json = false
 
     func run(_ context: CommandContext) throws {
-        let host = HostView.system(
-            environment: context.environment,
-            childEnvironment: SecretVariables.environmentForChildren(),
-            user: context.user,
-            now: context.now()
-        )
+        let host = context.host
         let request = request(context)
         let repair = fix ? Doctor.repair(host, request) : nil
         let report = Doctor.examine(host, request)

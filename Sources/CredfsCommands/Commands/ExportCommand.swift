@@ -5,6 +5,7 @@ internal import Jobs
 internal import Sealing
 internal import SecretStore
 internal import SecureMemory
+internal import SystemCalls
 
 /// The command `credfs export`.
 struct ExportCommand: CredfsCommand {
@@ -212,7 +213,7 @@ struct ExportCommand: CredfsCommand {
                 throw CommandError(
                     .invalid,
                     "'\(entry.name.text)' has no value yet",
-                    hint: "give it one with: credfs set \(entry.name.text)"
+                    hint: "give it one with: credfs set \(quoted(entry.name.text))"
                 )
             }
             content.setCount(0)

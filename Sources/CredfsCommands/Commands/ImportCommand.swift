@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import HostChecks
 internal import PlaintextDocuments
 internal import SecretStore
 internal import SystemCalls

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import HostChecks
 internal import Sealing
 internal import SecretStore
 internal import SecureMemory
@@ -69,6 +70,10 @@ struct InitCommand: CredfsCommand {
         for note in outcome.notes {
             context.console.note(note)
             context.recorder.record(OperationEvent(.permissions, status: .success, reason: note, store: outcome.store))
+        }
+        // A .gitignore that was there is left as it is.
+        for exposure in Doctor.exposures(context.host, try options.open(context)) {
+            context.console.warning(exposure.message + (exposure.fix.map { ": \($0)" } ?? ""))
         }
         context.console.note(
             outcome.isNew ? "made a store at \(location.directory)" : "there is a store at \(location.directory)"

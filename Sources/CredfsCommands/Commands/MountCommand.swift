@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Glibc
+internal import HostChecks
 internal import Jobs
 internal import SecretFileSystem
 internal import SecretStore
@@ -46,7 +47,7 @@ struct MountCommand: CredfsCommand {
         }
     }
 
-    func failure(of error: any Error) -> CommandError { advised(error) }
+    func failure(of error: any Error) -> CommandError { advised(error, way: .shared) }
 
     func run(_ context: CommandContext) throws {
         let started = ContinuousClock.now

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import HostChecks
 internal import Jobs
 internal import SecretFileSystem
 internal import SecretStore
@@ -103,7 +104,13 @@ struct RunCommand: CredfsCommand {
     }
 
     func failure(of error: any Error) -> CommandError {
-        var failure = advised(error)
+        let way: MountAdvice.Way =
+            switch backend.flatMap(Backend.init) {
+            case .ramfs, .tmpfs: .memory
+            case .shm: .files
+            default: shared ? .shared : .best
+            }
+        var failure = advised(error, way: way)
         let isOwn = (error as? MountError).map { [.variables, .policy, .usage].contains($0.code) } ?? false
         // What has to be settled on the command line keeps its status; a policy, too, which is never passed over.
         if !isOwn && ![.usage, .refused].contains(failure.status) {
@@ -197,7 +204,7 @@ struct RunCommand: CredfsCommand {
                 throw MountError(
                     .variables,
                     "'\(other.text)' and '\(value.secret.text)' would both have the variable \(value.variable.text)",
-                    hint: "choose another with: --env '\(value.secret.text)=VARIABLE'"
+                    hint: "choose another with: --env \(quoted(value.secret.text + "=VARIABLE"))"
                 )
             }
         }
@@ -247,7 +254,12 @@ struct RunCommand: CredfsCommand {
             )
         }
         let program = command.first?.split(separator: "/").last ?? ""
-        let reachesDaemon = ["docker", "podman", "nerdctl", "buildah"].contains(String(program))
+        // Those without a daemon see what root mounted for them, unless they are told to ask another machine or service.
+        let isDaemonless = ["podman", "buildah"].contains(String(program))
+        let asksService =
+            context.environment("CONTAINER_HOST") != nil || command.contains { $0 == "--remote" || $0 == "-r" }
+        let reachesDaemon =
+            ["docker", "nerdctl"].contains(String(program)) || (isDaemonless && (context.user != 0 || asksService))
         if reachesDaemon && !(shared && mount.allowOther && mount.callers == "any") {
             context.console.warning(
                 "\(program) hands paths to another process, which cannot see the secrets of this job: "

@@ -86,7 +86,7 @@ struct SetCommand: CredfsCommand {
 
     /// Refuses `NAME=VALUE`; what has such a name already keeps it.
     private func requireExisting(_ reference: SecretReference, _ context: CommandContext) throws {
-        let there = try? options.load(context).1.manifest.entry(reference)
+        let there = try? options.load(context).loaded.manifest.entry(reference)
         guard there != nil else { throw CommandError.valueInArgument("the name of a new secret") }
     }
 

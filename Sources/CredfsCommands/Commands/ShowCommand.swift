@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import SecretStore
+internal import SystemCalls
 
 /// The command `credfs show`.
 struct ShowCommand: CredfsCommand {
@@ -71,7 +72,7 @@ struct ValueOutput {
         CommandError(
             .invalid,
             "'\(entry.name.text)' has no value yet",
-            hint: "give it one with: credfs set \(entry.name.text)"
+            hint: "give it one with: credfs set \(quoted(entry.name.text))"
         )
     }
 }
