@@ -23,7 +23,7 @@ package enum EntryPoint {
         let mode = arguments.count > 1 ? arguments[1] : ""
         var console = Console()
         // This process becomes the job, which is hardened as little as it is without credfs.
-        if mode == JobEntrance.mode { return JobEntrance.main(raw) }
+        if mode == JobLauncher.mode { return JobLauncher.main(raw) }
         if mode == EditorEntrance.mode { return EditorEntrance.main(arguments) }
         let inherited: ProcessHardening.Inherited
         do throws(Errno) {
@@ -36,7 +36,7 @@ package enum EntryPoint {
         if mode == PlaintextHelper.mode { return PlaintextHelper.main(arguments) }
         if mode == EditingHelper.mode { return EditingHelper.main() }
         if mode == HostProbe.mode { return HostProbe.main(arguments) }
-        if mode == Keeper.mode { return Keeper.main(arguments) }
+        if mode == UnmountHelper.mode { return UnmountHelper.main(arguments) }
         // A file of another name is not the one that is meant. What follows the `--` of `run` is a job's, which gets it
         // as it is.
         let own = mode == RunCommand.name ? raw.prefix { $0 != Array("--".utf8) } : raw[...]

@@ -33,7 +33,7 @@ package enum EditingHelper {
             try input.closeOnExec()
             try output.closeOnExec()
             try lock.closeOnExec()
-            try ProcessAttributes.adoptOrphans()
+            try ProcessAttributes.becomeSubreaper()
             guard let frame = try Frame.read(from: input), frame.kind == .request,
                 let request = EditingRequest(frame.bytes)
             else { return 1 }

@@ -87,7 +87,7 @@ final class EditingSpace {
     }
 
     private static func enterNamespaces() throws(Errno) {
-        if ProcessAttributes.mayAdministrate(), (try? Namespaces.unshareMounts()) != nil { return }
+        if ProcessAttributes.hasCapability(.sysAdmin), (try? Namespaces.unshareMounts()) != nil { return }
         // A process that is not dumpable may not write its own user map.
         try ProcessAttributes.setDumpable(true)
         try Namespaces.unshareUsersAndMounts()

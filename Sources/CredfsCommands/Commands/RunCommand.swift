@@ -154,7 +154,7 @@ struct RunCommand: CredfsCommand {
         settings.backend = backend.flatMap(Backend.init) ?? .fuse
         settings.isShared = shared
         settings.linger = linger?.duration ?? .zero
-        settings.covered = keepStore ? [] : try secretPlaces(admitted, context)
+        settings.maskedPaths = keepStore ? [] : try secretPlaces(admitted, context)
         var content = JobRun.Content(auth: admitted.auth)
         content.snapshot = snapshot
         content.entries = admitted.entries
