@@ -65,8 +65,10 @@ struct Admission {
         _ context: CommandContext,
         unlock: (Store, Manifest) throws -> StoreKeys?
     ) throws -> Admission {
+        defer { context.decided = .now }
         if let variable = context.ignoringVariable {
             context.console.warning("secrets are ignored because \(variable) is set")
+            context.subjects.settle(.unauthenticated(reason: variable))
             return Admission(auth: .unauthenticated(reason: variable), manifest: nil, keys: nil)
         }
         let outcome = AcceptanceGuard.examine(
@@ -79,6 +81,7 @@ struct Admission {
         )
         context.store = outcome.manifest?.store
         if let failure = rules.failure(of: outcome), let error = failure.error {
+            context.subjects.settle(.unauthenticated(reason: failure.check.reason))
             let refusal = CommandError(
                 ExitStatus(error.code),
                 "\(failure.check.rawValue): \(error.message)",
@@ -95,13 +98,23 @@ struct Admission {
         guard let manifest = outcome.manifest, let keys = outcome.keys else {
             throw CommandError(.failed, "the store was not opened")
         }
+        context.subjects.settle(.authenticated)
         var admission = Admission(auth: .authenticated, manifest: manifest, keys: keys)
         admission.entries = try rules.choose(from: manifest, context)
+        context.servedCount = admission.entries.count
         return admission
     }
 
     /// The secret of a name that is shown.
     func entry(_ name: SecretName) -> SecretEntry? { entries.first { $0.name == name } }
+}
+
+extension OperationEvent.Subjects {
+    /// Notes whether there are secrets, and why not.
+    mutating func settle(_ auth: AuthMode) {
+        authMode = auth.text
+        authReason = auth.reason
+    }
 }
 
 extension KeyOptions {

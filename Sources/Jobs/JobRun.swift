@@ -74,7 +74,8 @@ package final class JobRun {
     private let settings: Settings
     private let runtime: RuntimeDirectory
     private let supervision: Supervision
-    private let id = RuntimeDirectory.newID()
+    /// The identifier of the mount.
+    package let id = RuntimeDirectory.newID()
     private let report: (Message) -> Void
     private var served: ServedMount?
     private var files: PlainFiles?

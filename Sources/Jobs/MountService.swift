@@ -22,7 +22,8 @@ package final class MountService {
     private let runtime: RuntimeDirectory
     private let signals: SignalQueue
     private let ownsDirectory: Bool
-    private let id: String
+    /// The identifier of the mount.
+    package let id: String
     private var served: ServedMount?
     private var keeper: Keeper.Handle?
     private var record: LiveRecord?

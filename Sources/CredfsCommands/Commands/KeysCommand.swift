@@ -108,6 +108,7 @@ struct KeysAddCommand: CredfsCommand {
         context.store = before.manifest.store
         let keys = try keyOptions.unlock(store, before.manifest, context)
         try before.checkSignature(keys)
+        context.subjects.slots = [id].compactMap(\.self)
         if let id, before.manifest.slots[id] != nil { throw Self.taken(id) }
         let material = try newMaterial(store, context)
         var added: [String] = []
@@ -118,6 +119,7 @@ struct KeysAddCommand: CredfsCommand {
                 throw CommandError(.usage, "a store has at most \(KeySlot.maximumCount) slots")
             }
         }
+        context.subjects.slots = added
         for identifier in added { context.console.note("added slot \(identifier)") }
     }
 
@@ -181,6 +183,7 @@ struct KeysRemoveCommand: CredfsCommand {
         let store = try options.open(context)
         let before = try LoadedManifest(store)
         context.store = before.manifest.store
+        context.subjects.slots = [id]
         try check(before.manifest)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in

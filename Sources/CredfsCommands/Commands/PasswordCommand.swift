@@ -30,6 +30,7 @@ struct PasswordCommand: CredfsCommand {
         let unlocked = try keyOptions.open(store, before.manifest, context)
         try before.checkSignature(unlocked.keys)
         let identifier = try identifier(before.manifest, opened: unlocked.slot)
+        context.subjects.slots = [identifier]
         let presented = PresentedKey(.password(try newPassword.password(store)))
         let keys = unlocked.keys
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in
