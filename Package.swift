@@ -177,8 +177,8 @@ let package = Package(
         .testTarget(
             name: "SecretFileSystemTests",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "CredfsTestSupport",
-                systemPackage,
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "SystemCalls",
+                "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
         ),

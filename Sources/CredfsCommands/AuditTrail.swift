@@ -76,12 +76,12 @@ final class AuditTrail: OperationRecorder {
     /// The log of a store, or nil where there is no directory for one.
     ///
     /// The directory is not checked: a refusal because of its mode is worth an entry, too. The log checks its own files.
-    static func log(of store: Store, _ identity: StoreID?, _ context: CommandContext) throws -> AuditLog? {
+    static func log(of store: Store, _ identity: StoreID?, _ context: CommandContext) throws -> sending AuditLog? {
         guard let state = try store.existingState(for: identity) else { return nil }
         return try log(in: state, context)
     }
 
-    private static func log(in state: Folder, _ context: CommandContext) throws -> AuditLog {
+    private static func log(in state: Folder, _ context: CommandContext) throws -> sending AuditLog {
         AuditLog(
             AuditDirectory(
                 try state.reopened(),

@@ -21,7 +21,18 @@ struct MountOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Whose processes may open secrets: job, owner or any.", valueName: "who"))
     var callers: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How opens are recorded: default, sync (on the disk before the answer), required (else refused), or both with a comma (CREDFS_AUDIT).",
+            valueName: "how"
+        )
+    )
+    var audit: String?
+
     func validate() throws {
+        if let audit, OpenRecorder.settings(audit) == nil {
+            throw ValidationError("--audit takes default, sync or required.")
+        }
         if let callers, ReadPolicy.Callers(rawValue: callers) == nil {
             throw ValidationError("--callers takes job, owner or any.")
         }

@@ -77,6 +77,7 @@ package final class JobRun {
     /// The identifier of the mount.
     package let id = RuntimeDirectory.newID()
     private let report: (Message) -> Void
+    private let recording: OpenRecording
     private var served: ServedMount?
     private var files: PlainFiles?
     private var keeper: Keeper.Handle?
@@ -88,14 +89,17 @@ package final class JobRun {
     ///   - content: what is shown.
     ///   - settings: how.
     ///   - runtime: where.
+    ///   - recording: begins to record opens.
     ///   - report: says something to people.
     /// - Throws: class `failed`.
     package init(
         _ content: Content,
         _ settings: Settings,
         in runtime: RuntimeDirectory,
+        recording: @escaping OpenRecording,
         report: @escaping (Message) -> Void
     ) throws(MountError) {
+        self.recording = recording
         self.content = content
         self.settings = settings
         self.runtime = runtime
@@ -245,7 +249,8 @@ package final class JobRun {
                 ownership: settings.rules.ownership,
                 decision: settings.rules.decision(supervisor: ProcessAttributes.processID)
             )
-            served = try ServedMount(try hatch.take(), rules: rules, maximumReadByteCount: maximum)
+            let device = try hatch.take()
+            served = try ServedMount(device, rules: rules, maximumReadByteCount: maximum, audit: try recording(id))
         case .ramfs, .tmpfs, .shm:
             report(.weakBackend(backend))
             try giveUpRights(job)

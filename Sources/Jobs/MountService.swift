@@ -59,12 +59,14 @@ package final class MountService {
     ///   - rules: whom it is for.
     ///   - store: the store it is from.
     ///   - auth: whether its secrets are there.
+    ///   - recording: begins to record opens.
     /// - Throws: class `mount`; then nothing is mounted.
     package func begin(
         _ snapshot: Snapshot,
         _ rules: MountRules,
         store: StoreID?,
-        auth: AuthMode
+        auth: AuthMode,
+        recording: OpenRecording
     ) throws(MountError) {
         let maximum = ServedMount.maximumReadByteCount()
         do throws(MountError) {
@@ -80,7 +82,12 @@ package final class MountService {
                 ownership: rules.ownership,
                 decision: rules.decisionWithoutJob
             )
-            served = try ServedMount(device, rules: fileSystem, maximumReadByteCount: maximum)
+            served = try ServedMount(
+                device,
+                rules: fileSystem,
+                maximumReadByteCount: maximum,
+                audit: try recording(id)
+            )
             try MountError.wrapping(.mount, "list \(path)") { () throws(Errno) in
                 _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY).entryNames()
             }

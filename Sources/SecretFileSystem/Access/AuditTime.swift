@@ -4,9 +4,9 @@ internal import Glibc
 internal import SecretStore
 
 /// The time of an entry of the audit log.
-enum AuditTime {
+package enum AuditTime {
     /// RFC 3339 in UTC with milliseconds.
-    static func now() -> String {
+    package static func now() -> String {
         var time = timespec()
         unsafe clock_gettime(CLOCK_REALTIME, &time)
         let milliseconds = String(1000 + time.tv_nsec / 1_000_000).dropFirst()
