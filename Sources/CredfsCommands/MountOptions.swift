@@ -25,7 +25,8 @@ struct MountOptions: ParsableArguments {
         help: ArgumentHelp(
             "How opens are recorded: default, sync (on the disk before the answer), required (else refused), or both with a comma (CREDFS_AUDIT).",
             valueName: "how"
-        )
+        ),
+        completion: .list(["default", "sync", "required"])
     )
     var audit: String?
 

@@ -161,6 +161,7 @@ struct OpenAuditTests {
         let warnings = outcome.lines("warning").filter { $0.hasPrefix("opens are not recorded in the audit log: ") }
         #expect(warnings.count == 1, "\(outcome.errorText)")
         for filler in 0..<fillers { try FileManager.default.removeItem(atPath: "\(path)/filler\(filler)") }
+        try await box.sandbox.succeed("show", "T")
         let verdict = try await box.sandbox.succeed("audit", "verify").outputText
         #expect(verdict.contains("could not be recorded"))
     }
