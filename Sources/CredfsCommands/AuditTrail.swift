@@ -13,6 +13,7 @@ final class AuditTrail: OperationRecorder {
     /// Whether a command that holds the keys begins a log where there is none.
     var beginsLog = true
     private unowned let context: CommandContext
+    private lazy var user = UserDatabase.name(of: context.user)
     /// This process: it does not change while a command runs.
     private lazy var process = ProcessIdentity.of(ProcessAttributes.processID)
     /// What was said already: nobody wants to read it for every event.
@@ -114,6 +115,7 @@ final class AuditTrail: OperationRecorder {
         entry.service = event.service
         entry.reason = event.reason
         entry.uid = Int64(context.user)
+        entry.user = user
         entry.identify(process)
         entry.mount = event.subjects.mount
         entry.store = event.store?.text

@@ -34,7 +34,7 @@ import Testing
     }
 
     /// Writes an entry and waits until it is answered.
-    private func write(_ writer: AuditWriter, _ secret: String = "ONE", _ key: AuditWriter.FoldingKey?) async -> Bool {
+    private func write(_ writer: AuditWriter, _ key: AuditWriter.FoldingKey?, _ secret: String = "ONE") async -> Bool {
         var entry = sampleEntry("open")
         entry.secret = secret
         let sent = entry
@@ -72,7 +72,7 @@ import Testing
         let fixture = try LogFixture()
         let writer = try writer(fixture, settings())
         for index in 0..<10 {
-            #expect(await write(writer, "S\(index)", nil))
+            #expect(await write(writer, nil, "S\(index)"))
             #expect(try entries(fixture).last?.secret == "S\(index)")
         }
         writer.end()
@@ -86,7 +86,7 @@ import Testing
         for index in 1...3 { #expect(writer.fold(key()) { "\(index)" }) }
         #expect(!writer.fold(key("TWO")) { "4" })
         #expect(!writer.fold(key(process: 9)) { "4" })
-        #expect(await write(writer, "TWO", nil))
+        #expect(await write(writer, nil, "TWO"))
         writer.end()
         #expect(!writer.fold(key()) { "5" })
         let all = try entries(fixture)

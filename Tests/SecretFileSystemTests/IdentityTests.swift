@@ -59,6 +59,13 @@ import Testing
         #expect(identity.claims.argument == CommandLine.arguments[0].prefix(256).description)
     }
 
+    @Test func aUserHasTheNameOfTheFile() {
+        let file = "root:x:0:0:root:/root:/bin/bash\nbad\n::\nci:x:1000:1000::/home/ci:/bin/sh\n"
+        #expect(UserDatabase.name(of: 0, in: file) == "root")
+        #expect(UserDatabase.name(of: 1000, in: file) == "ci")
+        #expect(UserDatabase.name(of: 1, in: file) == nil)
+    }
+
     @Test func aThreadIsOfItsProcess() throws {
         let cache = IdentityCache()
         let threads = try FileManager.default.contentsOfDirectory(atPath: "/proc/self/task").compactMap { Int32($0) }

@@ -79,6 +79,7 @@ package final class OpenAudit: Sendable {
         entry.secret = secret.text
         entry.reason = reason
         entry.uid = Int64(caller.user)
+        entry.user = UserDatabase.name(of: caller.user)
         entry.identify(identity)
         entry.mount = mount
         entry.store = store
