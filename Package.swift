@@ -99,7 +99,9 @@ let package = Package(
         ),
         .target(
             name: "SecretFileSystem",
-            dependencies: ["FuseBridge", "SecretStore", "Sealing", "SecureMemory", systemPackage],
+            dependencies: [
+                "AuditLog", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "SystemCalls", systemPackage,
+            ],
             swiftSettings: strict
         ),
         .target(
@@ -178,8 +180,8 @@ let package = Package(
         .testTarget(
             name: "SecretFileSystemTests",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "CredfsTestSupport",
-                systemPackage,
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "SystemCalls",
+                "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
         ),

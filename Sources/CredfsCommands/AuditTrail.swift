@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import AuditLog
+internal import Glibc
+internal import SecretFileSystem
 internal import SecretStore
 internal import SystemCalls
 
@@ -12,28 +14,43 @@ final class AuditTrail: OperationRecorder {
     /// Whether a command that holds the keys begins a log where there is none.
     var beginsLog = true
     private unowned let context: CommandContext
-    private let eventLine: EventLine
+    private lazy var user = UserDatabase.name(of: context.user)
+    /// This process: it does not change while a command runs.
+    private lazy var process = ProcessIdentity.of(ProcessAttributes.processID)
     /// What was said already: nobody wants to read it for every event.
     private var said: Set<String> = []
 
     init(_ context: CommandContext) {
         self.context = context
-        eventLine = EventLine(context)
     }
 
     func record(_ event: OperationEvent) {
-        eventLine.record(event)
+        show(event)
         do {
             guard let store = try context.options?.open(context),
                 let log = try Self.log(of: store, event.store, context)
             else { return report(.noLog) }
-            let appended = try log.append(entry(event), synchronizing: !event.operation.onlyReads)
-            if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }
+            for entry in entries(event) {
+                let appended = try log.append(entry, synchronizing: !event.operation.onlyReads)
+                if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }
+            }
         } catch let error as AuditError {
             report(error)
         } catch {
             detail("not recorded in the audit log: \(CommandError(anyError: error).message)")
         }
+    }
+
+    /// Shows an event to those who pass `--verbose`: in words on a terminal, else as the lines of its entries.
+    private func show(_ event: OperationEvent) {
+        guard context.console.verbosity == .verbose else { return }
+        guard isatty(Console.standardError) == 1 else {
+            for entry in entries(event) { context.console.detail("event: \(entry.json)") }
+            return
+        }
+        let names = event.subjects.secrets.isEmpty ? "" : " " + Names.shown(event.subjects.secrets.map(\.text))
+        let reason = event.reason.map { ", \($0)" } ?? ""
+        context.console.detail("recorded: \(event.operation.rawValue)\(names): \(event.status.rawValue)\(reason)")
     }
 
     /// Begins the log unless there is one; for whoever has just got the keys.
@@ -71,12 +88,12 @@ final class AuditTrail: OperationRecorder {
     /// The log of a store, or nil where there is no directory for one.
     ///
     /// The directory is not checked: a refusal because of its mode is worth an entry, too. The log checks its own files.
-    static func log(of store: Store, _ identity: StoreID?, _ context: CommandContext) throws -> AuditLog? {
+    static func log(of store: Store, _ identity: StoreID?, _ context: CommandContext) throws -> sending AuditLog? {
         guard let state = try store.existingState(for: identity) else { return nil }
         return try log(in: state, context)
     }
 
-    private static func log(in state: Folder, _ context: CommandContext) throws -> AuditLog {
+    private static func log(in state: Folder, _ context: CommandContext) throws -> sending AuditLog {
         AuditLog(
             AuditDirectory(
                 try state.reopened(),
@@ -99,21 +116,25 @@ final class AuditTrail: OperationRecorder {
         } catch let error as AuditError { throw CommandError(error) }
     }
 
-    private func entry(_ event: OperationEvent) -> AuditEntry {
+    /// The entry of an event, or several where it has more secrets than fit in one.
+    private func entries(_ event: OperationEvent) -> [AuditEntry] {
         var entry = AuditEntry(
-            timestamp: EventLine.timestamp(),
+            timestamp: AuditTime.now(),
             operation: event.operation.rawValue,
             status: event.status.rawValue
         )
-        entry.secret = event.secret?.text
         entry.service = event.service
         entry.reason = event.reason
         entry.uid = Int64(context.user)
-        entry.pid = Int64(ProcessAttributes.processID)
-        entry.executable = ProcessAttributes.executable(of: ProcessAttributes.processID)
-        entry.parent = ProcessAttributes.executable(of: ProcessAttributes.parentProcessID)
+        entry.user = user
+        entry.identify(process)
+        entry.mount = event.subjects.mount
         entry.store = event.store?.text
-        return entry
+        entry.slots = event.subjects.slots
+        entry.authMode = event.subjects.authMode
+        entry.authReason = event.subjects.authReason
+        entry.exitStatus = event.subjects.exitStatus.map(Int64.init)
+        return entry.naming(event.subjects.secrets.map(\.text))
     }
 
     private func report(_ error: AuditError) {
