@@ -161,7 +161,7 @@ package enum ChildProcess {
 
     static func killAndReap(_ process: Int32) {
         kill(process, SIGKILL)
-        waitpid(process, nil, 0)
+        while waitpid(process, nil, 0) == -1 && errno == EINTR {}
     }
 
     /// Starts a program with the descriptors that the actions give it.
@@ -171,6 +171,7 @@ package enum ChildProcess {
         environment: [String: String],
         _ prepare: (inout posix_spawn_file_actions_t) -> Void
     ) throws -> pid_t {
+        ChildGate.register()
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
