@@ -236,4 +236,8 @@ if Context.environment["CREDFS_DOCS"] != nil {
 if Context.environment["CREDFS_OPTIMIZED"] != nil {
     let optimized = ["SecureMemoryTests", "SealingTests", "ProcessHardeningTests", "CredentialsTests"]
     package.targets.removeAll { $0.type == .test && !optimized.contains($0.name) }
+    // The linker's settings of a program would become those of the tests; scripts/build has built it.
+    for target in package.targets where target.name == "ProcessHardeningTests" {
+        target.dependencies = ["CredfsTestSupport"]
+    }
 }
