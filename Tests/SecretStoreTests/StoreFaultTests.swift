@@ -112,17 +112,13 @@
 
             func value(_ name: String) throws -> String? {
                 let store = try open()
-                let loaded = try LoadedManifest(store)
                 let keys = try keys(store)
-                try loaded.checkSignature(keys)
-                guard let secret = loaded.manifest.secrets.first(where: { $0.name.text == name }),
-                    case .sealed(let text) = secret.value
+                let manifest = try LoadedManifest(store).verified(with: keys).manifest
+                guard let secret = manifest.secrets.first(where: { $0.name.text == name }),
+                    case .sealed(let sealed) = secret.value
                 else { return nil }
                 var cipher = try keys.valueCipher()
-                return String(
-                    decoding: bytes(try cipher.open(#require(SealedValue(text)), as: secret.name)),
-                    as: UTF8.self
-                )
+                return String(decoding: bytes(try cipher.open(sealed, as: secret.name)), as: UTF8.self)
             }
 
             /// Names that a writer uses on its way.
