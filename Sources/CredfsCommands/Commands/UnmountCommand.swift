@@ -42,7 +42,9 @@ struct UnmountCommand: CredfsCommand {
             }
             var subjects = OperationEvent.Subjects()
             subjects.mount = found.mount.id
-            context.recorder.record(OperationEvent(.unmount, subjects, status: .success, store: found.mount.store.flatMap(StoreID.init)))
+            context.recorder.record(
+                OperationEvent(.unmount, subjects, status: .success, store: found.mount.store.flatMap(StoreID.init))
+            )
         }
         if let failure { throw failure }
     }

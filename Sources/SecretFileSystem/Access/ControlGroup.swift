@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SystemCalls
 internal import Glibc
+internal import SystemCalls
 
 /// The systemd unit and the container that a process belongs to, out of its control group (cgroups(7)).
 ///
