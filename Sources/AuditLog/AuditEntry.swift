@@ -119,7 +119,7 @@ package struct AuditLine: Sendable, Equatable {
     /// What it says.
     package let entry: AuditEntry
     /// The code of the entry before it.
-    let previous: [UInt8]
+    package let previous: [UInt8]
     /// Its code.
     package let code: [UInt8]
 }

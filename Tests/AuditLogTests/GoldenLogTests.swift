@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import AuditLog
 import CredfsTestSupport
 import Foundation
 import Sealing
 import SystemCalls
 import Testing
-
-@testable import AuditLog
 
 /// The log in Tests/Vectors/v1/audit, which an earlier version wrote, verifies with every version and can be appended to.
 @Suite final class GoldenLogTests {
@@ -23,7 +22,7 @@ import Testing
             var bytes = Array(try Data(contentsOf: URL(filePath: path, directoryHint: .notDirectory)))
             if name.hasSuffix(".hex") {
                 let digits = String(decoding: bytes, as: UTF8.self).filter { !$0.isNewline }
-                bytes = try #require(Hexadecimal.bytes(digits))
+                bytes = try Hexadecimal.decode(digits)
             }
             let written = try directory.write(bytes, to: String(name.replacing(".hex", with: "")))
             try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: written)
