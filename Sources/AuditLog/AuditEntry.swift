@@ -151,6 +151,7 @@ extension AuditEntry {
         text.begin()
         write(to: &text, sequence: nil)
         text.end()
+        // NOT SECRET: an entry of the log.
         return String(decoding: text.bytes, as: UTF8.self)
     }
 

@@ -116,6 +116,8 @@ extension CredfsCommand {
     private func record(_ status: OperationEvent.Status, _ reason: String?, _ context: CommandContext) {
         var reference = subject.flatMap(SecretReference.init)
         if status != .success, reference?.mayHoldValue == true { reference = nil }
+        // What may be a value is not kept.
+        if status != .success { context.subjects.secrets.removeAll { SecretReference($0.text)?.mayHoldValue == true } }
         if let reference, context.subjects.secrets.isEmpty { context.subjects.secrets = [reference.name] }
         if operation.serves, context.subjects.authMode == nil {
             // It ended before anybody asked the store.
