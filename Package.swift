@@ -38,7 +38,7 @@ let shipped: [LinkerSetting] =
 // The runtime of the language looks for a program to print crashes with when it starts; a statically linked one aborts where
 // there is no /proc. `Main.swift` answers that there is none.
 let withoutAuxiliaryPrograms: [LinkerSetting] = [
-    .unsafeFlags(["-Xlinker", "--wrap=swift_getAuxiliaryExecutablePath"])
+    .unsafeFlags(["-Xlinker", "--wrap=swift_copyAuxiliaryExecutablePath"])
 ]
 
 // Injected failures of system calls (FaultPlan): in debug builds alone, for the module that makes the calls and for tests.

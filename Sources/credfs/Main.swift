@@ -7,7 +7,7 @@ internal import Glibc
 ///
 /// The runtime asks when it starts, for a program that would print the memory of a crash. It would start one that lies beside
 /// credfs, and aborts in a static program without /proc. The linker puts this in the place of the runtime's function (`--wrap`).
-@c(__wrap_swift_getAuxiliaryExecutablePath)
+@c(__wrap_swift_copyAuxiliaryExecutablePath)
 func auxiliaryExecutablePath(of name: UnsafePointer<CChar>?) -> UnsafeMutablePointer<CChar>? { nil }
 
 /// The `main` of C, which gets its arguments from the kernel.
