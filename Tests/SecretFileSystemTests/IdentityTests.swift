@@ -7,7 +7,7 @@ import SystemCalls
 import Testing
 
 @Suite struct IdentityTests {
-    @Test(arguments: [
+    static let memberships: [(String, String?, String?)] = [
         ("0::/system.slice/deploy.service\n", "deploy.service", nil),
         ("0::/system.slice/system-getty.slice/getty@tty1.service\n", "getty@tty1.service", nil),
         ("0::/user.slice/user-1000.slice/session-3.scope\n", "session-3.scope", nil),
@@ -20,7 +20,9 @@ import Testing
         ("0::/\n", nil, nil), ("", nil, nil), ("0::/../../other\n", nil, nil),
         ("1:name=systemd:/system.slice/old.service\n0::/\n", "old.service", nil),
         ("12:pids:/x.service\n1:name=systemd:/y.service\n", "y.service", nil),
-    ])
+    ]
+
+    @Test(arguments: memberships)
     func aUnitIsReadOutOfTheControlGroup(text: String, unit: String?, container: String?) {
         let group = ControlGroup(membership: text)
         #expect(group.unit == unit)
