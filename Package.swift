@@ -58,12 +58,13 @@ let package = Package(
         // The house, from the ground up.
         .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        .target(name: "SecureJSON", swiftSettings: strict),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: strict),
         .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
         // For programs that use secrets: the only public API of the package.
         .target(
             name: "Credentials",
-            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: ["SecureJSON", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .testTarget(
@@ -81,12 +82,12 @@ let package = Package(
 
         .target(
             name: "SecretStore",
-            dependencies: ["CYAML", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: ["CYAML", "SecureJSON", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
             name: "AuditLog",
-            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: ["SecureJSON", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
@@ -101,13 +102,17 @@ let package = Package(
         ),
         .target(
             name: "PlaintextDocuments",
-            dependencies: ["SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls", systemPackage],
+            dependencies: [
+                "SecretStore", "SecureJSON", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls",
+                systemPackage,
+            ],
             swiftSettings: strict
         ),
         .target(
             name: "Jobs",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureMemory", "ProcessHardening", "SystemCalls",
+                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureJSON", "SecureMemory", "ProcessHardening",
+                "SystemCalls",
                 systemPackage,
             ],
             swiftSettings: strict
@@ -120,7 +125,8 @@ let package = Package(
         .target(
             name: "CredfsCommands",
             dependencies: [
-                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "Sealing",
+                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "SecureJSON",
+                "Sealing",
                 "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
             ],
             swiftSettings: strict
@@ -150,6 +156,7 @@ let package = Package(
             dependencies: ["SystemCalls", "CredfsTestSupport", systemPackage],
             swiftSettings: strict
         ),
+        .testTarget(name: "SecureJSONTests", dependencies: ["SecureJSON"], swiftSettings: strict),
         .testTarget(
             name: "SecureMemoryTests",
             dependencies: ["SecureMemory", "CredfsTestSupport", systemPackage],
@@ -163,7 +170,8 @@ let package = Package(
         .testTarget(
             name: "SecretStoreTests",
             dependencies: [
-                "SecretStore", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+                "SecretStore", "SecureJSON", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport",
+                systemPackage,
             ],
             swiftSettings: strict
         ),

@@ -1,27 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import FoundationEssentials
 internal import Glibc
 internal import SecretStore
+internal import SecureJSON
 internal import SystemCalls
 
 /// Shows the events of operations on standard error, for those who pass `--verbose`: in words on a terminal, else as JSON
 /// lines.
 final class EventLine: OperationRecorder {
-    private struct Entry: Encodable {
-        let timestamp: String
-        let operation: String
-        let secret: String?
-        let service: String?
-        let status: String
-        let reason: String?
-        let uid: UInt32
-        let pid: Int32
-        let executable: String?
-        let parent: String?
-        let store: String?
-    }
-
     private unowned let context: CommandContext
 
     init(_ context: CommandContext) {
@@ -45,22 +31,19 @@ final class EventLine: OperationRecorder {
     func record(_ event: OperationEvent) {
         guard context.console.verbosity == .verbose else { return }
         guard isatty(Console.standardError) == 0 else { return context.console.detail(Self.words(event)) }
-        let entry = Entry(
-            timestamp: Self.timestamp(),
-            operation: event.operation.rawValue,
-            secret: event.secret?.text,
-            service: event.service,
-            status: event.status.rawValue,
-            reason: event.reason,
-            uid: context.user,
-            pid: ProcessAttributes.processID,
-            executable: ProcessAttributes.executable(of: ProcessAttributes.processID),
-            parent: ProcessAttributes.executable(of: ProcessAttributes.parentProcessID),
-            store: event.store?.text
-        )
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let line = try? encoder.encode(entry), let text = String(bytes: line, encoding: .utf8) else { return }
-        context.console.detail("event: \(text)")
+        let members: [String: JSONValue?] = [
+            "timestamp": .string(Self.timestamp()),
+            "operation": .string(event.operation.rawValue),
+            "secret": (event.secret?.text).map(JSONValue.string),
+            "service": event.service.map(JSONValue.string),
+            "status": .string(event.status.rawValue),
+            "reason": event.reason.map(JSONValue.string),
+            "uid": .integer(context.user),
+            "pid": .integer(ProcessAttributes.processID),
+            "executable": ProcessAttributes.executable(of: ProcessAttributes.processID).map(JSONValue.string),
+            "parent": ProcessAttributes.executable(of: ProcessAttributes.parentProcessID).map(JSONValue.string),
+            "store": (event.store?.text).map(JSONValue.string),
+        ]
+        context.console.detail("event: \(JSONValue.object(members.compactMapValues { $0 }).text(.line))")
     }
 }

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import FoundationEssentials
 internal import Jobs
 internal import SecretStore
+internal import SecureJSON
 
 /// What is remembered of the last run, beside the store and nowhere else; never a name or a value.
-struct Telemetry: Encodable {
-    private let schemaVersion = 1
+struct Telemetry {
     private let command: String
     private let finished: String
     private let authMode: String
-    private let reason: Nullable<String>
+    private let reason: String?
     private let secretCount: Int
     private let durationMilliseconds: Int64
 
@@ -19,7 +18,7 @@ struct Telemetry: Encodable {
         self.command = command
         finished = Timestamp.now().text
         authMode = admission.auth.text
-        reason = Nullable(admission.auth.reason)
+        reason = admission.auth.reason
         secretCount = admission.entries.count
         let parts = (ContinuousClock.now - started).components
         durationMilliseconds = parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000
@@ -27,13 +26,13 @@ struct Telemetry: Encodable {
 
     /// Writes it; that it cannot be written is no failure.
     func write(_ options: StoreOptions, _ context: CommandContext) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
-        guard let bytes = try? encoder.encode(self), let store = try? options.open(context),
-            let state = try? store.existingState()
-        else { return }
-        let text = Array(bytes) + Array("\n".utf8)
+        guard let store = try? options.open(context), let state = try? store.existingState() else { return }
+        let text = JSONOutput.text([
+            "command": .string(command), "finished": .string(finished), "authMode": .string(authMode),
+            "reason": .string(orNull: reason), "secretCount": .integer(secretCount),
+            "durationMilliseconds": .integer(durationMilliseconds),
+        ])
         // Not worth waiting for a disk at the end of every job.
-        try? state.replace("telemetry.json", with: text.span, isDurable: false)
+        try? state.replace("telemetry.json", with: text.utf8.span, isDurable: false)
     }
 }

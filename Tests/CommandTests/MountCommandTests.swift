@@ -366,6 +366,13 @@ extension RunTests {
             let dotenv = try await box.credfs("env", "--format", "dotenv", "--file-var", "db.key=OTHER")
             // No quotes mean the same to all readers of a path with both kinds.
             dotenv.expectRefusal(17, "dotenv cannot hold the path for CREDENTIALS_DIRECTORY", hint: "--format shell")
+            let document = try await box.credfs("env", "--json").json()
+            #expect(document["schemaVersion"] as? Int == 1)
+            let variables = try #require(document["variables"] as? [[String: Any]])
+            #expect(variables.map { $0["name"] as? String } == ["CREDENTIALS_DIRECTORY", "T_FILE", "DB_KEY_FILE"])
+            #expect(variables.map { $0["path"] as? String } == [directory, "\(directory)/T", "\(directory)/db.key"])
+            #expect(variables.map { $0["secret"] as? String } == [nil, "T", "db.key"])
+            try await box.credfs("env", "--json", "--format", "shell").expectRefusal(64)
             try await box.unmountAll()
             try await box.credfs("env").expectRefusal(10, "nothing is mounted", hint: "credfs mount")
             try await box.credfs("env", "/").expectRefusal(10, "nothing of credfs is mounted")

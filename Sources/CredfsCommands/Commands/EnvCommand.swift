@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import Jobs
 internal import SecretStore
+internal import SecureJSON
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -28,8 +29,8 @@ struct EnvCommand: CredfsCommand {
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
-    @Option(help: "Who reads them: shell, dotenv, docker, github, gitlab or systemd.")
-    var format = VariableSyntax.shell
+    @Option(help: "Who reads them: shell (the default), dotenv, docker, github, gitlab or systemd.")
+    var format: VariableSyntax?
 
     @Option(
         help: ArgumentHelp("Print on standard error what hides the values in the log: github.", valueName: "log")
@@ -41,11 +42,18 @@ struct EnvCommand: CredfsCommand {
     )
     var fileVar: [String] = []
 
+    @Flag(help: "Print JSON.")
+    var json = false
+
     @Argument(
         help: ArgumentHelp("The mounted directory; not needed where there is only one.", valueName: "dir"),
         completion: .directory
     )
     var directory: String?
+
+    func validate() throws {
+        if json && format != nil { throw ValidationError("--json and --format exclude each other.") }
+    }
 
     func run(_ context: CommandContext) throws {
         let chosen = try fileVar.map { try VariableAssignment.parse($0, option: "--file-var", usual: nil) }
@@ -55,9 +63,12 @@ struct EnvCommand: CredfsCommand {
             try folder.names(),
             chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 }
         )
-        var lines = [("CREDENTIALS_DIRECTORY", folder.path)]
-        lines += variables.pairs.map { ($0.variable.text, "\(folder.path)/\($0.secret.text)") }
-        for (name, path) in lines { try requireNoObstacle(name, path) }
+        var lines = [(name: "CREDENTIALS_DIRECTORY", path: folder.path, secret: SecretName?.none)]
+        lines += variables.pairs.map { ($0.variable.text, "\(folder.path)/\($0.secret.text)", $0.secret) }
+        let format = format ?? .shell
+        if !json {
+            for line in lines { try requireNoObstacle(format, line.name, line.path) }
+        }
         if mask == .github {
             // Not on standard output: that is what people append to $GITHUB_ENV. The runner reads commands from both.
             let writer = try PlaintextWriter(Console.standardError, "standard error")
@@ -65,11 +76,15 @@ struct EnvCommand: CredfsCommand {
             try writer.flush()
         }
         let writer = try PlaintextWriter(Console.standardOutput, "standard output")
-        for (name, path) in lines { try format.write(name, path.utf8.span, to: writer) }
+        if json {
+            try writer.write(JSONOutput.variables(lines))
+        } else {
+            for line in lines { try format.write(line.name, line.path.utf8.span, to: writer) }
+        }
         try writer.flush()
     }
 
-    private func requireNoObstacle(_ name: String, _ path: String) throws {
+    private func requireNoObstacle(_ format: VariableSyntax, _ name: String, _ path: String) throws {
         guard let obstacle = format.obstacle(name, path.utf8.span) else { return }
         throw CommandError(
             .invalid,
@@ -92,6 +107,22 @@ struct EnvCommand: CredfsCommand {
             )
         }
         return path
+    }
+}
+
+extension JSONOutput {
+    /// The document of `env --json`.
+    fileprivate static func variables(_ variables: [(name: String, path: String, secret: SecretName?)]) -> String {
+        text([
+            "variables": .array(
+                variables.map { variable in
+                    .object([
+                        "name": .string(variable.name), "path": .string(variable.path),
+                        "secret": .string(orNull: variable.secret?.text),
+                    ])
+                }
+            )
+        ])
     }
 }
 
