@@ -115,8 +115,7 @@ let package = Package(
             name: "Jobs",
             dependencies: [
                 "SecretFileSystem", "FuseBridge", "SecretStore", "SecureJSON", "SecureMemory", "ProcessHardening",
-                "SystemCalls",
-                systemPackage,
+                "SystemCalls", systemPackage,
             ],
             swiftSettings: strict
         ),
@@ -129,8 +128,7 @@ let package = Package(
             name: "CredfsCommands",
             dependencies: [
                 "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "SecureJSON",
-                "Sealing",
-                "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
+                "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
             ],
             swiftSettings: strict
         ),
