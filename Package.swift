@@ -100,7 +100,9 @@ let package = Package(
         ),
         .target(
             name: "SecretFileSystem",
-            dependencies: ["FuseBridge", "SecretStore", "Sealing", "SecureMemory", systemPackage],
+            dependencies: [
+                "AuditLog", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "SystemCalls", systemPackage,
+            ],
             swiftSettings: strict
         ),
         .target(

@@ -1,38 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Jobs
 internal import SecretStore
 internal import SecureJSON
 
-/// What is remembered of the last run, beside the store and nowhere else; never a name or a value.
-struct Telemetry {
-    private let command: String
-    private let finished: String
-    private let authMode: String
-    private let reason: String?
-    private let secretCount: Int
-    private let durationMilliseconds: Int64
-
-    /// Describes a run that ends now.
-    init(_ admission: Admission, started: ContinuousClock.Instant, command: String) {
-        self.command = command
-        finished = Timestamp.now().text
-        authMode = admission.auth.text
-        reason = admission.auth.reason
-        secretCount = admission.entries.count
-        let parts = (ContinuousClock.now - started).components
-        durationMilliseconds = parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000
-    }
-
-    /// Writes it; that it cannot be written is no failure.
-    func write(_ options: StoreOptions, _ context: CommandContext) {
-        guard let store = try? options.open(context), let state = try? store.existingState() else { return }
+/// Summary of the last run or mount, rejected ones too, in `state/telemetry.json` and nowhere else; never a name or a
+/// value.
+enum Telemetry {
+    /// Writes it, for operations that serve secrets; that it cannot be written is no failure.
+    static func write(
+        _ operation: OperationEvent.Operation,
+        _ status: OperationEvent.Status,
+        _ context: CommandContext
+    ) {
+        guard operation.serves, let store = try? context.options?.open(context),
+            let state = try? store.existingState(for: context.store)
+        else { return }
         let text = JSONOutput.text([
-            "command": .string(command), "finished": .string(finished), "authMode": .string(authMode),
-            "reason": .string(orNull: reason), "secretCount": .integer(secretCount),
-            "durationMilliseconds": .integer(durationMilliseconds),
+            "command": .string(operation.rawValue),
+            "finished": .string(Timestamp.now().text),
+            "status": .string(status.rawValue),
+            "authMode": .string(orNull: context.subjects.authMode),
+            "reason": .string(orNull: context.subjects.authReason),
+            "exitStatus": .integer(context.subjects.exitStatus),
+            "secretCount": .integer(context.servedCount),
+            "admissionMilliseconds": .integer(context.decided.map { milliseconds($0 - context.started) }),
+            "durationMilliseconds": .integer(milliseconds(.now - context.started)),
         ])
         // Not worth waiting for a disk at the end of every job.
         try? state.replace("telemetry.json", with: text.utf8.span, isDurable: false)
     }
+
+    private static func milliseconds(_ duration: Duration) -> Int64 {
+        let parts = duration.components
+        return parts.seconds * 1000 + parts.attoseconds / 1_000_000_000_000_000
+    }
+}
+
+extension OperationEvent.Operation {
+    /// Whether secrets are served: then the log and the summary say whether they were, and why not.
+    var serves: Bool { self == .run || self == .mount }
 }

@@ -51,6 +51,9 @@ struct EnvCommand: CredfsCommand {
     )
     var directory: String?
 
+    /// What hides values in a log shows them to whoever reads the output.
+    var operation: OperationEvent.Operation { mask == nil ? .environment : .show }
+
     func validate() throws {
         if json && format != nil { throw ValidationError("--json and --format exclude each other.") }
     }
@@ -70,6 +73,7 @@ struct EnvCommand: CredfsCommand {
             for line in lines { try requireNoObstacle(format, line.name, line.path) }
         }
         if mask == .github {
+            context.subjects.secrets = variables.pairs.map(\.secret)
             // Not on standard output: that is what people append to $GITHUB_ENV. The runner reads commands from both.
             let writer = try PlaintextWriter(Console.standardError, "standard error")
             for name in variables.pairs.map(\.secret) { try WorkflowMask.write(folder.read(name), to: writer) }

@@ -12,7 +12,8 @@ package final class JobRun {
     private let settings: Settings
     private let runtime: RuntimeDirectory
     private let supervisor: Supervisor
-    private let id = RuntimeDirectory.newID()
+    /// The identifier of the mount.
+    package let id = RuntimeDirectory.newID()
     private let report: (Message) -> Void
 
     /// Prepares a run: from here on signals are collected, and what killed runs left is taken away.
