@@ -58,6 +58,11 @@ let package = Package(
         // The house, from the ground up.
         .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        .target(
+            name: "SecureFiles",
+            dependencies: ["SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: strict),
         .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
         // For programs that use secrets: the only public API of the package.
@@ -81,12 +86,12 @@ let package = Package(
 
         .target(
             name: "SecretStore",
-            dependencies: ["CYAML", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: ["CYAML", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
             name: "AuditLog",
-            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: ["Sealing", "SecureFiles", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
@@ -101,27 +106,27 @@ let package = Package(
         ),
         .target(
             name: "PlaintextDocuments",
-            dependencies: ["SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls", systemPackage],
+            dependencies: ["SecretStore", "Sealing", "SecureFiles", "SecureMemory", "ProcessHardening", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
             name: "Jobs",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureMemory", "ProcessHardening", "SystemCalls",
+                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureFiles", "SecureMemory", "ProcessHardening", "SystemCalls",
                 systemPackage,
             ],
             swiftSettings: strict
         ),
         .target(
             name: "HostChecks",
-            dependencies: ["SecretStore", "SystemCalls", systemPackage],
+            dependencies: ["SecretStore", "SecureFiles", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
             name: "CredfsCommands",
             dependencies: [
                 "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "Sealing",
-                "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
+                "SecureFiles", "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
             ],
             swiftSettings: strict
         ),
@@ -163,19 +168,19 @@ let package = Package(
         .testTarget(
             name: "SecretStoreTests",
             dependencies: [
-                "SecretStore", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+                "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
         ),
         .testTarget(
             name: "AuditLogTests",
-            dependencies: ["AuditLog", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage],
+            dependencies: ["AuditLog", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage],
             swiftSettings: strict
         ),
         .testTarget(
             name: "SecretFileSystemTests",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "CredfsTestSupport",
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "CredfsTestSupport",
                 systemPackage,
             ],
             swiftSettings: strict
@@ -195,7 +200,7 @@ let package = Package(
         ),
         .testTarget(
             name: "HostChecksTests",
-            dependencies: ["HostChecks", "SecretStore", "SystemCalls", "CredfsTestSupport", systemPackage],
+            dependencies: ["HostChecks", "SecretStore", "SecureFiles", "SystemCalls", "CredfsTestSupport", systemPackage],
             swiftSettings: strict
         ),
         // Real mounts: as root, with /dev/fuse.

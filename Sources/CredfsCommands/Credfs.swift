@@ -3,6 +3,7 @@
 package import ArgumentParser
 internal import Jobs
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 
 /// The root command.

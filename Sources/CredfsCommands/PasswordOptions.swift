@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import SecretStore
+internal import SecureFiles
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage

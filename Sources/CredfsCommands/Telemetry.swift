@@ -3,6 +3,7 @@
 internal import FoundationEssentials
 internal import Jobs
 internal import SecretStore
+internal import SecureFiles
 
 /// What is remembered of the last run, beside the store and nowhere else; never a name or a value.
 struct Telemetry: Encodable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 
 /// Explains a host: what works, what does not, and what mends it.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SecretStore
+internal import SecureFiles
 internal import SystemPackage
 
 /// What can be said of a store without a key.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Sealing
+package import SecureFiles
 package import SecureMemory
 
 /// Decides whether a store may be used, in the order of the contract, and says why not.

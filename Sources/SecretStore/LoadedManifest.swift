@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import SecureFiles
+
 /// A manifest that was read but not yet authenticated.
 package struct LoadedManifest: Sendable {
     /// What it says.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureFiles
 package import SystemCalls
 
 /// How many passwords in a row were wrong, and until when no other is tried.
@@ -135,7 +136,7 @@ extension Store {
     ) throws(StoreError) -> R {
         let state = try stateForAttempts(store)
         let lock = try state.lock(Self.attemptsLockName, waiting: {})
-        defer { _ = lock.number }
+        defer { _ = lock }
         let before = try Self.attempts(in: state, checker)
         let now = clocks()
         if let before { try Self.requireNoWait(before, now, state) }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
@@ -46,7 +47,7 @@ extension Store {
         } else {
             throw StoreError(.failed, "no place for state", hint: "pass --state DIR or set CREDFS_STATE")
         }
-        _ = try checker.check(state.descriptor, state.path, .privateDirectory)
+        try state.check(.privateDirectory, checker)
         return state
     }
 
@@ -61,7 +62,7 @@ extension Store {
     package func withLock<R>(_ store: StoreID, waiting: () -> Void, _ body: () throws -> R) throws -> R {
         let lock = try state(for: store).lock(Self.lockName, waiting: waiting)
         // The lock ends with its descriptor, which this use keeps to the end.
-        defer { _ = lock.number }
+        defer { _ = lock }
         // Commands that were given different state directories meet at the directory of the manifest.
         return try manifestPlace().folder.whileLocked(waiting: waiting, body)
     }
@@ -69,7 +70,7 @@ extension Store {
     /// Runs a function while no other process rotates; it may wait for programs that make new values.
     package func whileRotating<R>(_ store: StoreID, waiting: () -> Void, _ body: () throws -> R) throws -> R {
         let lock = try state(for: store).lock(Self.rotationLockName, waiting: waiting)
-        defer { _ = lock.number }
+        defer { _ = lock }
         return try body()
     }
 
@@ -102,18 +103,4 @@ extension Store {
         else { return nil }
         return manifest
     }
-}
-
-extension Folder {
-    /// Opens a directory, making it and those above it, 0700, where they are missing.
-    package static func make(_ path: String) throws(StoreError) -> Folder {
-        if let folder = try open(path) { return folder }
-        let (directory, name) = Store.split(path.hasSuffix("/") ? String(path.dropLast()) : path)
-        // A link above the directory itself is the user's own arrangement of their home.
-        if let parent = try open(directory, followingLink: true) { return try parent.makeFolder(name) }
-        return try make(directory).makeFolder(name)
-    }
-
-    /// Whether names can be made in this directory.
-    var isWritable: Bool { descriptor.isWritableDirectory }
 }

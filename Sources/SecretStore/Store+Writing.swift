@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import SecureFiles
 package import SystemCalls
+internal import SystemPackage
 
 /// Writing a manifest.
 extension Store {
@@ -118,7 +120,7 @@ extension Store {
 
     /// The permissions of an open manifest file.
     package func manifestPermissions(_ file: borrowing OwnedDescriptor) throws(StoreError) -> UInt16 {
-        try PermissionChecker.status(of: file, manifestPath).permissions
+        try StoreError.wrapping("examine", manifestPath) { () throws(Errno) in try file.status() }.permissions
     }
 
     /// 0600, or what a manifest elsewhere had, less what nobody else may do.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Sealing
+package import SecureFiles
 package import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -54,7 +55,7 @@ package struct Store {
     package var keyPath: String { "\(location.directory)/\(StoreLocation.keyName)" }
 
     /// What the manifest file must be.
-    package var manifestExpectation: PermissionChecker.Expectation {
+    package var manifestExpectation: FileRequirement {
         location.manifest == nil ? .privateFile : .sharedManifest
     }
 
@@ -75,16 +76,15 @@ package struct Store {
     /// What is read later is checked again, on the descriptor that is read.
     package func checkPermissions() throws(StoreError) {
         if let folder {
-            _ = try checker.check(folder.descriptor, folder.path, .privateDirectory)
-            if let key = try folder.file(StoreLocation.keyName) {
-                _ = try checker.check(key, keyPath, .privateFile)
-            }
+            try folder.check(.privateDirectory, checker)
+            _ = try folder.file(StoreLocation.keyName, .privateFile, checker)
         }
         let place = try manifestPlace()
-        guard let manifest = try place.folder.file(place.name) else { throw Self.noStore(location) }
-        _ = try checker.check(manifest, manifestPath, manifestExpectation)
+        guard try place.folder.file(place.name, manifestExpectation, checker) != nil else {
+            throw Self.noStore(location)
+        }
         if let state = try existingState() {
-            _ = try checker.check(state.descriptor, state.path, .privateDirectory)
+            try state.check(.privateDirectory, checker)
         }
     }
 
@@ -145,9 +145,5 @@ package struct Store {
     }
 
     /// The directory and the name of a path.
-    package static func split(_ path: String) -> (directory: String, name: String) {
-        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
-        let directory = slash == path.startIndex ? "/" : String(path[..<slash])
-        return (directory, String(path[path.index(after: slash)...]))
-    }
+    package static func split(_ path: String) -> (directory: String, name: String) { PathParts.split(path) }
 }

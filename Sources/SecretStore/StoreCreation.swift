@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Sealing
+package import SecureFiles
 package import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -123,7 +124,7 @@ package enum StoreCreation {
 
     /// A directory with other things in it that others use is hardly meant: its mode would shut them out.
     private static func refuseForeign(_ directory: Folder) throws(StoreError) {
-        let mode = try PermissionChecker.status(of: directory.descriptor, directory.path).permissions
+        let mode = try directory.status().permissions
         guard mode & 0o077 != 0, try directory.file(StoreLocation.manifestName) == nil,
             try directory.file(StoreLocation.keyName) == nil, try !directory.names().isEmpty
         else { return }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Sealing
+internal import SecureFiles
 package import SecureMemory
 internal import SystemCalls
 package import SystemPackage
@@ -51,7 +52,7 @@ package struct StoreError: Error, Sendable, Equatable {
 
     /// The error of a system call on a path.
     package static func system(_ action: String, _ path: String, _ errno: Errno) -> StoreError {
-        StoreError(.failed, "cannot \(action) \(path): \(errno.message)")
+        StoreError(.failed, "cannot \(action) \(path): \(errno.message)", hint: FileError.system(action, path, errno).hint)
     }
 
     /// The error of a cryptographic operation that was not a question of authenticity.
@@ -76,15 +77,6 @@ package struct StoreError: Error, Sendable, Equatable {
     /// Runs something cryptographic.
     package static func wrapping<R: ~Copyable>(_ body: () throws(SealingError) -> R) throws(StoreError) -> R {
         do throws(SealingError) { return try body() } catch { throw sealing(error) }
-    }
-
-    /// Runs a system call about a path.
-    package static func wrapping<R: ~Copyable>(
-        _ action: String,
-        _ path: String,
-        _ body: () throws(Errno) -> R
-    ) throws(StoreError) -> R {
-        do throws(Errno) { return try body() } catch { throw system(action, path, error) }
     }
 
     /// Runs something that needs secure memory.

@@ -5,6 +5,7 @@ import Foundation
 import Glibc
 import Sealing
 import SecretStore
+import SecureFiles
 import SystemCalls
 import Testing
 

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import HostChecks
 internal import SecretStore
+internal import SecureFiles
 
 /// The command `credfs doctor`.
 struct DoctorCommand: CredfsCommand {

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import PlaintextDocuments
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Sealing
 internal import SecretStore
+internal import SecureFiles
 internal import SecureMemory
 
 /// The command `credfs init`.

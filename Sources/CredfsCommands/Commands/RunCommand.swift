@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import Jobs
 internal import SecretFileSystem
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 

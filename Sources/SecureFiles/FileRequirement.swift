@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SystemCalls
+internal import SystemPackage
+
+/// What a file must be before it is used; always judged on the descriptor that is used.
+package struct FileRequirement: Sendable {
+    let kind: FileStatus.Kind
+    let forbidden: UInt16
+    /// The mode that a message names and a repair sets.
+    package let mode: UInt16
+
+    /// A directory that only its owner may enter.
+    package static let privateDirectory = FileRequirement(kind: .directory, forbidden: 0o077, mode: 0o700)
+    /// A file that only its owner may read.
+    package static let privateFile = FileRequirement(kind: .regular, forbidden: 0o077, mode: 0o600)
+    /// A file that has one name and belongs to its user, whatever its mode.
+    package static let ownFile = FileRequirement(kind: .regular, forbidden: 0, mode: 0o600)
+    /// A sealed and signed file elsewhere, which others may read.
+    package static let sharedManifest = FileRequirement(kind: .regular, forbidden: 0o022, mode: 0o644)
+}
+
+/// Decides whether an open file could have leaked or can be changed by others.
+package final class PermissionChecker {
+    /// Whether modes, owners and link counts are errors; if not they are warnings (`CREDFS_PERMISSIONS_STRICT=0`).
+    package let isStrict: Bool
+    /// What was found and let pass, with how to fix it.
+    package private(set) var findings: [FileError] = []
+    /// What was found and let pass, in words.
+    package var warnings: [String] { findings.map(\.message) }
+    private let user: UInt32
+
+    /// Makes a checker for a user.
+    package init(isStrict: Bool, user: UInt32 = ProcessAttributes.effectiveUser) {
+        self.isStrict = isStrict
+        self.user = user
+    }
+
+    /// Checks an open file.
+    ///
+    /// - Parameters:
+    ///   - file: the descriptor that will be read.
+    ///   - path: for messages.
+    ///   - requirement: what it must be.
+    /// - Returns: its status.
+    /// - Throws: class `insecure`.
+    package func check(
+        _ file: borrowing OwnedDescriptor,
+        _ path: String,
+        _ requirement: FileRequirement
+    ) throws(FileError) -> FileStatus {
+        let status = try FileError.wrapping("examine", path) { () throws(Errno) in try file.status() }
+        guard status.kind == requirement.kind else {
+            let wanted = requirement.kind == .directory ? "a directory" : "a regular file"
+            throw FileError(.insecure, "\(path) is not \(wanted)")
+        }
+        if status.owner != user && status.owner != 0 {
+            try report("\(path) is owned by uid \(status.owner), expected \(user)", hint: "chown \(user) \(path)")
+        }
+        if status.permissions & requirement.forbidden != 0 {
+            let mode = Self.octal(requirement.mode)
+            try report(
+                "insecure permissions on \(path): mode \(Self.octal(status.permissions)), expected \(mode)",
+                hint: "chmod \(mode) \(path)"
+            )
+        }
+        // None at all: a writer has put another file in its place since it was opened, which makes this one no less whole.
+        if requirement.kind == .regular && status.linkCount > 1 {
+            try report(
+                "\(path) has \(status.linkCount) hard links, expected 1",
+                hint: "find the other names with: find / -xdev -inum \(status.inode)"
+            )
+        }
+        return status
+    }
+
+    /// A mode as chmod(1) takes it.
+    package static func octal(_ mode: UInt16) -> String {
+        let digits = String(mode, radix: 8)
+        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+
+    private func report(_ message: String, hint: String) throws(FileError) {
+        let finding = FileError(.insecure, message, hint: hint)
+        guard !isStrict else { throw finding }
+        if !findings.contains(finding) { findings.append(finding) }
+    }
+}
