@@ -119,7 +119,7 @@ let package = Package(
         ),
         .target(
             name: "HostChecks",
-            dependencies: ["SecretStore", "SecureFiles", "SystemCalls", systemPackage],
+            dependencies: ["AuditLog", "SecretStore", "SecureFiles", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(

@@ -104,6 +104,22 @@ package final class AuditDirectory {
         }.sorted()
     }
 
+    /// Moves every file of the log but its lock to a new directory beside it.
+    ///
+    /// - Returns: the path of that directory.
+    func setAside() throws(AuditError) -> String {
+        let names = try directory.names()
+        var number = 1
+        while names.contains("ended-audit-\(number)") { number += 1 }
+        let aside = try directory.makeFolder("ended-audit-\(number)")
+        for name in names where name.hasPrefix("audit.") && name != Self.lockName {
+            try directory.rename(name, to: "ended-audit-\(number)/\(name)")
+        }
+        try aside.synchronize()
+        try directory.synchronize()
+        return aside.path
+    }
+
     /// Removes the files whose first entry is older.
     func removeLogs(before first: UInt64) {
         guard let numbers = try? oldLogs() else { return }

@@ -230,12 +230,12 @@ package final class AuditLog {
         try record.withBytes { (record) throws(AuditError) in try keyFile.overwrite(record) }
     }
 
-    private func hasEntries() throws(AuditError) -> Bool {
+    func hasEntries() throws(AuditError) -> Bool {
         if let log = try directory.open(AuditDirectory.logName, O_RDONLY), log.size > 0 { return true }
         return try !directory.oldLogs().isEmpty
     }
 
-    private func missingKey() -> AuditError {
+    func missingKey() -> AuditError {
         .damaged("\(directory.path(AuditDirectory.keyName)) is missing beside an audit log")
     }
 }

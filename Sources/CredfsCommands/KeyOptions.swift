@@ -136,7 +136,8 @@ struct KeyOptions: ParsableArguments {
         return CommandError(
             .authentication,
             "there is no key: \(store.keyPath) does not exist",
-            hint: "put the key file there, or name it with --key-file or CREDFS_KEY_FILE"
+            hint: "put it there, or name it: --key-file, CREDFS_KEY_FILE or CREDFS_KEY; without a key (a fork in CI): "
+                + "credfs verify --no-key"
         )
     }
 

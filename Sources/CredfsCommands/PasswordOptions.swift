@@ -22,6 +22,10 @@ struct PasswordOptions: ParsableArguments {
     /// Whether a flag names a password.
     var isGiven: Bool { passwordFile != nil || passwordFd != nil }
 
+    func validate() throws {
+        if passwordFile != nil && passwordFd != nil { throw ValidationError("name one password, not several.") }
+    }
+
     /// Whether a variable names one.
     func isGivenByVariable(_ context: CommandContext) -> Bool {
         context.secrets.hasPassword || fileVariable(context) != nil || commandVariable(context) != nil

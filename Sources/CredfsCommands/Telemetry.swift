@@ -31,7 +31,7 @@ struct Telemetry: Encodable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys]
         guard let bytes = try? encoder.encode(self), let store = try? options.open(context),
-            let state = try? store.existingState()
+            let state = try? store.existingState(for: context.store)
         else { return }
         let text = Array(bytes) + Array("\n".utf8)
         // Not worth waiting for a disk at the end of every job.

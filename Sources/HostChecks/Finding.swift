@@ -17,6 +17,7 @@ package struct Finding: Sendable, Equatable {
         case staleMounts = "mounts"
         case store
         case permissions
+        case auditLog = "audit-log"
         case manifest
         case clock
         case expiry

@@ -16,6 +16,8 @@ package struct LoadedManifest: Sendable {
         guard try store.hasManifest() else { throw Store.noStore(store.location) }
         try store.checkPermissions()
         try self.init(file: store.readManifest())
+        // Only now it is known where the state of a manifest elsewhere is.
+        try store.checkState(for: manifest.store)
         try checkSealed()
     }
 

@@ -108,7 +108,9 @@ extension Store {
 
     /// Makes sure that a password may be tried, before anybody is asked for one.
     package func checkAttempts(_ store: StoreID) throws(StoreError) {
-        guard let state = try existingState(), let attempts = try Self.attempts(in: state, checker) else { return }
+        guard let state = try existingState(for: store), let attempts = try Self.attempts(in: state, checker) else {
+            return
+        }
         let left = attempts.wait(.now()).left
         if left > 0 { throw Self.lockedOut(attempts, left) }
     }
@@ -155,7 +157,9 @@ extension Store {
             throw StoreError(
                 .incorrectPassword,
                 "incorrect password, \(attempts.remaining) attempts remaining",
-                hint: attempts.delay > 0 ? "the next is accepted in \(Self.words(attempts.delay))" : nil
+                hint: attempts.delay > 0
+                    ? "the next is accepted in \(Self.words(attempts.delay))"
+                    : "try again, or open the store with another key slot: credfs keys list"
             )
         }
     }

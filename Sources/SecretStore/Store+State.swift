@@ -10,25 +10,35 @@ extension Store {
     private static let signedName = "signed.yaml"
     private static let rotationLockName = "rotate.lock"
 
-    /// The state directory if there is one: the one that was named, else `state` in the store.
-    package func existingState() throws(StoreError) -> Folder? {
-        if let path = location.state { return try Folder.open(path) }
-        guard let folder else { return nil }
-        return try folder.folder(StoreLocation.stateName)
-    }
+    private static let stateFileNames: Set<String> = [
+        lockName, signedName, rotationLockName, "attempts", "attempts.lock", "telemetry.json",
+    ]
 
-    /// The directory that `state(for:)` would give, without making it.
+    /// The state directory if there is one: the one that `state(for:)` gives, or one in a store that cannot be written.
     ///
     /// - Parameter store: nil where the manifest could not be read.
     /// - Returns: the directory, not checked, or nil if there is none.
     /// - Throws: `StoreError`.
     package func existingState(for store: StoreID?) throws(StoreError) -> Folder? {
-        if location.state == nil, folder?.isWritable != true, let store, let home = location.stateHome,
+        if let path = location.state { return try Folder.open(path) }
+        if folder?.isWritable != true, let store, let home = location.stateHome,
             let state = try Folder.open("\(home)/\(store.text)")
         {
             return state
         }
-        return try existingState()
+        return try folder?.folder(StoreLocation.stateName)
+    }
+
+    /// Checks the state directory, if there is one, and the files in it.
+    package func checkState(for store: StoreID?) throws(StoreError) {
+        guard let state = try existingState(for: store) else { return }
+        try state.check(.privateDirectory, checker)
+        for name in try Self.stateFiles(in: state) { try state.check(name, .privateFile, checker) }
+    }
+
+    /// The names of files in the state directory that are ours.
+    static func stateFiles(in state: Folder) throws(StoreError) -> [String] {
+        try state.names().filter { stateFileNames.contains($0) || $0.hasPrefix("audit.") }.sorted()
     }
 
     /// The state directory, made if need be.
@@ -84,13 +94,13 @@ extension Store {
     }
 
     /// Removes the manifest that was signed last here.
-    func forgetSigned() throws(StoreError) {
-        try existingState()?.remove(Self.signedName)
+    func forgetSigned(_ store: StoreID) throws(StoreError) {
+        try existingState(for: store)?.remove(Self.signedName)
     }
 
     /// The manifest that was signed last here, if it is still there and authentic.
     package func lastSigned(_ keys: StoreKeys) -> Manifest? {
-        guard let state = try? existingState() ?? state(for: keys.store),
+        guard let state = try? existingState(for: keys.store),
             let contents = try? state.contents(
                 of: Self.signedName,
                 limit: Manifest.maximumByteCount,

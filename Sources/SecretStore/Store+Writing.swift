@@ -89,7 +89,7 @@ extension Store {
         try folder.removeLeftovers(of: backup)
         if let previous, !forgetsOlder { try folder.replace(backup, with: previous.bytes.span) }
         try folder.replace(name, with: text.span, mode: mode(permissions ?? previous?.status.permissions))
-        if forgetsOlder { try forgetOlder(folder, backup) }
+        if forgetsOlder { try forgetOlder(folder, backup, manifest.store) }
         rememberSigned(text.span, manifest.store)
         return manifest
     }
@@ -105,10 +105,10 @@ extension Store {
     }
 
     /// Removes what a key that was taken away could still open here.
-    private func forgetOlder(_ folder: Folder, _ backup: String) throws(StoreError) {
+    private func forgetOlder(_ folder: Folder, _ backup: String, _ store: StoreID) throws(StoreError) {
         do throws(StoreError) {
             try folder.remove(backup)
-            try forgetSigned()
+            try forgetSigned(store)
         } catch {
             throw StoreError(
                 .failed,

@@ -34,7 +34,10 @@ package struct Store {
             let (directory, name) = Self.split(path)
             // The directory of a manifest elsewhere guards nothing: the file is sealed, signed and checked itself.
             manifestFolder = try Folder.open(directory, followingLink: true)
-            manifestName = name
+            // A Kubernetes volume has links that stay in it; what is written goes to the file behind them.
+            let place = try manifestFolder?.place(of: name)
+            manifestFolder = place?.directory ?? manifestFolder
+            manifestName = place?.name ?? name
             if manifestFolder == nil { throw Self.noStore(location) }
         } else if folder == nil {
             throw Self.noStore(location)
@@ -83,9 +86,7 @@ package struct Store {
         guard try place.folder.file(place.name, manifestExpectation, checker) != nil else {
             throw Self.noStore(location)
         }
-        if let state = try existingState() {
-            try state.check(.privateDirectory, checker)
-        }
+        try checkState(for: nil)
     }
 
     /// Reads the manifest file.
@@ -116,7 +117,7 @@ package struct Store {
         return try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: keyPath) }
     }
 
-    /// Reads a key file, a password file or an identity file anywhere.
+    /// Reads a key file, a password file or an identity file anywhere: private, or as it was delivered in memory.
     ///
     /// - Returns: its content.
     /// - Throws: class `permissions`, or `failed` if it is not there.
@@ -127,9 +128,9 @@ package struct Store {
     ) throws(StoreError) -> SecureBuffer {
         let (directory, name) = split(path)
         guard let folder = try Folder.open(directory, followingLink: true),
-            let content = try folder.secret(name, limit: limit, checker)
+            let file = try folder.keyFile(name, checker)
         else { throw .system("open", path, .noSuchFileOrDirectory) }
-        return content
+        return try file.secret(limit: limit)
     }
 
     /// Whether a path that is not asked for by name has a file.

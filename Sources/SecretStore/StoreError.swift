@@ -52,7 +52,7 @@ package struct StoreError: Error, Sendable, Equatable {
 
     /// The error of a system call on a path.
     package static func system(_ action: String, _ path: String, _ errno: Errno) -> StoreError {
-        StoreError(.failed, "cannot \(action) \(path): \(errno.message)", hint: FileError.system(action, path, errno).hint)
+        StoreError(FileError.system(action, path, errno))
     }
 
     /// The error of a cryptographic operation that was not a question of authenticity.

@@ -27,6 +27,7 @@ extension Directory {
     ///   - name: the file.
     ///   - waiting: called once if somebody else holds the lock.
     /// - Returns: the file.
+    /// - Throws: class `insecure` or `system`.
     package func lock(_ name: String, waiting: () -> Void) throws(Failure) -> File<Failure> {
         let file = try lockFile(name)
         try Self.lock(file.descriptor, file.path, waiting: waiting)

@@ -36,6 +36,7 @@ extension Directory {
     ///   - checker: the judge.
     ///   - flags: those of open(2); one that is made is 0600.
     /// - Returns: the file, or nil if there is none.
+    /// - Throws: class `insecure`, `denied` or `system`.
     package func file(
         _ name: String,
         _ requirement: FileRequirement,
@@ -58,6 +59,7 @@ extension Directory {
     ///   - requirement: what it must be.
     ///   - checker: the judge.
     /// - Returns: its content and status, or nil if there is no such file.
+    /// - Throws: class `insecure`, `denied`, `tooLarge` or `system`.
     package func contents(
         of name: String,
         limit: Int,

@@ -109,6 +109,20 @@ package final class Directory<Failure: FileFailure>: Sendable {
         try Self.check(descriptor, path, requirement, checker)
     }
 
+    /// Checks a file without opening it for reading.
+    ///
+    /// - Returns: its status, or nil if there is none.
+    @discardableResult
+    package func check(
+        _ name: String,
+        _ requirement: FileRequirement,
+        _ checker: PermissionChecker
+    ) throws(Failure) -> FileStatus? {
+        let found = try Failure.openingIfPresent(path(of: name)) { () throws(Errno) in try descriptor.openEntry(name) }
+        guard let entry = found else { return nil }
+        return try Self.check(entry, path(of: name), requirement, checker)
+    }
+
     /// Checks an open file.
     ///
     /// - Returns: its status.

@@ -41,6 +41,7 @@ package final class File<Failure: FileFailure>: Sendable {
     /// Reads all of it.
     ///
     /// - Parameter limit: the largest size in bytes.
+    /// - Returns: its bytes.
     /// - Throws: class `tooLarge`, or `system` for a file that grows meanwhile.
     package func contents(limit: Int) throws(Failure) -> [UInt8] {
         guard status.size <= limit else {
@@ -57,6 +58,8 @@ package final class File<Failure: FileFailure>: Sendable {
     /// Reads all of it into secure memory.
     ///
     /// - Parameter limit: the largest size in bytes.
+    /// - Returns: its bytes.
+    /// - Throws: class `tooLong`, `memory` or `system`.
     package func secret(limit: Int) throws(Failure) -> SecureBuffer {
         try calling("read") { () throws(Errno) in try descriptor.seek(to: 0) }
         return try Directory<Failure>.readSecret(descriptor, path, limit: limit)

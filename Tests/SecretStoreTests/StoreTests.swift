@@ -280,7 +280,7 @@ import Testing
             try Store(homeless, checker: PermissionChecker(isStrict: true)).state(for: identity)
         }
         #expect(error?.message == "no place for state")
-        #expect(try Store(homeless, checker: PermissionChecker(isStrict: true)).existingState() == nil)
+        #expect(try Store(homeless, checker: PermissionChecker(isStrict: true)).existingState(for: nil) == nil)
     }
 
     @Test func aStateDirectoryThatOthersCanEnterIsRefused() throws {
