@@ -106,13 +106,17 @@ let package = Package(
         ),
         .target(
             name: "PlaintextDocuments",
-            dependencies: ["SecretStore", "Sealing", "SecureFiles", "SecureMemory", "ProcessHardening", "SystemCalls", systemPackage],
+            dependencies: [
+                "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "ProcessHardening", "SystemCalls",
+                systemPackage,
+            ],
             swiftSettings: strict
         ),
         .target(
             name: "Jobs",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureFiles", "SecureMemory", "ProcessHardening", "SystemCalls",
+                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureFiles", "SecureMemory", "ProcessHardening",
+                "SystemCalls",
                 systemPackage,
             ],
             swiftSettings: strict
@@ -168,19 +172,23 @@ let package = Package(
         .testTarget(
             name: "SecretStoreTests",
             dependencies: [
-                "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+                "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport",
+                systemPackage,
             ],
             swiftSettings: strict
         ),
         .testTarget(
             name: "AuditLogTests",
-            dependencies: ["AuditLog", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage],
+            dependencies: [
+                "AuditLog", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+            ],
             swiftSettings: strict
         ),
         .testTarget(
             name: "SecretFileSystemTests",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "CredfsTestSupport",
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
+                "CredfsTestSupport",
                 systemPackage,
             ],
             swiftSettings: strict
@@ -200,7 +208,9 @@ let package = Package(
         ),
         .testTarget(
             name: "HostChecksTests",
-            dependencies: ["HostChecks", "SecretStore", "SecureFiles", "SystemCalls", "CredfsTestSupport", systemPackage],
+            dependencies: [
+                "HostChecks", "SecretStore", "SecureFiles", "SystemCalls", "CredfsTestSupport", systemPackage,
+            ],
             swiftSettings: strict
         ),
         // Real mounts: as root, with /dev/fuse.

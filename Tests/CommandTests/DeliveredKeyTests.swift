@@ -31,19 +31,29 @@ import Testing
         Layout(testDescription: "docker or podman secret", script: "cp $key key && chmod 0444 key"),
         Layout(
             testDescription: "docker secret, one file mounted",
-            script: "mkdir below && cp $key below/key && chmod 0444 below/key && touch key && mount --bind below/key key"
+            script:
+                "mkdir below && cp $key below/key && chmod 0444 below/key && touch key && mount --bind below/key key"
         ),
-        Layout(testDescription: "systemd credential", script: "cp $key key && chmod 0400 key && setfacl -m u:1234:r key"),
+        Layout(
+            testDescription: "systemd credential",
+            script: "cp $key key && chmod 0400 key && setfacl -m u:1234:r key"
+        ),
     ]
 
     static let refused = [
         Layout(testDescription: "writable by the group", script: "cp $key key && chmod 0460 key"),
         Layout(testDescription: "writable by others", script: "cp $key key && chmod 0446 key"),
-        Layout(testDescription: "writable by a list", script: "cp $key key && chmod 0400 key && setfacl -m u:1234:rw key"),
+        Layout(
+            testDescription: "writable by a list",
+            script: "cp $key key && chmod 0400 key && setfacl -m u:1234:rw key"
+        ),
         Layout(testDescription: "of another user", script: "cp $key key && chown 1234 key"),
         Layout(testDescription: "a link that leaves", script: "cp $key ../key && ln -s ../key key"),
         Layout(testDescription: "an absolute link", script: "cp $key real && ln -s $PWD/real key"),
-        Layout(testDescription: "a link of another user", script: "cp $key real && ln -s real key && chown -h 1234 key"),
+        Layout(
+            testDescription: "a link of another user",
+            script: "cp $key real && ln -s real key && chown -h 1234 key"
+        ),
     ]
 
     /// Runs credfs beside a key on a tmpfs at `keys`.
@@ -56,7 +66,10 @@ import Testing
             """
         return try await ChildProcess.run(
             "/usr/bin/unshare",
-            ["--mount", "sh", "-c", script, "sh", credfs, sandbox.directory.path("key"), sandbox.directory.path("keys")],
+            [
+                "--mount", "sh", "-c", script, "sh", credfs, sandbox.directory.path("key"),
+                sandbox.directory.path("keys"),
+            ],
             environment: sandbox.environment.merging(["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"]) { $1 }
         )
     }
@@ -90,7 +103,10 @@ import Testing
         let sandbox = try await sandbox()
         let key = sandbox.directory.path("key")
         try FileManager.default.createSymbolicLink(atPath: sandbox.directory.path("link"), withDestinationPath: "key")
-        try await sandbox.run("show", "A", "--key-file", sandbox.directory.path("link")).expectRefusal(14, "symbolic link")
+        try await sandbox.run("show", "A", "--key-file", sandbox.directory.path("link")).expectRefusal(
+            14,
+            "symbolic link"
+        )
         try Files.setMode(0o444, key)
         try await sandbox.run("show", "A", "--key-file", key).expectRefusal(14, "mode 0444", hint: "chmod 0600")
     }

@@ -41,9 +41,15 @@ import Testing
 
     @Test func aManifestWithoutAStoreDirectoryHasOneState() async throws {
         let sandbox = try Sandbox()
-        let variables = ["CREDFS_STORE": sandbox.directory.path("absent"), "CREDFS_MANIFEST": sandbox.directory.path("m")]
+        let variables = [
+            "CREDFS_STORE": sandbox.directory.path("absent"), "CREDFS_MANIFEST": sandbox.directory.path("m"),
+        ]
         try await sandbox.succeed(
-            "init", "--empty", "--password-fd", "0", input: Array("correct horse battery".utf8)
+            "init",
+            "--empty",
+            "--password-fd",
+            "0",
+            input: Array("correct horse battery".utf8)
         )
         try FileManager.default.moveItem(atPath: sandbox.path("secrets.yaml"), toPath: sandbox.directory.path("m"))
         try FileManager.default.removeItem(atPath: sandbox.store)
