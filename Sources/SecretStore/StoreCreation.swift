@@ -117,6 +117,8 @@ package enum StoreCreation {
     private static func ensureModes(_ directory: Folder) throws(StoreError) {
         try refuseForeign(directory)
         _ = try directory.ensureMode(0o700)
+        // The lock, which is in it, is taken only in a private directory.
+        if directory.isWritable { _ = try directory.folder(StoreLocation.stateName)?.ensureMode(0o700) }
         _ = try directory.ensureMode(0o600, of: StoreLocation.keyName)
     }
 

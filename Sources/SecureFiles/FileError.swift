@@ -54,7 +54,7 @@ package struct FileError: Error, Sendable, Equatable {
         case .tooManySymbolicLinkLevels:
             FileError(.insecure, "\(path) is a symbolic link", hint: "name the file itself")
         case .notDirectory: FileError(.insecure, "\(path) is not a directory")
-        case .noSuchAddressOrDevice: FileError(.insecure, "\(path) is not a regular file")
+        case .noSuchAddressOrDevice, .isDirectory: FileError(.insecure, "\(path) is not a regular file")
         case .permissionDenied:
             FileError(.denied, "cannot open \(path): \(errno.message)", hint: "see who may: ls -ld \(path)")
         default: system("open", path, errno)
