@@ -195,7 +195,7 @@ let package = Package(
         ),
         .testTarget(
             name: "PlaintextDocumentsTests",
-            dependencies: ["PlaintextDocuments", "SecretStore", "SecureMemory"],
+            dependencies: ["PlaintextDocuments", "SecretStore", "SecureMemory", "CredfsTestSupport"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -6,7 +6,11 @@ The plugin of argument-parser that does the same takes half a minute to build an
 
 import json
 import pathlib
+import re
 import sys
+
+# Sections that nearly every command has come last.
+COMMON = ["Key or password", "Store and messages"]
 
 
 def text(content):
@@ -68,6 +72,26 @@ def description(argument):
     return [".TP", term, text("\n".join(filter(None, body))) or "\\&"]
 
 
+def sections(arguments):
+    """Arguments by section: those of the command first."""
+    chosen = {"Arguments": [], "Options": []}
+    for argument in arguments:
+        usual = "Arguments" if argument["kind"] == "positional" else "Options"
+        chosen.setdefault(argument.get("sectionTitle") or usual, []).append(argument)
+    titles = [title for title in chosen if title not in COMMON] + COMMON
+    return [(title, chosen[title]) for title in titles if chosen.get(title)]
+
+
+def environment():
+    """The variables, out of the table of the interface for scripts."""
+    document = pathlib.Path("docs/cli-abi.md").read_text()
+    table = document.split("## Environment variables", 1)[1].split("\n## ", 1)[0]
+    lines = [".SH ENVIRONMENT"]
+    for names, meaning in re.findall(r"^\| (`.*?`) \| (.*) \|$", table, re.MULTILINE):
+        lines += [".TP", bold(names.replace("`", "")), text(meaning.replace("`", "").replace("\\|", "|"))]
+    return lines
+
+
 def page(command, path, version, exit_status):
     title = "-".join(path)
     arguments = shown(command.get("arguments"))
@@ -82,19 +106,20 @@ def page(command, path, version, exit_status):
     lines.append(" ".join(form + ([italic("command") + " ..."] if subcommands else [])))
     if command.get("discussion"):
         lines += [".SH DESCRIPTION", text(command["discussion"])]
-    for heading, kinds in (("ARGUMENTS", {"positional"}), ("OPTIONS", {"option", "flag"})):
-        chosen = [argument for argument in arguments if argument["kind"] in kinds]
-        if chosen:
-            lines.append(f".SH {heading}")
-            for argument in chosen:
-                lines += description(argument)
+    for heading, chosen in sections(arguments):
+        lines.append(f".SH {heading.upper()}")
+        for argument in chosen:
+            lines += description(argument)
     if subcommands:
         lines.append(".SH COMMANDS")
         for subcommand in subcommands:
-            name = bold(f"{title}-{subcommand['commandName']}")
-            lines += [".TP", name + "(1)", text(subcommand.get("abstract")) or "\\&"]
+            name = bold(f"{title}-{subcommand['commandName']}") + "(1)"
+            if subcommand.get("aliases"):
+                name += ", also " + ", ".join(map(bold, subcommand["aliases"]))
+            lines += [".TP", name, text(subcommand.get("abstract")) or "\\&"]
     if len(path) == 1:
         lines.append(exit_status.rstrip())
+        lines += environment()
     else:
         lines += [".SH EXIT STATUS", "See " + bold(path[0]) + "(1)."]
         lines += [".SH SEE ALSO", bold("-".join(path[:-1])) + "(1)"]

@@ -16,25 +16,34 @@ enum MissingPolicy: String, CaseIterable {
 struct Admission {
     /// Whether the secrets are there.
     let auth: AuthMode
-    /// The manifest, where they are.
-    private(set) var manifest: Manifest?
+    /// The manifest with what opens them, where they are.
+    private var verified: VerifiedManifest?
     /// What opens them.
     let keys: StoreKeys?
     /// The entries that are shown.
     var entries: [SecretEntry] = []
 
+    private init(_ auth: AuthMode, _ verified: VerifiedManifest? = nil) {
+        self.auth = auth
+        self.verified = verified
+        keys = verified?.keys
+    }
+
+    /// The manifest, where they are.
+    var manifest: Manifest? { verified?.manifest }
+
     /// Lets go of what a mount does not need that serves a snapshot already: all but the keys.
     mutating func forgetEntries() {
-        manifest = nil
+        verified = nil
         entries = []
         Memory.returnUnused()
     }
 
     /// The generation that is served; nil where there is none.
     func snapshot(now: Timestamp, after previous: Snapshot? = nil) -> Snapshot? {
-        guard let manifest, let keys else { return nil }
+        guard let verified else { return nil }
         let shown = Set(entries.map(\.name))
-        return Snapshot(manifest, now: now, source: StoreContent(keys), after: previous) { shown.contains($0) }
+        return Snapshot(verified, now: now, after: previous) { shown.contains($0) }
     }
 
     /// Checks a store and chooses from it.
@@ -67,7 +76,7 @@ struct Admission {
     ) throws -> Admission {
         if let variable = context.ignoringVariable {
             context.console.warning("secrets are ignored because \(variable) is set")
-            return Admission(auth: .unauthenticated(reason: variable), manifest: nil, keys: nil)
+            return Admission(.unauthenticated(reason: variable))
         }
         let outcome = AcceptanceGuard.examine(
             try options.location(context),
@@ -87,16 +96,14 @@ struct Admission {
             guard try rules.goesOnUnauthenticated(context) else { throw refusal }
             context.console.error(refusal)
             context.console.warning("going on without secrets")
-            return Admission(auth: .unauthenticated(reason: failure.check.reason), manifest: nil, keys: nil)
+            return Admission(.unauthenticated(reason: failure.check.reason))
         }
         for result in outcome.results where result.status == .warning && result.check != .permissions {
             context.console.warning(result.message)
         }
-        guard let manifest = outcome.manifest, let keys = outcome.keys else {
-            throw CommandError(.failed, "the store was not opened")
-        }
-        var admission = Admission(auth: .authenticated, manifest: manifest, keys: keys)
-        admission.entries = try rules.choose(from: manifest, context)
+        guard let verified = outcome.verified else { throw CommandError(.failed, "the store was not opened") }
+        var admission = Admission(.authenticated, verified)
+        admission.entries = try rules.choose(from: verified.manifest, context)
         return admission
     }
 

@@ -15,7 +15,8 @@ struct AdmissionOptions: ParsableArguments {
         help: ArgumentHelp(
             "Where a named or required secret is not there: error, warn or ignore.",
             valueName: "what"
-        )
+        ),
+        completion: .list(["error", "warn", "ignore"])
     )
     var ifMissing: String?
 
@@ -23,7 +24,8 @@ struct AdmissionOptions: ParsableArguments {
         help: ArgumentHelp(
             "Where the store is rejected: fail, or unauthenticated to go on without secrets (CREDFS_ON_REJECT).",
             valueName: "what"
-        )
+        ),
+        completion: .list(["fail", "unauthenticated"])
     )
     var onReject: String?
 
@@ -90,11 +92,11 @@ struct AdmissionOptions: ParsableArguments {
     func reportMissing(_ name: SecretName, _ context: CommandContext) throws {
         switch missing {
         case .ignore: break
-        case .warn: context.console.warning("no secret has the name '\(name.text)'")
+        case .warn: context.console.warning(SecretName.unknown(name.text))
         case .error:
             throw CommandError(
                 .noSuchSecret,
-                "no secret has the name '\(name.text)'",
+                SecretName.unknown(name.text),
                 hint: "see the names with: credfs list; or pass --if-missing=warn"
             )
         }
@@ -123,9 +125,7 @@ struct AdmissionOptions: ParsableArguments {
 
     private func checkSizes(_ entries: [SecretEntry]) throws {
         for entry in entries {
-            guard case .sealed(let text) = entry.value, let count = SealedValue.contentCount(text.utf8.span),
-                count > maxSize
-            else { continue }
+            guard case .sealed(let value) = entry.value, value.ciphertext.count > maxSize else { continue }
             throw CommandError(
                 .invalid,
                 "the value of '\(entry.name.text)' is larger than \(maxSize) bytes",

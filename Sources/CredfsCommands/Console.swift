@@ -38,6 +38,12 @@ struct Console: Sendable {
         if verbosity == .verbose { write(message) }
     }
 
+    /// Asks a question on the terminal that standard input is; anything but yes is no.
+    func confirms(_ question: String) -> Bool {
+        try? writeAll(Self.standardError, "\(Self.visible(question)) [y/N] ".utf8.span)
+        return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+    }
+
     /// Writes data.
     ///
     /// - Throws: status 1 if standard output cannot take it.

@@ -12,9 +12,14 @@ package struct Credfs: ParsableCommand {
         commandName: "credfs",
         abstract: "Keeps secrets sealed at rest and shows them to jobs as files.",
         discussion: """
-            Make a store with 'credfs init', put secrets into it with 'credfs set NAME', run a program on them with \
-            'credfs run -- PROGRAM', and check the store in CI with 'credfs verify'. 'credfs doctor' explains the host. The store is $CREDFS_STORE, else credfs in $XDG_CONFIG_HOME or ~/.config. Its manifest \
-            has readable names and sealed values and is safe to commit; its key file is not.
+            EXAMPLES:
+              credfs init --empty       # make a store
+              credfs set API_TOKEN      # asks for the value, or reads it from a pipe
+              credfs run -- sh -c 'cat "$API_TOKEN_FILE"'
+
+            'credfs verify' checks a store in CI, 'credfs doctor' explains the host. The store is $CREDFS_STORE, else \
+            credfs in $XDG_CONFIG_HOME or ~/.config. Its manifest has readable names and sealed values and is safe to \
+            commit; its key file is not.
             """,
         version: "credfs 0.1.0",
         subcommands: [
@@ -52,7 +57,7 @@ extension CredfsCommand {
 
     var subject: String? { nil }
 
-    func failure(of error: any Error) -> CommandError { CommandError(anyError: error) }
+    func failure(of error: any Error) -> CommandError { advised(error) }
 
     /// Does it and records how it ended.
     func perform(_ context: CommandContext) throws {
@@ -112,7 +117,8 @@ extension CredfsCommand {
     }
 
     private func record(_ status: OperationEvent.Status, _ reason: String?, _ context: CommandContext) {
-        let reference = subject.flatMap(SecretReference.init)
+        var reference = subject.flatMap(SecretReference.init)
+        if status != .success, reference?.mayHoldValue == true { reference = nil }
         context.recorder.record(
             OperationEvent(
                 Self.operation,

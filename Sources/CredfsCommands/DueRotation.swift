@@ -17,20 +17,19 @@ struct DueRotation {
 
     /// Runs those that are due.
     ///
-    /// - Parameter unlock: reads the manifest and recovers the keys.
+    /// - Parameter open: reads and verifies the manifest.
     /// - Throws: status 1 naming the secrets that got no new value; the others have theirs.
-    func run(_ unlock: () throws -> (LoadedManifest, StoreKeys)) throws {
+    func run(_ open: () throws -> VerifiedManifest) throws {
         guard let identity = context.store else { return }
         var failed: [String] = []
         // A second process waits here, then sees what the first one has done.
         try store.whileRotating(identity, waiting: context.noteWaiting) {
-            let (loaded, keys) = try unlock()
-            try loaded.checkSignature(keys)
-            let due = loaded.manifest.secrets.filter { $0.rotation?.isDue($0.rotated, now: context.now()) == true }
+            let verified = try open()
+            let due = verified.manifest.secrets.filter { $0.rotation?.isDue($0.rotated, now: context.now()) == true }
             if due.isEmpty { context.console.note("nothing is due") }
             for secret in due {
                 do {
-                    try rotate(secret, keys)
+                    try rotate(secret, verified.keys)
                     context.console.note("gave \(secret.name.text) a new value")
                 } catch {
                     let failure = CommandError(anyError: error)

@@ -11,13 +11,19 @@ struct EntryOptions: ParsableArguments {
     @Flag(inversion: .prefixedNo, help: "Whether a store without this value is rejected.")
     var required: Bool?
 
-    @Option(help: ArgumentHelp("The form of the content: text, json, hex32, pem, base64 or any.", valueName: "format"))
+    @Option(
+        help: ArgumentHelp("The form of the content: text, json, hex32, pem, base64 or any.", valueName: "format"),
+        completion: .list(SecretEntry.Format.allCases.map(\.rawValue) + ["any"])
+    )
     var format: String?
 
     @Option(help: ArgumentHelp("When it stops being accepted: a time, or never.", valueName: "time"))
     var expires: String?
 
-    @Option(help: ArgumentHelp("A newline at the end: exact, strip or ensure.", valueName: "policy"))
+    @Option(
+        help: ArgumentHelp("A newline at the end: exact, strip or ensure.", valueName: "policy"),
+        completion: .list(SecretEntry.Newline.allCases.map(\.rawValue))
+    )
     var trailingNewline: String?
 
     func apply(to entry: inout SecretEntry) throws {

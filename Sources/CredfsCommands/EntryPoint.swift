@@ -18,11 +18,12 @@ package enum EntryPoint {
     /// - Parameter raw: the arguments of the process byte by byte, its name first.
     /// - Returns: the exit status.
     package static func main(_ raw: [[UInt8]]) -> Int32 {
+        let raw = CommandNames.withoutAlias(raw)
         let arguments = raw.map { String(decoding: $0, as: UTF8.self) }
         let mode = arguments.count > 1 ? arguments[1] : ""
         var console = Console()
         // This process becomes the job, which is hardened as little as it is without credfs.
-        if mode == JobEntrance.mode { return JobEntrance.main(raw) }
+        if mode == JobLauncher.mode { return JobLauncher.main(raw) }
         if mode == EditorEntrance.mode { return EditorEntrance.main(arguments) }
         let inherited: ProcessHardening.Inherited
         do throws(Errno) {
@@ -35,7 +36,7 @@ package enum EntryPoint {
         if mode == PlaintextHelper.mode { return PlaintextHelper.main(arguments) }
         if mode == EditingHelper.mode { return EditingHelper.main() }
         if mode == HostProbe.mode { return HostProbe.main(arguments) }
-        if mode == Keeper.mode { return Keeper.main(arguments) }
+        if mode == UnmountHelper.mode { return UnmountHelper.main(arguments) }
         // A file of another name is not the one that is meant. What follows the `--` of `run` is a job's, which gets it
         // as it is.
         let own = mode == RunCommand.name ? raw.prefix { $0 != Array("--".utf8) } : raw[...]
@@ -60,6 +61,7 @@ package enum EntryPoint {
 
     /// Parses by the command that is named, which is quicker; the root explains what that one does not take.
     private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
+        try CommandNames.check(arguments)
         let name = arguments.first ?? ""
         let named = Credfs.configuration.subcommands.first { $0.configuration.commandName == name }
         // One with commands of its own would gain a `help` of its own; help that was asked for is the root's, too, with its name.
@@ -87,63 +89,10 @@ package enum EntryPoint {
         } catch {
             guard Credfs.exitCode(for: error) != .success else {
                 // Help, version and completion scripts arrive as errors that succeed.
-                try context.console.output(Credfs.fullMessage(for: error) + "\n")
+                try context.console.output(HelpText.arranged(Credfs.fullMessage(for: error)) + "\n")
                 return ExitStatus.done.code
             }
-            throw CommandError(
-                .usage,
-                UsageMessage.text(Credfs.message(for: error), arguments),
-                hint: UsageMessage.hint(for: arguments)
-            )
+            throw UsageMessage.error(Credfs.message(for: error), arguments)
         }
-    }
-}
-
-/// The messages of the argument parser in our style.
-enum UsageMessage {
-    /// Lower case, no full stop, on one line; without what follows the command's name, since that may be a value that
-    /// somebody took for an argument.
-    static func text(_ message: String, _ arguments: [String]) -> String {
-        var message = message.replacing(". Please", with: ", please")
-        for argument in arguments.dropFirst() {
-            let isLong = argument.hasPrefix("--")
-            // A PEM block begins with dashes, too.
-            if isLong && !looksLikeOption(argument) {
-                for part in [argument[...], argument.prefix { $0 != "=" }] {
-                    message = message.replacing("'\(part)'", with: "'...'").replacing(part, with: "'...'")
-                }
-            }
-            if argument.hasPrefix("-") && !isLong {
-                message = message.replacing("'\(argument)'", with: "'\(argument.prefix(2))'")
-            }
-            let value = isLong ? argument.split(separator: "=", maxSplits: 1).dropFirst().first : argument[...]
-            guard let value, !value.isEmpty, isLong || !value.hasPrefix("-") else { continue }
-            message = message.replacing("'\(value)'", with: "'...'")
-        }
-        var line = message.split(separator: "\n").map { $0.trimmingSpaces() }.joined(separator: " ")
-        if line.hasSuffix(".") { line.removeLast() }
-        guard let first = line.first else { return "bad arguments" }
-        return first.lowercased() + line.dropFirst()
-    }
-
-    private static func looksLikeOption(_ argument: String) -> Bool {
-        let name = argument.dropFirst(2).prefix { $0 != "=" }
-        return name.first != "-" && name.utf8.allSatisfy { $0 == 0x2d || (0x61...0x7a).contains($0 | 0x20) }
-    }
-
-    /// Where the arguments are explained.
-    static func hint(for arguments: [String]) -> String {
-        let names = Credfs.configuration.subcommands.compactMap { $0.configuration.commandName }
-        guard let name = arguments.first, names.contains(name) else { return "see credfs --help" }
-        return "see credfs \(name) --help"
-    }
-}
-
-extension Substring {
-    fileprivate func trimmingSpaces() -> Substring {
-        var text = self
-        while text.first == " " { text.removeFirst() }
-        while text.last == " " { text.removeLast() }
-        return text
     }
 }

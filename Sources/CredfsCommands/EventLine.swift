@@ -5,7 +5,8 @@ internal import Glibc
 internal import SecretStore
 internal import SystemCalls
 
-/// Shows the events of operations as JSON lines on standard error, for those who pass `--verbose`.
+/// Shows the events of operations on standard error, for those who pass `--verbose`: in words on a terminal, else as JSON
+/// lines.
 final class EventLine: OperationRecorder {
     private struct Entry: Encodable {
         let timestamp: String
@@ -35,8 +36,15 @@ final class EventLine: OperationRecorder {
         return "\(Timestamp(seconds: Int64(time.tv_sec)).text.dropLast()).\(milliseconds)Z"
     }
 
+    private static func words(_ event: OperationEvent) -> String {
+        let subject = event.secret.map { " \($0.text)" } ?? ""
+        return "recorded: \(event.operation.rawValue)\(subject): \(event.status.rawValue)"
+            + (event.reason.map { ", \($0)" } ?? "")
+    }
+
     func record(_ event: OperationEvent) {
         guard context.console.verbosity == .verbose else { return }
+        guard isatty(Console.standardError) == 0 else { return context.console.detail(Self.words(event)) }
         let entry = Entry(
             timestamp: Self.timestamp(),
             operation: event.operation.rawValue,

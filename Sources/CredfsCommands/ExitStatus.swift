@@ -61,6 +61,24 @@ extension ExitStatus {
     }
 }
 
+extension SecretName {
+    /// A message that no secret has a name, without what may be `NAME=VALUE`.
+    static func unknown(_ text: String) -> String {
+        text.contains("=") ? "no secret has that name" : "no secret has the name '\(text)'"
+    }
+}
+
+extension CommandError {
+    /// The refusal of `NAME=VALUE`, of which nothing is repeated.
+    static func valueInArgument(_ place: String) -> CommandError {
+        CommandError(
+            .usage,
+            "\(place) cannot have '=': a value is never an argument",
+            hint: "other users can see arguments: replace the value if it was one; pipe it in: credfs set NAME < FILE"
+        )
+    }
+}
+
 /// A failure that ends a command: what to say and with which status.
 struct CommandError: Error {
     let status: ExitStatus

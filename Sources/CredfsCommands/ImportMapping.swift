@@ -11,7 +11,12 @@ struct ImportMapping: ParsableArguments {
     )
     var only: String?
 
-    @Option(help: ArgumentHelp("Call a secret otherwise than the source does; repeatable.", valueName: "old=new"))
+    @Option(
+        help: ArgumentHelp(
+            "Call a secret otherwise than the source does; repeatable, or with commas.",
+            valueName: "old=new"
+        )
+    )
     var map: [String] = []
 
     @Option(help: ArgumentHelp("Take this off names that begin with it.", valueName: "prefix"))
@@ -78,8 +83,9 @@ struct ImportMapping: ParsableArguments {
 
     private func renames(_ known: Set<String>) throws -> [String: String] {
         var renames: [String: String] = [:]
-        for text in map {
-            guard let mark = text.firstIndex(of: "="), SecretReference(String(text[text.index(after: mark)...])) != nil
+        for text in ArgumentList.items(map) {
+            guard let mark = text.firstIndex(of: "="),
+                SecretReference(String(text[text.index(after: mark)...]))?.mayHoldValue == false
             else { throw CommandError(.usage, "--map takes OLD=NEW", hint: SecretReference.rule) }
             let old = String(text[..<mark])
             guard known.contains(old) else { throw Self.unknown(old, "--map") }
@@ -97,7 +103,7 @@ struct ImportMapping: ParsableArguments {
     private static func unknown(_ name: String, _ option: String) -> CommandError {
         CommandError(
             .noSuchSecret,
-            "there is no '\(name)' to import",
+            name.contains("=") ? "there is nothing of that name to import" : "there is no '\(name)' to import",
             hint: "\(option) takes names as the source has them"
         )
     }

@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Glibc
+internal import HostChecks
 internal import PlaintextDocuments
 internal import SecretStore
 internal import SecureFiles
@@ -132,7 +133,9 @@ struct ImportOrigin: ParsableArguments {
     }
 
     private func variables(_ context: CommandContext) throws -> any ImportSource {
+        let fromEnv = ArgumentList.items(fromEnv)
         var names = fromEnv
+        guard !fromEnv.contains(where: { $0.contains("=") }) else { throw CommandError.valueInArgument("--from-env") }
         for name in fromEnv where SecretName(name) == nil || !EnvironmentVariables.isSet(name) {
             throw CommandError(.noSuchSecret, "the variable '\(name)' is not set", hint: "export it first")
         }
@@ -191,7 +194,7 @@ struct ImportOrigin: ParsableArguments {
             throw CommandError(.usage, "--name and --inner-format are for a file that is a Fernet token")
         }
         if let name {
-            guard let reference = SecretReference(name) else {
+            guard let reference = SecretReference(name), !reference.mayHoldValue else {
                 throw CommandError(.usage, "bad name of a secret", hint: SecretReference.rule)
             }
             request.name = reference

@@ -43,6 +43,15 @@ struct KeyOptions: ParsableArguments {
         try open(store, manifest, context).keys
     }
 
+    /// Recovers the keys and checks the signature.
+    func verify(
+        _ loaded: LoadedManifest,
+        _ store: Store,
+        _ context: CommandContext
+    ) throws -> VerifiedManifest {
+        try loaded.verified(with: unlock(store, loaded.manifest, context))
+    }
+
     /// Recovers the keys if that needs no question.
     ///
     /// - Returns: nil where only a person could open the store.
@@ -66,7 +75,27 @@ struct KeyOptions: ParsableArguments {
         try open(way(store, manifest, context), store, manifest, context)
     }
 
+    /// How often a person is asked for a password.
+    private static let questions = 3
+
     private func open(
+        _ way: Way,
+        _ store: Store,
+        _ manifest: Manifest,
+        _ context: CommandContext
+    ) throws -> Unlocked {
+        let isAsked = way == .password && !password.isGivenByVariable(context)
+        for _ in 1..<(isAsked ? Self.questions : 1) {
+            do {
+                return try openOnce(way, store, manifest, context)
+            } catch let error as StoreError where error.code == .incorrectPassword {
+                context.console.warning(error.message)
+            }
+        }
+        return try openOnce(way, store, manifest, context)
+    }
+
+    private func openOnce(
         _ way: Way,
         _ store: Store,
         _ manifest: Manifest,
@@ -101,7 +130,7 @@ struct KeyOptions: ParsableArguments {
         if let slot, manifest.slots[slot] == nil {
             throw CommandError(
                 .authentication,
-                "the manifest has no key slot '\(slot)'",
+                "the manifest has no key slot of that name",
                 hint: "its slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
             )
         }

@@ -127,13 +127,16 @@ private final class ImportEntering {
     /// The entry with a new value.
     func enter(_ text: String, into entry: SecretEntry) throws(StoreError) -> SecretEntry {
         var entry = entry
-        guard let value = SealedValue(text) else {
+        guard !text.isEmpty else {
             entry.value = .empty
             entry.rotated = now
             return entry
         }
+        guard let value = SealedValue(text) else {
+            throw StoreError(.failed, "the helper process gave no sealed value for '\(entry.name.text)'")
+        }
         if entry.newline == .exact && entry.format == nil && value.ciphertext.count <= limit {
-            entry.value = .sealed(text)
+            entry.value = .sealed(value)
             entry.rotated = now
         } else {
             try entry.enter(cipher.open(value, as: entry.name), with: &cipher, limit: limit, now: now)
@@ -143,9 +146,9 @@ private final class ImportEntering {
 
     /// Whether two entries of a secret have the same value.
     func isSame(_ one: SecretEntry, _ other: SecretEntry) throws(StoreError) -> Bool {
-        guard case .sealed(let left) = one.value, case .sealed(let right) = other.value,
-            let left = SealedValue(left), let right = SealedValue(right)
-        else { return one.value == other.value }
+        guard case .sealed(let left) = one.value, case .sealed(let right) = other.value else {
+            return one.value == other.value
+        }
         return try comparison.areSame(left, right, as: one.name)
     }
 }

@@ -6,17 +6,29 @@ internal import SecretStore
 internal import SystemCalls
 
 extension CredfsCommand {
-    /// What an error comes to, with the way to mount that fits this host where that is what failed.
-    func advised(_ error: any Error) -> CommandError {
+    /// What an error comes to, with what mends it on this host where mounting failed, or the place for it.
+    ///
+    /// - Parameters:
+    ///   - error: the error.
+    ///   - way: how secrets were to be shown.
+    /// - Returns: the same failure, with a hint where one is known.
+    func advised(_ error: any Error, way: MountAdvice.Way = .best) -> CommandError {
         let failure = CommandError(anyError: error)
-        guard let cause = error as? MountError, cause.code == .mount, cause.hint == nil else { return failure }
+        guard let cause = error as? MountError, cause.hint == nil, [.mount, .place].contains(cause.code) else {
+            return failure
+        }
         let host = HostView.system(
             environment: { EnvironmentVariables.value($0) },
             childEnvironment: [],
             user: ProcessAttributes.effectiveUser,
             now: Timestamp.now()
         )
-        guard let advice = MountAdvice(MountFacts(host)) else { return failure }
-        return CommandError(failure.status, failure.message, hint: advice.hint)
+        let hint =
+            if cause.code == .place {
+                Doctor.remedyOfRuntimeDirectory(host)
+            } else {
+                MountAdvice(MountFacts(host), way: way)?.hint
+            }
+        return CommandError(failure.status, failure.message, hint: hint)
     }
 }

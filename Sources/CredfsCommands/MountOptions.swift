@@ -4,13 +4,14 @@ internal import ArgumentParser
 internal import Jobs
 internal import SecretFileSystem
 internal import SecretStore
+internal import SystemCalls
 
 /// Whom a mount is for, and what makes it.
 struct MountOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Give the files to another user (root only), and those of mode 0440 to members of a group.",
-            valueName: "uid[:gid]"
+            valueName: "user[:group]"
         )
     )
     var owner: String?
@@ -18,22 +19,25 @@ struct MountOptions: ParsableArguments {
     @Flag(help: "Let processes of other users as far as the rules (allow_other).")
     var allowOther = false
 
-    @Option(help: ArgumentHelp("Whose processes may open secrets: job, owner or any.", valueName: "who"))
+    @Option(
+        help: ArgumentHelp("Whose processes may open secrets: job, owner or any.", valueName: "who"),
+        completion: .list(["job", "owner", "any"])
+    )
     var callers: String?
 
     func validate() throws {
         if let callers, ReadPolicy.Callers(rawValue: callers) == nil {
             throw ValidationError("--callers takes job, owner or any.")
         }
-        if let owner, Self.ownership(owner, usualGroup: 0) == nil {
-            throw ValidationError("--owner takes a number, or two with a colon between.")
+        if let owner, Self.parts(ofOwner: owner) == nil {
+            throw ValidationError("--owner takes a user, or a user and a group with a colon between.")
         }
     }
 
     /// The rules of the mount.
     func rules(_ context: CommandContext, group: UInt32) throws -> MountRules {
         var rules = MountRules(ownership: Ownership(user: context.user, group: group))
-        if let owner, let ownership = Self.ownership(owner, usualGroup: group) {
+        if let owner, let ownership = try Self.ownership(owner, usualGroup: group) {
             guard context.user == 0 || ownership.user == context.user else {
                 throw CommandError(.usage, "only root can give secrets to another user")
             }
@@ -46,14 +50,39 @@ struct MountOptions: ParsableArguments {
         return rules
     }
 
-    private static func ownership(_ text: String, usualGroup: UInt32) -> Ownership? {
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-        guard (1...2).contains(parts.count), parts.allSatisfy({ $0.utf8.allSatisfy { (0x30...0x39).contains($0) } }),
-            let user = UInt32(parts[0]), user != .max
-        else { return nil }
-        guard parts.count == 2 else { return Ownership(user: user, group: usualGroup) }
-        guard let group = UInt32(parts[1]), group != .max else { return nil }
-        return Ownership(user: user, group: group, admitsGroup: true)
+    private static func parts(ofOwner text: String) -> (user: String, group: String?)? {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
+        guard (1...2).contains(parts.count), !parts.contains("") else { return nil }
+        return (parts[0], parts.count == 2 ? parts[1] : nil)
+    }
+
+    /// The owner of numbers or names; a user given by name without a group has the group of its login.
+    private static func ownership(_ text: String, usualGroup: UInt32) throws -> Ownership? {
+        guard let (user, group) = parts(ofOwner: text) else { return nil }
+        let accounts = Accounts()
+        let account = try number(user).map { Accounts.User(id: $0, group: usualGroup) } ?? accounts.user(user)
+        guard let account else { throw unknown("user", hint: "id -u NAME") }
+        guard let group else { return Ownership(user: account.id, group: account.group) }
+        guard let number = try number(group) ?? accounts.group(group) else {
+            throw unknown("group", hint: "getent group NAME")
+        }
+        return Ownership(user: account.id, group: number, admitsGroup: true)
+    }
+
+    private static func number(_ text: String) throws -> UInt32? {
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
+        guard let number = UInt32(text), number != .max else {
+            throw CommandError(.usage, "--owner takes numbers below \(UInt32.max)")
+        }
+        return number
+    }
+
+    private static func unknown(_ kind: String, hint command: String) -> CommandError {
+        CommandError(
+            .usage,
+            "/etc has no \(kind) of the name in --owner",
+            hint: "give the number that this prints: \(command)"
+        )
     }
 }
 

@@ -18,6 +18,11 @@ struct SecretNameCompletion {
     /// For one name.
     static let one = CompletionKind.custom { words, _, _ in SecretNameCompletion(words: words).names() }
 
+    /// For a service.
+    static let service = CompletionKind.custom { words, _, _ in
+        Set(SecretNameCompletion(words: words).secrets().compactMap(\.service)).sorted().filter(isInert)
+    }
+
     /// For names separated by commas, of which the last one is completed.
     static let list = CompletionKind.custom { words, _, prefix in
         let earlier = prefix.lastIndex(of: ",").map { String(prefix[...$0]) } ?? ""
@@ -26,6 +31,10 @@ struct SecretNameCompletion {
 
     /// The names of the store that the words or variables name; none where it cannot be read.
     func names() -> [String] {
+        secrets().map(\.name.text).filter(Self.isInert)
+    }
+
+    private func secrets() -> [SecretEntry] {
         let choices = StoreLocation.Choices(
             store: option("--store"),
             manifest: option("--manifest"),
@@ -35,12 +44,12 @@ struct SecretNameCompletion {
         guard let location = try? StoreLocation(choices, user: user, environment: environment),
             let store = try? Store(location, checker: checker), let loaded = try? LoadedManifest(store)
         else { return [] }
-        return loaded.manifest.secrets.map(\.name.text).filter(Self.isInert)
+        return loaded.manifest.secrets
     }
 
     /// Whether a shell does nothing with a name: bash expands what it is offered, commands in it, too
     /// (bash(1), `compgen -W`).
-    private static func isInert(_ name: String) -> Bool {
+    static func isInert(_ name: String) -> Bool {
         name.utf8.allSatisfy { byte in
             switch byte {
             case 0x30...0x39, 0x41...0x5a, 0x61...0x7a: true

@@ -39,6 +39,14 @@ struct StoreOptions: ParsableArguments {
         )
     }
 
+    /// Opens the store and reads its manifest, whose store the audit log names from then on.
+    func load(_ context: CommandContext) throws(StoreError) -> (store: Store, loaded: LoadedManifest) {
+        let store = try open(context)
+        let loaded = try LoadedManifest(store)
+        context.store = loaded.manifest.store
+        return (store, loaded)
+    }
+
     /// Opens the store.
     func open(_ context: CommandContext) throws(StoreError) -> Store {
         try Store(try location(context), checker: context.checker)

@@ -37,7 +37,7 @@ enum ValueVariables {
         for assignment in assignments {
             guard let entry = admission.entry(assignment.secret) else { continue }
             var value: SealedValue?
-            if case .sealed(let text) = entry.value { value = SealedValue(text) }
+            if case .sealed(let sealed) = entry.value { value = sealed }
             parts.append((assignment, value))
             count += assignment.variable.text.utf8.count + 2 + (value?.ciphertext.count ?? 0)
         }

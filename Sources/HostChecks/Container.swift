@@ -27,22 +27,31 @@ package enum Container: String, Sendable, CaseIterable {
         }
     }
 
-    /// How it is started so that file systems can be mounted in it.
+    /// How it is started so that file systems can be mounted in it: with what is missing, and no more.
     ///
-    /// - Parameter isConfined: whether the profile of AppArmor that containers get by default holds it.
+    /// - Parameters:
+    ///   - needsDevice: whether `/dev/fuse` is missing.
+    ///   - needsRights: whether nothing can be mounted in any namespace.
+    ///   - isConfined: whether the profile of AppArmor that containers get by default holds it.
     /// - Returns: the command, or what to do.
-    func remedy(isConfined: Bool) -> String {
-        let profile = isConfined ? " --security-opt apparmor=unconfined" : ""
+    func remedy(needsDevice: Bool, needsRights: Bool, isConfined: Bool) -> String {
+        func missing(_ device: String, _ rights: String, _ joint: String) -> String {
+            [needsDevice ? device : nil, needsRights ? rights : nil].compactMap(\.self).joined(separator: joint)
+        }
         switch self {
         case .docker, .podman:
-            return "start the container with: \(rawValue) run --device /dev/fuse --cap-add SYS_ADMIN\(profile)"
+            let profile = isConfined && needsRights ? " --security-opt apparmor=unconfined" : ""
+            let flags = missing("--device /dev/fuse", "--cap-add SYS_ADMIN", " ")
+            return "start the container with: \(rawValue) run \(flags)\(profile)"
         case .kubernetes:
-            return "give the pod /dev/fuse (a device plugin, or a privileged container) and the capability SYS_ADMIN"
+            let device = "/dev/fuse (a device plugin, or a privileged container)"
+            return "give the pod \(missing(device, "the capability SYS_ADMIN", " and "))"
         case .lxc:
-            return "add to the container's configuration: "
-                + "lxc.mount.entry = /dev/fuse dev/fuse none bind,optional,create=file 0 0"
+            let entry = "lxc.mount.entry = /dev/fuse dev/fuse none bind,optional,create=file 0 0"
+            return "add to the container's configuration: \(missing(entry, "lxc.apparmor.allow_nesting = 1", "; "))"
         case .other:
-            return "start the container with the device /dev/fuse and the capability CAP_SYS_ADMIN"
+            let words = missing("the device /dev/fuse", "the capability CAP_SYS_ADMIN", " and ")
+            return "start the container with \(words)"
         }
     }
 }

@@ -25,9 +25,21 @@ package enum Doctor {
     /// Runs every check.
     package static func examine(_ host: HostView, _ request: StoreRequest) -> Report {
         let facts = MountFacts(host)
-        let machine = MountChecks.run(host, facts) + MemoryChecks.run(host) + PlaceChecks.run(host)
+        let places = PlaceChecks.run(host) + [EnvironmentChecks.run(host)]
+        let machine = MountChecks.run(host, facts) + MemoryChecks.run(host) + places
         let store = StoreChecks.run(host, request)
         return Report(findings: machine + store.findings, manifest: store.manifest)
+    }
+
+    /// What mends the directory that mounts are made in; nil where it can be used.
+    package static func remedyOfRuntimeDirectory(_ host: HostView) -> String? {
+        let finding = PlaceChecks.runtime(host)
+        return finding.status == .problem ? finding.fix : nil
+    }
+
+    /// What git has of a store that it should not, or would take; nothing where all of that is ignored.
+    package static func exposures(_ host: HostView, _ store: Store) -> [Finding] {
+        GitCheck(host).run(store, leftovers: [], manifestIsPlain: false).filter { $0.status != .ok }
     }
 
     /// What was mended and what could not be.

@@ -13,8 +13,10 @@ package struct Finding: Sendable, Equatable {
         case secretMemory = "secret-memory"
         case swap
         case corePattern = "core-pattern"
+        case processes = "proc"
         case runtimeDirectory = "runtime"
         case staleMounts = "mounts"
+        case environment
         case store
         case permissions
         case auditLog = "audit-log"

@@ -36,6 +36,8 @@ extension HostView {
                 detach: { _ in nil },
                 git: { _, _ in nil },
                 realPath: { OwnedDescriptor.realPath($0) },
+                isSet: { EnvironmentVariables.isSet($0) },
+                canWrite: { path in failure { () throws(Errno) in try FileStatus.checkRoom(in: path) } },
                 entry: { path, followingLink in
                     (try? FileStatus.ofPath(path, followingLink: followingLink))
                         .map { Entry(kind: $0.kind, permissions: $0.permissions, owner: $0.owner) }

@@ -49,6 +49,10 @@ package struct HostView {
         package var git: (_ directory: String, _ arguments: [String]) -> ProgramOutput?
         /// The path without links.
         package var realPath: (_ path: String) -> String?
+        /// Whether a variable is set, its value unread.
+        package var isSet: (_ name: String) -> Bool
+        /// What making something in a directory would fail with: access(2), and whether there is room.
+        package var canWrite: (_ path: String) -> Errno?
         /// What is said of a path; nil if there is nothing, or nothing that may be seen.
         package var entry: (_ path: String, _ followingLink: Bool) -> Entry?
 
@@ -61,6 +65,8 @@ package struct HostView {
             detach: @escaping (String) -> Errno?,
             git: @escaping (String, [String]) -> ProgramOutput?,
             realPath: @escaping (String) -> String?,
+            isSet: @escaping (String) -> Bool,
+            canWrite: @escaping (String) -> Errno?,
             entry: @escaping (String, Bool) -> Entry?
         ) {
             self.openDevice = openDevice
@@ -70,6 +76,8 @@ package struct HostView {
             self.detach = detach
             self.git = git
             self.realPath = realPath
+            self.isSet = isSet
+            self.canWrite = canWrite
             self.entry = entry
         }
     }
@@ -99,6 +107,9 @@ package struct HostView {
     func variable(_ name: String) -> String? {
         environment(name).flatMap { $0.isEmpty ? nil : $0 }
     }
+
+    /// Whether procfs is mounted.
+    var hasProc: Bool { entry("/proc/self/ns", followingLink: false) != nil }
 
     /// What is at a path.
     func entry(_ path: String, followingLink: Bool = true) -> Entry? {

@@ -13,7 +13,14 @@ package enum MemoryChecks {
     private static let lockMemory = 14
 
     package static func run(_ host: HostView) -> [Finding] {
-        [lockedMemory(host), secretMemory(host), swap(host), corePattern(host)]
+        guard host.hasProc else {
+            let fix = "\(host.sudo)mount -t proc proc /proc"
+            let unknown = [Finding.Check.lockedMemory, .swap, .corePattern].map { check in
+                Finding.warning(check, "cannot be told without /proc", fix: fix)
+            }
+            return [unknown[0], secretMemory(host)] + unknown[1...]
+        }
+        return [lockedMemory(host), secretMemory(host), swap(host), corePattern(host)]
     }
 
     static func lockedMemory(_ host: HostView) -> Finding {

@@ -17,6 +17,18 @@ package struct MountAdvice: Sendable, Equatable {
         case helper
     }
 
+    /// How secrets were to be shown.
+    package enum Way: Sendable {
+        /// By a FUSE mount, best in a namespace.
+        case best
+        /// By a FUSE mount that others see.
+        case shared
+        /// As files in a namespace (`--backend ramfs`, `tmpfs`).
+        case memory
+        /// As files that others see (`--backend shm`).
+        case files
+    }
+
     /// What is wrong: lower case, no full stop.
     package let message: String
     /// What to do next.
@@ -32,15 +44,12 @@ package struct MountAdvice: Sendable, Equatable {
             hint = Self.wayToMount(facts)
         case .namespace(let failure):
             message = "no namespace to mount in: \(Self.text(failure))"
-            hint =
-                (facts.hasCapability ? Self.wayToMountNamespace(facts) : Self.wayToNamespace(facts))
-                + Self.orWeaker(facts)
+            hint = Self.wayToNamespace(failure, facts) + Self.orWeaker(facts)
         case .helper:
             let trouble = Self.helperTrouble(facts)
             message = trouble?.message ?? "fusermount3 could not mount"
-            hint =
-                (trouble?.fix ?? "use a directory of your own that is empty, or run without --shared")
-                + Self.orWeaker(facts)
+            let fix = trouble?.fix ?? "use a directory of your own that is empty"
+            hint = fix + (facts.hasNamespace ? ", or run without --shared" : "") + Self.orWeaker(facts)
         }
     }
 
@@ -49,16 +58,30 @@ package struct MountAdvice: Sendable, Equatable {
         self.hint = hint
     }
 
-    /// The first thing in the way of any mount on a host, or nil where there is nothing.
-    package init?(_ facts: MountFacts) {
-        guard facts.isolation == nil else { return nil }
-        switch facts.device {
-        case .missing, .notADevice: self.init(.device(.noSuchFileOrDirectory), on: facts)
-        case .refused(let errno): self.init(.device(errno), on: facts)
-        case .usable:
-            // As root the namespace of mounts is what is missing, for others that of users comes first.
-            let failure = facts.hasCapability ? facts.mountFailure : facts.userFailure
-            self.init(failure.map { .namespace($0) } ?? .helper, on: facts)
+    /// The first thing in the way of showing secrets on a host, or nil where there is nothing that is known.
+    ///
+    /// - Parameters:
+    ///   - facts: the host.
+    ///   - way: how they were to be shown; what was tried is not advised.
+    package init?(_ facts: MountFacts, way: Way = .best) {
+        // As root the namespace of mounts is what is missing, for others that of users comes first.
+        let failure = facts.hasCapability ? facts.mountFailure : facts.userFailure
+        switch way {
+        case .files: return nil
+        case .memory:
+            guard !facts.hasNamespace, let failure else { return nil }
+            self.init(
+                "no namespace to mount in: \(Self.text(failure))",
+                Self.wayToNamespace(failure, facts) + Self.orWeaker(facts)
+            )
+        case .best, .shared:
+            guard facts.isolation == nil || (way == .shared && !facts.canShare) else { return nil }
+            switch facts.device {
+            case .missing, .notADevice: self.init(.device(.noSuchFileOrDirectory), on: facts)
+            case .refused(let errno): self.init(.device(errno), on: facts)
+            case .usable:
+                self.init(way == .shared ? .helper : failure.map { .namespace($0) } ?? .helper, on: facts)
+            }
         }
     }
 
@@ -83,15 +106,15 @@ package struct MountAdvice: Sendable, Equatable {
             return MountAdvice(message, deviceRemedy(facts) + orWeaker(facts))
         default:
             let message = "/dev/fuse cannot be opened: \(errno.message)"
-            if errno == .notPermitted, let container = facts.container {
-                return MountAdvice(message, container.remedy(isConfined: facts.isConfined) + orWeaker(facts))
+            if errno == .notPermitted, let remedy = facts.containerRemedy() {
+                return MountAdvice(message, remedy + orWeaker(facts))
             }
             return MountAdvice(message, "\(facts.sudo)chmod 0666 /dev/fuse" + orWeaker(facts))
         }
     }
 
     private static func deviceRemedy(_ facts: MountFacts) -> String {
-        if let container = facts.container { return container.remedy(isConfined: facts.isConfined) }
+        if let remedy = facts.containerRemedy() { return remedy }
         if !facts.kernelHasFuse { return "load the module: \(facts.sudo)modprobe fuse" }
         if facts.device == .notADevice {
             return "\(facts.sudo)rm /dev/fuse, then \(facts.sudo)mknod -m 0666 /dev/fuse c 10 229"
@@ -101,41 +124,52 @@ package struct MountAdvice: Sendable, Equatable {
 
     // MARK: Namespaces and the helper
 
+    /// What gives a namespace to mount in, after a failure.
+    private static func wayToNamespace(_ failure: NamespaceTrial.Failure, _ facts: MountFacts) -> String {
+        facts.hasCapability ? wayToMountNamespace(facts) : wayToNamespace(facts)
+    }
+
     /// What allows an ordinary user, or root without its capability, to have namespaces.
     static func wayToNamespace(_ facts: MountFacts) -> String {
-        if facts.userFailure?.step == .start { return wayToStart }
+        if facts.userFailure?.step == .start { return wayToStart(facts) }
         switch facts.restriction {
-        case .notBuilt: return "the kernel has no user namespaces: \(installHelper(facts))"
+        case .notBuilt:
+            return "the kernel has no user namespaces (CONFIG_USER_NS)"
+                + (helperTrouble(facts).map { ": \($0.fix)" } ?? ", which only another kernel gives")
         case .limit: return "\(facts.sudo)sysctl -w user.max_user_namespaces=15000"
         case .clone: return "\(facts.sudo)sysctl -w kernel.unprivileged_userns_clone=1"
         case .appArmor where facts.container == nil:
             return "allow credfs user namespaces in a profile of AppArmor (userns,), or "
                 + "\(facts.sudo)sysctl -w kernel.apparmor_restrict_unprivileged_userns=0"
         case .appArmor, nil:
-            if let container = facts.container { return container.remedy(isConfined: facts.isConfined) }
-            return seeFilter(facts)
+            return facts.containerRemedy() ?? seeFilter(facts)
         }
     }
 
     /// What makes a trial possible that could not be made: it says nothing of namespaces.
-    private static let wayToStart = "run it again where a process can be started: see ulimit -n and ulimit -u"
+    private static func wayToStart(_ facts: MountFacts) -> String {
+        facts.hasProc
+            ? "run it again where a process can be started: see ulimit -n and ulimit -u"
+            : "\(facts.sudo)mount -t proc proc /proc"
+    }
 
     /// What gives a process with CAP_SYS_ADMIN a mount namespace.
     static func wayToMountNamespace(_ facts: MountFacts) -> String {
-        if facts.mountFailure?.step == .start { return wayToStart }
-        return facts.container.map { $0.remedy(isConfined: facts.isConfined) } ?? seeFilter(facts)
+        if facts.mountFailure?.step == .start { return wayToStart(facts) }
+        if facts.isInChroot {
+            return "make the new root directory a mount point before chroot(1): mount --bind DIR DIR; or run it outside"
+        }
+        return facts.containerRemedy() ?? seeFilter(facts)
     }
 
     private static func seeFilter(_ facts: MountFacts) -> String {
-        "see which security module or seccomp filter refuses it: \(facts.sudo)dmesg"
+        "see which security module or seccomp filter refuses it: \(facts.sudo)dmesg; behind chroot(1) nobody gets one"
     }
 
     private static func wayToMount(_ facts: MountFacts) -> String {
         if facts.isRoot {
-            let way =
-                facts.container.map { $0.remedy(isConfined: facts.isConfined) }
-                ?? "run it with the capability CAP_SYS_ADMIN"
-            return way + orWeaker(facts)
+            return (facts.containerRemedy(forHelper: true) ?? "run it with the capability CAP_SYS_ADMIN")
+                + orWeaker(facts)
         }
         return (helperTrouble(facts)?.fix ?? "\(wayToNamespace(facts))") + orWeaker(facts)
     }
@@ -147,6 +181,8 @@ package struct MountAdvice: Sendable, Equatable {
     /// What is wrong with fusermount3, and what mends it.
     static func helperTrouble(_ facts: MountFacts) -> (message: String, fix: String)? {
         switch facts.helper {
+        case .missing where !facts.isCapabilityInReach && facts.container != nil:
+            return ("there is no fusermount3, and it could have no rights here", helperRights(facts))
         case .missing:
             return ("there is no fusermount3", installHelper(facts))
         case .powerless(let path) where facts.isInUserNamespace:
@@ -162,9 +198,7 @@ package struct MountAdvice: Sendable, Equatable {
         case .usable where facts.hasCapability: return nil
         case .usable(let path) where !facts.isCapabilityInReach:
             return (
-                "\(path) cannot have CAP_SYS_ADMIN here",
-                facts.container.map { $0.remedy(isConfined: facts.isConfined) }
-                    ?? "start credfs with CAP_SYS_ADMIN in the bounding set (systemd: CapabilityBoundingSet=)"
+                "\(path) cannot have CAP_SYS_ADMIN here", helperRights(facts)
             )
         case .usable(let path) where facts.hasNoNewPrivileges:
             return (
@@ -175,9 +209,13 @@ package struct MountAdvice: Sendable, Equatable {
         }
     }
 
+    private static func helperRights(_ facts: MountFacts) -> String {
+        facts.containerRemedy(forHelper: true)
+            ?? "start credfs with CAP_SYS_ADMIN in the bounding set (systemd: CapabilityBoundingSet=)"
+    }
+
     /// The backend that works without what is missing; weaker, so it has to be chosen by name.
     private static func orWeaker(_ facts: MountFacts) -> String {
-        let hasNamespace = (facts.hasCapability && facts.mountFailure == nil) || facts.userFailure == nil
-        return "; or choose a weaker one: --backend \(hasNamespace ? "ramfs" : "shm")"
+        "; or choose a weaker one: --backend \(facts.hasNamespace ? "ramfs" : "shm")"
     }
 }

@@ -27,6 +27,10 @@ package enum MountChecks {
     static func helper(_ facts: MountFacts, allowsOthers: Bool) -> Finding {
         if let trouble = MountAdvice.helperTrouble(facts) {
             if facts.hasCapability { return .ok(.helper, "\(trouble.message); not needed with CAP_SYS_ADMIN") }
+            // Installing it mends nothing there.
+            if facts.device != .usable && facts.helper == .missing {
+                return .ok(.helper, "\(trouble.message); it would need /dev/fuse, too")
+            }
             let use = "'mount' and 'run --shared' need it"
             return .warning(.helper, "\(trouble.message); \(use)", fix: trouble.fix)
         }
@@ -86,7 +90,7 @@ package enum MountChecks {
             return .warning(
                 .isolation,
                 "none: 'run' gets a shared mount, which every process of the user can see",
-                fix: MountAdvice.wayToNamespace(facts)
+                fix: facts.hasCapability ? MountAdvice.wayToMountNamespace(facts) : MountAdvice.wayToNamespace(facts)
             )
         }
     }

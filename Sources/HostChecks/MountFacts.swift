@@ -46,6 +46,8 @@ package struct MountFacts {
     package var isRoot: Bool
     package var sudo: String
     package var device: Device
+    /// Whether procfs is mounted.
+    package var hasProc: Bool
     /// Whether the kernel lists the file system.
     package var kernelHasFuse: Bool
     /// Whether the process has CAP_SYS_ADMIN.
@@ -72,7 +74,10 @@ package struct MountFacts {
         isRoot = host.isRoot
         sudo = host.sudo
         device = Self.device(host)
-        kernelHasFuse = host.lines("/proc/filesystems").contains { $0.split(separator: "\t").last == "fuse" }
+        hasProc = host.hasProc
+        // Without procfs nobody tells; a module is not what is missing then.
+        kernelHasFuse =
+            !hasProc || host.lines("/proc/filesystems").contains { $0.split(separator: "\t").last == "fuse" }
         hasCapability = host.hasCapability(Self.systemAdministration)
         isCapabilityInReach = host.hasCapability(Self.systemAdministration, in: "CapBnd")
         hasNoNewPrivileges = host.processStatus("NoNewPrivs") == "1"
@@ -90,7 +95,33 @@ package struct MountFacts {
         guard device == .usable else { return nil }
         if hasCapability && mountFailure == nil { return .mount }
         if userFailure == nil { return .user }
-        return MountAdvice.helperTrouble(self) == nil ? Isolation.none : nil
+        return canShare ? Isolation.none : nil
+    }
+
+    /// Whether something can be mounted in a namespace of its own.
+    var hasNamespace: Bool { (hasCapability && mountFailure == nil) || userFailure == nil }
+
+    /// Whether a mount that others see can be made: by credfs itself where it has the right, else by fusermount3.
+    ///
+    /// A namespace can be refused, or its mounts not be made private, as in a chroot, where mount(2) itself works.
+    var canShare: Bool {
+        hasCapability ? mountFailure?.step != .mount : MountAdvice.helperTrouble(self) == nil
+    }
+
+    /// Whether the root directory is known to be no mount point, as after chroot(2).
+    var isInChroot: Bool { mountFailure == NamespaceTrial.Failure(.privacy, .invalidArgument) }
+
+    /// How the container is started with what is missing in it; nil outside of containers.
+    ///
+    /// - Parameter forHelper: whether fusermount3 is to work, whatever namespaces there are.
+    /// - Returns: the command, or what to do.
+    func containerRemedy(forHelper: Bool = false) -> String? {
+        let needsDevice = device != .usable
+        return container?.remedy(
+            needsDevice: needsDevice,
+            needsRights: forHelper || !hasNamespace || !needsDevice,
+            isConfined: isConfined
+        )
     }
 
     private static func device(_ host: HostView) -> Device {
@@ -109,6 +140,7 @@ package struct MountFacts {
     }
 
     private static func restriction(_ host: HostView) -> Restriction? {
+        guard host.hasProc else { return nil }
         if host.entry("/proc/self/ns/user", followingLink: false) == nil { return .notBuilt }
         if host.number("/proc/sys/user/max_user_namespaces") == 0 { return .limit }
         if host.isRoot { return nil }

@@ -1,19 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureFiles
 internal import SystemCalls
+internal import SystemPackage
 
 /// The directory that mounts are made in, and what was left there.
 package enum PlaceChecks {
-    package static func run(_ host: HostView) -> [Finding] { [runtime(host), staleMounts(host)] }
+    package static func run(_ host: HostView) -> [Finding] { [processes(host), runtime(host), staleMounts(host)] }
+
+    // MARK: The file system of processes
+
+    /// What `run`, `mount` and the editor are started through, and callers are told apart by.
+    static func processes(_ host: HostView) -> Finding {
+        guard host.hasProc else {
+            return .problem(
+                .processes,
+                "/proc is not mounted: 'run', 'mount', 'edit' and others need it",
+                fix: "\(host.sudo)mount -t proc proc /proc"
+            )
+        }
+        let options = host.lines("/proc/self/mountinfo").filter { MountInfo(line: $0)?.path == "/proc" }
+            .flatMap { $0.split { $0 == " " || $0 == "," } }
+        let hides = options.last { $0.hasPrefix("hidepid=") && !["hidepid=0", "hidepid=off"].contains($0) }
+        guard let hides, !host.isRoot else { return .ok(.processes, "/proc is mounted") }
+        return .ok(
+            .processes,
+            "/proc is mounted with \(hides): processes of other users, such as setuid programs of a job, are not "
+                + "known as members of a job"
+        )
+    }
 
     // MARK: The runtime directory
+
+    /// What helps where the mode or owner of a directory is for the system to change.
+    private static let other = "set XDG_RUNTIME_DIR to a directory of your own"
 
     /// The rules are those of the directory's user (`RuntimeDirectory` in Jobs).
     static func runtime(_ host: HostView) -> Finding {
         let path = host.variable("XDG_RUNTIME_DIR")
         if let path, path.hasPrefix("/") { return named(path, host) }
         let finding = host.isRoot ? shared("/run", host) : temporary(host)
-        guard let path, finding.status == .ok else { return finding }
+        guard finding.status == .ok else { return finding }
+        guard let path else { return finding }
         return .warning(
             .runtimeDirectory,
             "XDG_RUNTIME_DIR is ignored: not an absolute path: \(path); \(finding.message)",
@@ -24,7 +52,8 @@ package enum PlaceChecks {
     private static func named(_ path: String, _ host: HostView) -> Finding {
         let unset = "unset XDG_RUNTIME_DIR"
         guard let entry = host.entry(path, followingLink: false), entry.kind == .directory else {
-            let fix = "log in through a session that makes it, or \(unset)"
+            let make = "mkdir -m 0700 \(quoted(path))"
+            let fix = "log in through a session that makes it, \(make), or \(unset)"
             return .problem(.runtimeDirectory, "XDG_RUNTIME_DIR is no directory: \(path)", fix: fix)
         }
         return owned(path, entry, host, otherwise: unset, forbidden: 0o022)
@@ -38,10 +67,10 @@ package enum PlaceChecks {
             return .problem(
                 .runtimeDirectory,
                 "\(path) can be changed by others than root: uid \(entry.owner), mode \(octal(entry.permissions))",
-                fix: "chown root \(path) && chmod 0755 \(path)"
+                fix: other
             )
         }
-        return .ok(.runtimeDirectory, path)
+        return roomy(path, host)
     }
 
     private static func temporary(_ host: HostView) -> Finding {
@@ -55,7 +84,7 @@ package enum PlaceChecks {
                 path,
                 entry,
                 host,
-                otherwise: "set XDG_RUNTIME_DIR to a directory of your own",
+                otherwise: other,
                 forbidden: 0o077
             )
         }
@@ -66,9 +95,11 @@ package enum PlaceChecks {
             return .problem(
                 .runtimeDirectory,
                 "/tmp is not sticky: others can replace what is in it (mode \(octal(parent.permissions)))",
-                fix: "\(host.sudo)chmod 1777 /tmp, or set XDG_RUNTIME_DIR"
+                fix: other
             )
         }
+        let finding = roomy("/tmp", host)
+        guard finding.status == .ok else { return finding }
         return .ok(.runtimeDirectory, "\(path), made when it is needed; a session would set XDG_RUNTIME_DIR")
     }
 
@@ -85,12 +116,28 @@ package enum PlaceChecks {
         }
         guard entry.permissions & 0o077 == 0 else {
             let message = "\(path) is open to others: mode \(octal(entry.permissions)), expected 0700"
-            let fix = "chmod 0700 \(path)"
+            let isShared = SystemDirectory.contains(path, permissions: entry.permissions)
+            let fix = isShared ? otherwise : "chmod 0700 \(quoted(path))"
             let isProblem = entry.permissions & forbidden != 0
             return isProblem
                 ? .problem(.runtimeDirectory, message, fix: fix) : .warning(.runtimeDirectory, message, fix: fix)
         }
-        return .ok(.runtimeDirectory, path)
+        return roomy(path, host)
+    }
+
+    /// Whether something can be made in a directory: the last question, after those of owner and mode.
+    private static func roomy(_ path: String, _ host: HostView) -> Finding {
+        guard let errno = host.calls.canWrite(host.root + path) else { return .ok(.runtimeDirectory, path) }
+        let memory = "\(Self.other) in memory"
+        let fix =
+            switch errno {
+            case .readOnlyFileSystem:
+                "mount a tmpfs there (\(host.sudo)mount -t tmpfs tmpfs \(quoted(path)); "
+                    + "of a container: --tmpfs \(quoted(path))), or \(memory)"
+            case .noSpace: "make room there: df -h \(quoted(path)); df -i \(quoted(path)); or \(memory)"
+            default: memory
+            }
+        return .problem(.runtimeDirectory, "nothing can be made in \(path): \(errno.message)", fix: fix)
     }
 
     private static func octal(_ mode: UInt16) -> String {
@@ -108,7 +155,7 @@ package enum PlaceChecks {
             return .warning(
                 .staleMounts,
                 "left by a process that has gone: \(stale.joined(separator: ", "))",
-                fix: stale.count == 1 ? "credfs doctor --fix, or fusermount3 -u -z \(first)" : "credfs doctor --fix"
+                fix: "credfs doctor --fix" + (stale.count == 1 ? ", or fusermount3 -u -z \(quoted(first))" : "")
             )
         }
         let silent = states.filter { $0.1 == .silent }.map(\.0)

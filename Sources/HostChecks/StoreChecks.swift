@@ -3,6 +3,7 @@
 internal import AuditLog
 package import SecretStore
 internal import SecureFiles
+internal import SystemCalls
 internal import SystemPackage
 
 /// What can be said of a store without a key.
@@ -40,7 +41,7 @@ package struct StoreChecks {
         let checker = PermissionChecker(isStrict: false, user: host.user)
         do throws(StoreError) {
             store = try Store(try request.location.get(), checker: checker)
-            guard try store.hasManifest() else { throw noStore() }
+            guard try store.hasManifest() else { throw Store.noStore(store.location) }
             findings.append(.ok(.store, store.manifestPath))
         } catch {
             findings.append(absence(error))
@@ -58,8 +59,6 @@ package struct StoreChecks {
         return loaded?.manifest
     }
 
-    private func noStore() -> StoreError { StoreError(.noStore, "no manifest", hint: nil) }
-
     /// That there is no store is no problem of the host, unless somebody named one.
     private func absence(_ error: StoreError) -> Finding {
         guard case .success(let location) = request.location, error.code == .noStore else {
@@ -68,8 +67,7 @@ package struct StoreChecks {
                 ? .warning(.store, error.message, fix: error.hint) : .problem(.store, error.message, fix: error.hint)
         }
         let message = "no store at \(location.manifest ?? location.directory)"
-        return request.isNamed
-            ? .warning(.store, message, fix: "credfs init") : .ok(.store, message, fix: "credfs init")
+        return request.isNamed ? .warning(.store, message, fix: error.hint) : .ok(.store, message, fix: error.hint)
     }
 
     private mutating func checkState(_ store: Store, _ identity: StoreID?, _ checker: PermissionChecker) {
@@ -232,13 +230,4 @@ package struct StoreRequest {
         self.isNamed = isNamed
         self.isStrict = isStrict
     }
-}
-
-/// A word as a shell takes it.
-package func quoted(_ word: String) -> String {
-    let isPlain = word.utf8.allSatisfy { byte in
-        (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)
-            || "/._-+@%".utf8.contains(byte)
-    }
-    return isPlain && !word.isEmpty ? word : "'\(word.replacing("'", with: "'\\''"))'"
 }

@@ -39,11 +39,11 @@ struct EditableDocument {
         var values: [SecretName: [UInt8]] = [:]
         var cipher = try keys.valueCipher()
         for secret in reading.secrets ?? [] {
-            guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { continue }
+            guard case .sealed(let value) = secret.value else { continue }
             if let plain = try Self.scalar(of: value, secret.name, &cipher) {
                 values[secret.name] = plain
             } else {
-                values[secret.name] = Array(text.utf8)
+                values[secret.name] = Array(value.text.utf8)
                 reading.comments.secrets[secret.name, default: []].append(Self.binaryNote)
             }
         }
@@ -85,7 +85,7 @@ struct EditableDocument {
         _ cipher: inout ValueCipher,
         _ now: Timestamp
     ) throws(StoreError) {
-        if let old = entries[entry.name], case .sealed(let text) = old.value, let value = SealedValue(text) {
+        if let old = entries[entry.name], case .sealed(let value) = old.value {
             let before = try cipher.open(value, as: entry.name)
             let isSame = before.withBytes { before in content.withBytes { ConstantTime.equal(before, $0) } }
             if isSame {
@@ -116,9 +116,9 @@ struct EditableDocument {
         var scratch = try SecureBuffer.scratch()
         for index in secrets.indices where secrets[index].value != entries[secrets[index].name]?.value {
             let name = secrets[index].name
-            guard case .sealed(let text) = secrets[index].value, let value = SealedValue(text) else { continue }
+            guard case .sealed(let value) = secrets[index].value else { continue }
             if let owner = owner(of: secrets[index].value), owner != name {
-                secrets[index].value = .sealed(try cipher.seal(cipher.open(value, as: owner), as: name).text)
+                secrets[index].value = .sealed(try cipher.seal(cipher.open(value, as: owner), as: name))
             } else {
                 try cipher.authenticate(value, as: name, scratch: &scratch)
             }
@@ -147,7 +147,7 @@ struct EditableDocument {
         let new = reading.comments.lines.filter { !known.contains($0) }
         guard !new.isEmpty else { return }
         for secret in (base.secrets ?? []) + (reading.secrets ?? []) {
-            guard case .sealed(let text) = secret.value, let value = SealedValue(text),
+            guard case .sealed(let value) = secret.value,
                 try Self.isPart(of: new, value, secret.name, keys)
             else { continue }
             throw StoreError(

@@ -34,13 +34,13 @@ package enum EditingHelper {
             try input.closeOnExec()
             try output.closeOnExec()
             try lock.closeOnExec()
-            try ProcessAttributes.adoptOrphans()
+            try ProcessAttributes.becomeSubreaper()
             guard let frame = try Frame.read(from: input), frame.kind == .request,
                 let request = EditingRequest(frame.bytes)
             else { return 1 }
             let space: EditingSpace
             do throws(EditingSpace.Refusal) {
-                space = try EditingSpace.enter(over: request.directory)
+                space = try EditingSpace.enter(over: request.directory, for: request.editor)
             } catch {
                 try Frame(.refusal, "\(error.action)\n\(error.errno.rawValue)").write(to: output)
                 return 0

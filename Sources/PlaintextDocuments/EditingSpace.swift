@@ -42,16 +42,45 @@ final class EditingSpace {
 
     /// Enters namespaces and mounts; before this process has a key.
     ///
-    /// - Parameter directory: an empty directory.
+    /// - Parameters:
+    ///   - directory: an empty directory.
+    ///   - editor: what will be run, as a shell takes it.
     /// - Returns: the memory.
     /// - Throws: `Refusal`.
-    static func enter(over directory: String) throws(Refusal) -> EditingSpace {
+    static func enter(over directory: String, for editor: String) throws(Refusal) -> EditingSpace {
         try attempt("make a private namespace", enterNamespaces)
         try attempt("make everything else read-only") { () throws(Errno) in
             try Namespaces.separateMounts()
             try Namespaces.makeEveryMountReadOnly()
         }
-        return try attempt("make a file system in memory") { () throws(Errno) in try mount(directory) }
+        return try attempt("make a file system in memory") { () throws(Errno) in
+            let space = try mount(directory)
+            if needsTemporary(editor) { try space.coverTemporary(directory) }
+            return space
+        }
+    }
+
+    /// Whether an editor makes its temporary file with tmpfile(3), which knows no TMPDIR.
+    private static func needsTemporary(_ editor: String) -> Bool {
+        editor.split(separator: " ").first?.split(separator: "/").last == "ed"
+    }
+
+    /// Puts the place for temporary files over `/tmp`.
+    ///
+    /// Not for every editor: settings, sockets and pipes can be there.
+    private func coverTemporary(_ directory: String) throws(Errno) {
+        let place = "/tmp"
+        let isBelow = directory.hasPrefix(place + "/")
+        if isBelow {
+            var parent = try root.open("temporary", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            for name in directory.dropFirst(place.utf8.count).split(separator: "/").map(String.init) {
+                try parent.makeDirectory(name, mode: 0o700)
+                parent = try parent.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            }
+        }
+        try MemoryMount.bind("\(directory)/temporary", onto: place)
+        // The document keeps its path.
+        if isBelow { try MemoryMount.bind("/proc/self/fd/\(root.number)", onto: directory) }
     }
 
     private static func attempt<R>(_ action: String, _ body: () throws(Errno) -> R) throws(Refusal) -> R {
@@ -59,7 +88,7 @@ final class EditingSpace {
     }
 
     private static func enterNamespaces() throws(Errno) {
-        if ProcessAttributes.mayAdministrate(), (try? Namespaces.unshareMounts()) != nil { return }
+        if ProcessAttributes.hasCapability(.sysAdmin), (try? Namespaces.unshareMounts()) != nil { return }
         // A process that is not dumpable may not write its own user map.
         try ProcessAttributes.setDumpable(true)
         try Namespaces.unshareUsersAndMounts()
@@ -72,7 +101,9 @@ final class EditingSpace {
         guard root.isInMemory else { throw .notSupported }
         var variables: [(name: String, value: String)] = []
         for (place, names) in [
-            ("temporary", ["TMPDIR", "TMP", "TEMP"]), ("state", ["XDG_STATE_HOME"]), ("cache", ["XDG_CACHE_HOME"]),
+            ("temporary", ["TMPDIR", "TMP", "TEMP"]), ("state", ["XDG_STATE_HOME"]),
+            // The latter is where Emacs compiles to: without such a place it shows no document.
+            ("cache", ["XDG_CACHE_HOME", "EMACSNATIVELOADPATH"]),
         ] {
             try root.makeDirectory(place, mode: 0o700)
             variables += names.map { ($0, "\(directory)/\(place)") }

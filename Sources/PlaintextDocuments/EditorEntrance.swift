@@ -34,12 +34,12 @@ package enum EditorEntrance {
             // It may have ended before the line above.
             guard ProcessAttributes.parentProcessID == parent else { return failedStatus }
             // With it root could write elsewhere after all.
-            if ProcessAttributes.mayAdministrate() { try ProcessAttributes.neverAdministrate() }
+            if ProcessAttributes.hasCapability(.sysAdmin) { try ProcessAttributes.neverAdministrate() }
             try ProcessHardening.restore(inherited, allowsCore: false)
             try OwnedDescriptor.changeWorkingDirectory(to: directory)
         } catch { return failedStatus }
         let command = ["/bin/sh", "-c", script(editor), editor, file]
-        _ = Program.become(command.map { Array($0.utf8) }) { _ in false }
+        _ = Program.exec(command.map { Array($0.utf8) }) { _ in false }
         return failedStatus
     }
 

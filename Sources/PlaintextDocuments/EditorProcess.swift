@@ -69,7 +69,7 @@ final class EditorProcess {
     }
 
     private func exitIfEnded() throws(Errno) -> ChildProcess.Exit? {
-        while case .change(let change) = try Children.news() {
+        while case .change(let change) = try Children.poll() {
             switch change {
             case .ended(id, let exit): return exit
             // Whoever waits for credfs sees it stop with its editor, and go on with it.
@@ -94,7 +94,7 @@ final class EditorProcess {
 
     /// Ends what an editor left behind: it would keep the memory, and could not save anything any more.
     private static func endOthers() {
-        while (try? Children.news()) ?? .noneLeft != .noneLeft {
+        while (try? Children.poll()) ?? .noneLeft != .noneLeft {
             let ids = Children.ids()
             for id in ids { try? Children.send(SIGKILL, to: id) }
             guard !ids.isEmpty else { return }

@@ -99,7 +99,7 @@ package enum PlaintextHelper {
     ) throws(StoreError) {
         var scratch = try SecureBuffer.scratch()
         for secret in reading.secrets ?? [] {
-            guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { continue }
+            guard case .sealed(let value) = secret.value else { continue }
             try cipher.authenticate(value, as: secret.name, scratch: &scratch)
         }
     }

@@ -136,27 +136,24 @@ package final class Snapshot: Sendable {
         self.positions = positions
     }
 
-    /// Makes a generation of a manifest whose signature was checked.
+    /// Makes a generation of a manifest.
     ///
     /// What has no value or has expired is left out.
     ///
     /// - Parameters:
-    ///   - manifest: the manifest.
+    ///   - verified: the manifest and the keys that open its values.
     ///   - now: the time.
-    ///   - source: what opens its values.
     ///   - previous: the generation before.
     ///   - isShown: whether a secret is to be shown at all.
     package convenience init(
-        _ manifest: Manifest,
+        _ verified: VerifiedManifest,
         now: Timestamp,
-        source: any ContentSource,
         after previous: Snapshot? = nil,
         where isShown: (SecretName) -> Bool = { _ in true }
     ) {
+        let manifest = verified.manifest
         let items = manifest.secrets.compactMap { secret -> SnapshotItem? in
-            guard isShown(secret.name), case .sealed(let text) = secret.value, let value = SealedValue(text) else {
-                return nil
-            }
+            guard isShown(secret.name), case .sealed(let value) = secret.value else { return nil }
             if let expires = secret.expires, expires <= now { return nil }
             return SnapshotItem(
                 name: secret.name,
@@ -170,7 +167,7 @@ package final class Snapshot: Sendable {
             generation: manifest.generation,
             items: items,
             modified: manifest.updated,
-            source: source,
+            source: StoreContent(verified.keys),
             after: previous
         )
     }

@@ -3,6 +3,7 @@
 internal import Sealing
 package import SecureFiles
 package import SecureMemory
+internal import SystemCalls
 
 /// Decides whether a store may be used, in the order of the contract, and says why not.
 package enum AcceptanceGuard {
@@ -53,8 +54,8 @@ package enum AcceptanceGuard {
         package fileprivate(set) var results: [Result] = []
         /// The manifest, if it could be read.
         package fileprivate(set) var manifest: Manifest?
-        /// The keys, if they were asked for and found.
-        package fileprivate(set) var keys: StoreKeys?
+        /// The manifest with its keys, if they were asked for, and signature and values are authentic.
+        package fileprivate(set) var verified: VerifiedManifest?
 
         /// The first check that failed.
         package var failure: Result? { results.first { $0.status == .failed } }
@@ -101,12 +102,14 @@ package enum AcceptanceGuard {
     ///   - location: the store.
     ///   - checker: who judges its files; its warnings become those of the report.
     ///   - now: the time that expiry is compared with.
+    ///   - rule: what the schema check asks for beside the schema.
     ///   - unlock: how keys are found.
     /// - Returns: the report, and manifest and keys as far as they were reached. `failure == nil` means accepted.
     package static func examine(
         _ location: StoreLocation,
         _ checker: PermissionChecker,
         now: Timestamp,
+        rule: (Manifest) throws(StoreError) -> Void = { _ in },
         unlock: Unlock
     ) -> Outcome {
         var outcome = Outcome()
@@ -114,7 +117,7 @@ package enum AcceptanceGuard {
             let store = try Store(location, checker: checker)
             guard try store.hasManifest() else { throw Store.noStore(location) }
             outcome.ok(.store, store.manifestPath)
-            examine(store, now, unlock, &outcome)
+            examine(store, now, rule, unlock, &outcome)
         } catch {
             outcome.failed(error.code == .permissions ? .permissions : .store, error)
             if error.code == .permissions { outcome.results.insert(present(location), at: 0) }
@@ -130,6 +133,7 @@ package enum AcceptanceGuard {
     private static func examine(
         _ store: Store,
         _ now: Timestamp,
+        _ rule: (Manifest) throws(StoreError) -> Void,
         _ unlock: Unlock,
         _ outcome: inout Outcome
     ) {
@@ -140,6 +144,7 @@ package enum AcceptanceGuard {
         let hasSchema = outcome.run(.schema) { () throws(StoreError) in
             let manifest = try LoadedManifest(file: store.readManifest())
             loaded = manifest
+            try rule(manifest.manifest)
             return "\(Count.of(manifest.manifest.secrets.count, "secret")), generation \(manifest.manifest.generation)"
         }
         guard hasSchema, let loaded else {
@@ -161,7 +166,7 @@ package enum AcceptanceGuard {
         }
         checkRequired(manifest, &outcome)
         checkExpiry(manifest, now, &outcome)
-        checkFormats(manifest, &outcome)
+        checkFormats(&outcome)
     }
 
     private static func checkPermissions(_ store: Store, _ outcome: inout Outcome) -> Bool {
@@ -185,28 +190,32 @@ package enum AcceptanceGuard {
         _ unlock: Unlock,
         _ outcome: inout Outcome
     ) {
+        let keys: StoreKeys?
         do throws(StoreError) {
-            outcome.keys = try unlock(store, loaded.manifest)
+            keys = try unlock(store, loaded.manifest)
         } catch {
             outcome.failed(.key, error)
             return outcome.skipped([.signature], "there is no key")
         }
-        guard let keys = outcome.keys else {
+        guard let keys else {
             return outcome.skipped([.key, .signature], "needs a key (--no-key)")
         }
         outcome.ok(.key, "a key slot opens")
+        var verified: VerifiedManifest?
         _ = outcome.run(.signature) { () throws(StoreError) in
-            try loaded.checkSignature(keys)
-            try authenticateValues(loaded.manifest, keys)
+            let manifest = try loaded.verified(with: keys)
+            try authenticateValues(manifest)
+            verified = manifest
             return "the manifest and its values are authentic"
         }
+        outcome.verified = verified
     }
 
-    private static func authenticateValues(_ manifest: Manifest, _ keys: StoreKeys) throws(StoreError) {
-        var cipher = try keys.valueCipher()
+    private static func authenticateValues(_ verified: VerifiedManifest) throws(StoreError) {
+        var cipher = try verified.keys.valueCipher()
         var scratch = try SecureBuffer.scratch()
-        for secret in manifest.secrets {
-            guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { continue }
+        for secret in verified.manifest.secrets {
+            guard case .sealed(let value) = secret.value else { continue }
             try cipher.authenticate(value, as: secret.name, scratch: &scratch)
         }
     }
@@ -221,14 +230,21 @@ package enum AcceptanceGuard {
             StoreError(
                 .invalid,
                 "required secrets without a value: \(Names.shown(missing))",
-                hint: "fill them with: credfs set \(first)"
+                hint: "fill them with: credfs set \(quoted(first))"
             )
         )
     }
 
     private static func checkExpiry(_ manifest: Manifest, _ now: Timestamp, _ outcome: inout Outcome) {
         if let expires = manifest.expires, expires <= now {
-            return outcome.failed(.expiry, StoreError(.expired, "the manifest expired at \(expires.text)"))
+            return outcome.failed(
+                .expiry,
+                StoreError(
+                    .expired,
+                    "the manifest expired at \(expires.text)",
+                    hint: "give it a later time, or none, with: credfs edit"
+                )
+            )
         }
         let expired = manifest.secrets.filter { secret in secret.expires.map { $0 <= now } ?? false }
         if let secret = expired.first(where: \.required), let expires = secret.expires {
@@ -237,7 +253,7 @@ package enum AcceptanceGuard {
                 StoreError(
                     .expired,
                     "required secret '\(secret.name.text)' expired at \(expires.text)",
-                    hint: "set a new value with: credfs set \(secret.name.text) --expires TIME"
+                    hint: "set a new value with: credfs set \(quoted(secret.name.text)) --expires TIME"
                 )
             )
         }
@@ -248,17 +264,15 @@ package enum AcceptanceGuard {
         outcome.ok(.expiry, "nothing has expired")
     }
 
-    private static func checkFormats(_ manifest: Manifest, _ outcome: inout Outcome) {
-        guard let keys = outcome.keys else {
+    private static func checkFormats(_ outcome: inout Outcome) {
+        guard let verified = outcome.verified else {
             return outcome.skipped([.format], "needs sealed values and a key")
         }
         _ = outcome.run(.format) { () throws(StoreError) in
             var checked = 0
-            var cipher = try keys.valueCipher()
-            for secret in manifest.secrets {
-                guard let format = secret.format, case .sealed(let text) = secret.value,
-                    let value = SealedValue(text)
-                else { continue }
+            var cipher = try verified.keys.valueCipher()
+            for secret in verified.manifest.secrets {
+                guard let format = secret.format, case .sealed(let value) = secret.value else { continue }
                 try format.check(try cipher.open(value, as: secret.name), of: secret.name)
                 checked += 1
             }
@@ -273,7 +287,21 @@ extension SecretEntry.Format {
     /// - Throws: class `invalid`, naming secret and format only.
     package func check(_ content: borrowing SecureBuffer, of name: SecretName) throws(StoreError) {
         guard content.withBytes({ accepts($0) }) else {
-            throw StoreError(.invalid, "the value of '\(name.text)' is not \(rawValue)")
+            throw StoreError(
+                .invalid,
+                "the value of '\(name.text)' is not \(rawValue)",
+                hint: "\(rawValue) is \(meaning); --format any takes any bytes"
+            )
+        }
+    }
+
+    private var meaning: String {
+        switch self {
+        case .text: "UTF-8 without zero bytes"
+        case .json: "one JSON text"
+        case .hex32: "64 hexadecimal digits"
+        case .pem: "blocks from -----BEGIN to -----END"
+        case .base64: "Base64 with padding, on one line or several"
         }
     }
 }

@@ -28,7 +28,7 @@ package struct DataKeyRotation {
     /// - Throws: class `usage` for a slot to drop that is not there, or if none would stay.
     package func uncovered(_ slots: [String: KeySlot]) throws(StoreError) -> [String] {
         for identifier in dropped.sorted() where slots[identifier] == nil {
-            throw StoreError(.usage, "there is no slot '\(identifier)'", hint: "see them with: credfs keys list")
+            throw StoreError(.usage, "there is no slot of that name to drop", hint: "see them with: credfs keys list")
         }
         guard dropped.count < slots.count else {
             throw StoreError(.usage, "the last slot cannot be dropped", hint: "add another first: credfs keys add")
@@ -60,8 +60,7 @@ package struct DataKeyRotation {
         )
         try store.withLock(keys.store, waiting: waiting) {
             let loaded = try LoadedManifest(store)
-            try loaded.checkSignature(keys)
-            var manifest = loaded.manifest
+            var manifest = try loaded.verified(with: keys).manifest
             guard manifest.slots == slots else {
                 throw StoreError(
                     .failed,
@@ -106,10 +105,10 @@ package struct DataKeyRotation {
         var scratch = try SecureBuffer.scratch()
         let count = manifest.secrets.count
         for index in manifest.secrets.indices {
-            if case .sealed(let text) = manifest.secrets[index].value, let value = SealedValue(text) {
+            if case .sealed(let value) = manifest.secrets[index].value {
                 let name = manifest.secrets[index].name
                 let resealed = try oldCipher.reseal(value, as: name, with: &newCipher, scratch: &scratch)
-                manifest.secrets[index].value = .sealed(resealed.text)
+                manifest.secrets[index].value = .sealed(resealed)
             }
             progress(index + 1, count)
         }

@@ -47,7 +47,9 @@ package enum KeyFile {
         let malformed = StoreError(
             .authentication,
             "\(origin) does not hold a credfs key",
-            hint: "a key is one line of \(prefix) and 43 characters"
+            hint: text.isEmpty
+                ? "it is empty, as a job of 'credfs run' sees key files without --keep-store"
+                : "a key is one line of \(prefix) and 43 characters"
         )
         var end = text.count
         if end == byteCount, text[end - 1] == UInt8(ascii: "\n") { end -= 1 }

@@ -54,7 +54,7 @@ extension KeySlot {
             let sealed = try dataKey.withBytes { (bytes) throws(SealingError) in
                 try ValueCipher.seal(bytes, &cipher, binding(kind, identifier, store).span)
             }
-            return KeySlot(kind: kind, sealedKey: sealed.text)
+            return KeySlot(kind: kind, sealedKey: sealed)
         } catch { throw .sealing(error) }
     }
 
@@ -99,15 +99,15 @@ extension KeySlot {
         store: StoreID,
         material: borrowing KeyMaterial
     ) throws(StoreError) -> Key256? {
+        guard sealedKey.ciphertext.count == Self.keyByteCount else { return nil }
         do throws(SealingError) {
-            guard let sealed = SealedValue(sealedKey) else { throw .authenticationFailure }
             var cipher = try AES256GCM(key: try Self.wrappingKey(kind, identifier, store, material))
             let binding = Self.binding(kind, identifier, store)
             return try Key256.filled { (bytes) throws(SealingError) in
                 try cipher.open(
-                    sealed.ciphertext.span,
-                    nonce: sealed.nonce.span,
-                    tag: sealed.tag.span,
+                    sealedKey.ciphertext.span,
+                    nonce: sealedKey.nonce.span,
+                    tag: sealedKey.tag.span,
                     associatedData: binding.span,
                     into: &bytes
                 )

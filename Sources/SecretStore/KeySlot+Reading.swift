@@ -25,7 +25,7 @@ extension KeySlot {
 
     private static func read(_ events: inout YAMLEventReader) throws(StoreError) -> KeySlot {
         var type: String?
-        var sealed: String?
+        var sealed: SealedValue?
         var derivation: String?
         var iterations: Int?
         var salt: [UInt8]?
@@ -35,11 +35,10 @@ extension KeySlot {
             switch key {
             case "type": type = try events.text()
             case "sealed":
-                let text = try events.text()
-                guard SealedValue(text)?.ciphertext.count == keyByteCount else {
+                guard let key = SealedValue(try events.text()), key.ciphertext.count == keyByteCount else {
                     throw events.invalid("the sealed key of a slot is not well-formed")
                 }
-                sealed = text
+                sealed = key
             case "kdf": derivation = try events.text()
             case "iterations":
                 let number = try events.number()

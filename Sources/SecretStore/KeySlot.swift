@@ -51,9 +51,9 @@ package struct KeySlot: Sendable, Equatable {
     /// What opens it.
     package var kind: Kind
     /// The sealed data key.
-    package var sealedKey: String
+    package var sealedKey: SealedValue
 
-    package init(kind: Kind, sealedKey: String) {
+    package init(kind: Kind, sealedKey: SealedValue) {
         self.kind = kind
         self.sealedKey = sealedKey
     }

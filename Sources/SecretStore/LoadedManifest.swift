@@ -55,13 +55,7 @@ package struct LoadedManifest: Sendable {
     /// Makes sure that the signature is that of the manifest.
     ///
     /// - Throws: class `authentication`.
-    package func checkSignature(_ keys: StoreKeys) throws(StoreError) {
-        guard try keys.isSignature(signature, of: manifest) else {
-            throw StoreError(
-                .authentication,
-                "the signature does not match the manifest",
-                hint: "if you edited it yourself: credfs encrypt shows what changed and signs it"
-            )
-        }
+    package func verified(with keys: StoreKeys) throws(StoreError) -> VerifiedManifest {
+        try VerifiedManifest(manifest, signature: signature, keys)
     }
 }

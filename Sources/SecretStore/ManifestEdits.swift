@@ -62,10 +62,9 @@ extension Manifest {
         let now = parts
         // In the order of the file, what was removed at the end.
         let names = edited.secrets.map(\.name) + base.secrets.map(\.name).filter { mine[$0] == nil }
-        for name in names where mine[name] != before[name] && mine[name] != now[name] {
-            if now[name] != before[name] { merged.conflicts.append(name.text) }
-            merged.manifest.replace(name, by: mine[name])
-        }
+        let changed = names.filter { mine[$0] != before[$0] && mine[$0] != now[$0] }
+        merged.conflicts += changed.filter { now[$0] != before[$0] }.map(\.text)
+        merged.manifest.replace(changed, by: mine)
         return merged
     }
 
@@ -81,9 +80,14 @@ extension Manifest {
         ) { first, _ in first }
     }
 
-    private mutating func replace(_ name: SecretName, by part: Part?) {
-        comments.secrets[name] = part.map(\.comments).flatMap { $0.isEmpty ? nil : $0 }
-        guard let part else { return secrets.removeAll { $0.name == name } }
-        if let index = index(of: name) { secrets[index] = part.entry } else { secrets.append(part.entry) }
+    /// Puts other parts into the places of secrets, or at the end, or nothing where there is no part.
+    private mutating func replace(_ names: [SecretName], by parts: [SecretName: Part]) {
+        let changed = Set(names)
+        let present = Set(secrets.map(\.name))
+        secrets = secrets.compactMap { changed.contains($0.name) ? parts[$0.name]?.entry : $0 }
+        secrets += names.filter { !present.contains($0) }.compactMap { parts[$0]?.entry }
+        for name in names {
+            comments.secrets[name] = parts[name].map(\.comments).flatMap { $0.isEmpty ? nil : $0 }
+        }
     }
 }

@@ -44,17 +44,17 @@ extension KeySlot {
     var node: ManifestNode {
         switch kind {
         case .keyFile:
-            .mapping([("type", .text(kind.word)), ("sealed", .text(sealedKey))])
+            .mapping([("type", .text(kind.word)), ("sealed", .text(sealedKey.text))])
         case .password(let iterations, let salt):
             .mapping([
                 ("type", .text(kind.word)), ("kdf", .text(Self.passwordDerivation)),
                 ("iterations", .number(UInt64(iterations))), ("salt", .digits(Hexadecimal.text(salt))),
-                ("sealed", .text(sealedKey)),
+                ("sealed", .text(sealedKey.text)),
             ])
         case .age(let recipient, let wrappedKey):
             .mapping([
                 ("type", .text(kind.word)), ("recipient", .text(recipient.text)),
-                ("wrapped", .text(Base64.text(wrappedKey))), ("sealed", .text(sealedKey)),
+                ("wrapped", .text(Base64.text(wrappedKey))), ("sealed", .text(sealedKey.text)),
             ])
         }
     }
@@ -67,7 +67,7 @@ extension SecretEntry {
     package var node: ManifestNode {
         let valueText =
             switch value {
-            case .sealed(let text): text
+            case .sealed(let value): value.text
             case .empty, .unsealed: ""
             }
         return .mapping([(key: "value", node: .text(valueText))] + attributes)
@@ -75,19 +75,7 @@ extension SecretEntry {
 
     /// What it says beside its value.
     var attributes: [(key: String, node: ManifestNode)] {
-        let all: [(key: String, node: ManifestNode?)] = [
-            ("description", description.map { .text($0) }),
-            ("required", required ? .flag(true) : nil),
-            ("format", format.map { .text($0.rawValue) }),
-            ("expires", expires.map { .text($0.text) }),
-            ("rotated", rotated.map { .text($0.text) }),
-            ("newline", newline == .exact ? nil : .text(newline.rawValue)),
-            ("service", service.map { .text($0) }),
-            ("mode", mode == .ownerOnly ? nil : .text(mode.rawValue)),
-            ("policy", policy.map(\.node)),
-            ("rotate", rotation.map(\.node)),
-        ]
-        return all.compactMap { key, node in node.map { (key, $0) } }
+        SecretAttribute.all.compactMap { attribute in attribute.node(self).map { (attribute.key, $0) } }
     }
 }
 

@@ -156,7 +156,7 @@ extension Store {
             }
             throw StoreError(
                 .incorrectPassword,
-                "incorrect password, \(attempts.remaining) attempts remaining",
+                "incorrect password, \(Count.of(attempts.remaining, "attempt")) remaining",
                 hint: attempts.delay > 0
                     ? "the next is accepted in \(Self.words(attempts.delay))"
                     : "try again, or open the store with another key slot: credfs keys list"

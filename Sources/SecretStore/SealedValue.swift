@@ -28,23 +28,21 @@ package struct SealedValue: Sendable, Equatable {
         self.tag = tag
     }
 
-    /// The number of bytes that a text of this form stands for, without decoding it; nil if it is not of this form.
-    package static func contentCount(_ text: Span<UInt8>) -> Int? {
-        guard let parts = Parts(text) else { return nil }
-        return Base64.decodedCount(text.extracting(parts.data), .standard)
-    }
-
     /// Reads the text.
     ///
     /// - Returns: nil if it is not of the form, or not canonical.
-    package init?(_ text: String) {
-        let characters = text.utf8.span
-        guard let parts = Parts(characters),
-            let ciphertext = Base64.bytes(characters.extracting(parts.data)),
-            let nonce = Base64.bytes(characters.extracting(parts.nonce)), nonce.count == AES256GCM.nonceByteCount,
-            let tag = Base64.bytes(characters.extracting(parts.tag)), tag.count == AES256GCM.tagByteCount
+    package init?(_ text: Span<UInt8>) {
+        guard let parts = Parts(text),
+            let ciphertext = Base64.bytes(text.extracting(parts.data)),
+            let nonce = Base64.bytes(text.extracting(parts.nonce)), nonce.count == AES256GCM.nonceByteCount,
+            let tag = Base64.bytes(text.extracting(parts.tag)), tag.count == AES256GCM.tagByteCount
         else { return nil }
         self.init(ciphertext: ciphertext, nonce: nonce, tag: tag)
+    }
+
+    /// Reads the text, as above.
+    package init?(_ text: String) {
+        self.init(text.utf8.span)
     }
 
     /// The text.

@@ -28,7 +28,7 @@ extension SecretEntry {
             )
         }
         try format?.check(content, of: name)
-        value = .sealed(try cipher.seal(content, as: name).text)
+        value = .sealed(try cipher.seal(content, as: name))
         rotated = now
     }
 }

@@ -14,34 +14,17 @@ extension SecretEntry {
         var plaintext: SecureBuffer?
         var hasValue = false
         try events.mapping { (key, events) throws(StoreError) in
-            switch key {
-            case "value":
-                hasValue = true
-                try events.expectScalar()
-                if sealer != nil, events.holdsPlaintext {
-                    plaintext = try events.copyScalar(name)
-                } else {
-                    entry.value = try events.sealedValue(name, refusing: sealer != nil)
-                }
-            case "description": entry.description = try events.text()
-            case "required": entry.required = try events.flag()
-            case "format": entry.format = try events.word(Format.self)
-            case "expires": entry.expires = try events.timestamp()
-            case "rotated": entry.rotated = try events.timestamp()
-            case "newline": entry.newline = try events.word(Newline.self)
-            case "service":
-                let service = try events.text()
-                guard name.text.hasPrefix(service + "."), name.text.utf8.count > service.utf8.count + 1 else {
-                    throw events.invalid("the name must be the service, a dot and a key")
-                }
-                entry.service = service
-            case "mode": entry.mode = try events.word(Mode.self)
-            case "policy": entry.policy = try ReadPolicy.read(&events)
-            case "rotate": entry.rotation = try RotationRule.read(&events)
-            default:
-                throw events.unknownKey(
-                    "value, description, required, format, expires, rotated, newline, service, mode, policy and rotate"
-                )
+            if let attribute = SecretAttribute.byKey[key] { return try attribute.read(&entry, &events) }
+            guard key == "value" else {
+                let keys = ["value"] + SecretAttribute.all.dropLast().map(\.key)
+                throw events.unknownKey("\(keys.joined(separator: ", ")) and \(SecretAttribute.all.last?.key ?? "")")
+            }
+            hasValue = true
+            try events.expectScalar()
+            if sealer != nil, events.holdsPlaintext {
+                plaintext = try events.copyScalar(name)
+            } else {
+                entry.value = try events.sealedValue(name, refusing: sealer != nil)
             }
         }
         guard hasValue else { throw events.invalid("secret '\(name.text)' has no 'value'") }
@@ -79,12 +62,9 @@ extension YAMLEventReader {
     fileprivate func sealedValue(_ name: SecretName, refusing: Bool) throws(StoreError) -> SecretEntry.Value {
         try withScalar { (bytes) throws(StoreError) in
             if bytes.isEmpty { return .empty }
-            guard let count = SealedValue.contentCount(bytes), let validated = try? UTF8Span(validating: bytes) else {
-                return try unsealed(name, refusing: refusing)
-            }
-            guard count <= Manifest.maximumSecretByteCount else { throw tooLarge(name) }
-            let text = String(copying: validated)
-            return SealedValue(text) == nil ? try unsealed(name, refusing: refusing) : .sealed(text)
+            guard let value = SealedValue(bytes) else { return try unsealed(name, refusing: refusing) }
+            guard value.ciphertext.count <= Manifest.maximumSecretByteCount else { throw tooLarge(name) }
+            return .sealed(value)
         }
     }
 

@@ -6,8 +6,8 @@ package struct SecretEntry: Sendable, Equatable {
     package enum Value: Sendable, Equatable {
         /// Nothing yet: `value: ""`.
         case empty
-        /// The text of a sealed value; its form was checked.
-        case sealed(String)
+        /// A sealed value.
+        case sealed(SealedValue)
         /// Plaintext or a broken sealed value, at a line and column. The bytes are not kept.
         case unsealed(TextPosition)
     }

@@ -56,6 +56,9 @@ package struct SecretReference: Sendable, Equatable {
         }
     }
 
+    /// Whether the argument may be `NAME=VALUE`: then nothing of it is shown or recorded unless there is such a secret.
+    package var mayHoldValue: Bool { name.text.contains("=") }
+
     /// The rule in words, for messages.
     package static let rule =
         "a name has 1 to 255 printable ASCII characters without '/' and ':' and no leading '.'; SERVICE/KEY has one '/'"

@@ -107,10 +107,8 @@ extension Store {
                 .privateFile,
                 checker
             ),
-            let reading = try? ManifestReader.read(contents.bytes.span),
-            let manifest = try? reading.manifest(), let signature = reading.signature,
-            (try? keys.isSignature(signature, of: manifest)) == true
+            let verified = try? LoadedManifest(file: contents).verified(with: keys)
         else { return nil }
-        return manifest
+        return verified.manifest
     }
 }

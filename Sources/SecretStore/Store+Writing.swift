@@ -29,8 +29,7 @@ extension Store {
     ) throws {
         try withLock(keys.store, waiting: waiting) {
             let loaded = try LoadedManifest(self)
-            try loaded.checkSignature(keys)
-            var manifest = loaded.manifest
+            var manifest = try loaded.verified(with: keys).manifest
             try change(&manifest)
             try commit(
                 manifest,
@@ -70,7 +69,7 @@ extension Store {
             throw StoreError(
                 .invalid,
                 "the generation of the manifest cannot grow",
-                hint: "restore it from \(backupPath)"
+                hint: "restore it from \(quoted(backupPath))"
             )
         }
         manifest.generation = generation

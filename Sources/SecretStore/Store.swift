@@ -140,9 +140,21 @@ package struct Store {
         return try folder.file(name) != nil
     }
 
-    static func noStore(_ location: StoreLocation) -> StoreError {
+    package static func noStore(_ location: StoreLocation) -> StoreError {
         let path = location.manifest ?? location.directory
-        return StoreError(.noStore, "no store at \(path)", hint: "make one with: credfs init")
+        let hint =
+            isCovered(location.directory)
+            ? "a job does not see the store that it is run with: credfs run --keep-store lets it"
+            : "make one with: credfs init"
+        return StoreError(.noStore, "no store at \(path)", hint: hint)
+    }
+
+    /// Whether a directory is what `run` puts over a store: empty, in memory, and not to be written.
+    package static func isCovered(_ directory: String) -> Bool {
+        guard let directory = try? OwnedDescriptor.startOfWalk(directory), directory.isInMemory,
+            (try? directory.status().permissions) == 0o500
+        else { return false }
+        return (try? directory.entryNames())?.isEmpty == true
     }
 
     /// The directory and the name of a path.

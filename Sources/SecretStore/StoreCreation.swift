@@ -141,14 +141,17 @@ package enum StoreCreation {
 
     /// A directory with other things in it that others use is hardly meant: its mode would shut them out.
     private static func refuseForeign(_ directory: Folder) throws(StoreError) {
-        let mode = try directory.status().permissions
+        let status = try directory.status()
+        let mode = status.permissions
         guard mode & 0o077 != 0, try directory.file(StoreLocation.manifestName) == nil,
             try directory.file(StoreLocation.keyName) == nil, try !directory.names().isEmpty
         else { return }
         throw StoreError(
             .permissions,
             "\(directory.path) is not a store, not empty and open to others: mode \(PermissionChecker.octal(mode))",
-            hint: "name a directory of its own"
+            hint: SystemDirectory.contains(directory.path, status)
+                ? "name a directory of its own"
+                : "name a directory of its own, or if this one is meant: chmod 0700 \(quoted(directory.path))"
         )
     }
 

@@ -146,7 +146,7 @@ package struct YAMLEventReader: ~Copyable {
     /// Makes sure that nothing follows the document.
     package mutating func expectEnd() throws(StoreError) {
         _ = try next()
-        comments.scan(above: Int.max)
+        comments.scan(before: Int.max)
         try advance()
         guard unsafe event.pointee.type == YAML_STREAM_END_EVENT else {
             throw invalid("second document")
@@ -161,15 +161,10 @@ package struct YAMLEventReader: ~Copyable {
     /// Block scalars may hold lines that look like comments; they end where the line behind them begins.
     private mutating func noteComments() {
         guard !foldsLines else { return }
-        let start = unsafe event.pointee.start_mark
-        let end = unsafe event.pointee.end_mark
-        comments.scan(above: Int(start.line))
+        comments.scan(before: Int(unsafe event.pointee.start_mark.index))
         guard unsafe event.pointee.type == YAML_SCALAR_EVENT else { return }
-        if isBlockScalar {
-            comments.pass(Int(end.line))
-        } else {
-            comments.scan(behind: Int(end.column), on: Int(end.line))
-        }
+        let end = Int(unsafe event.pointee.end_mark.index)
+        if isBlockScalar { comments.pass(end) } else { comments.scan(behind: end) }
     }
 
     private var isBlockScalar: Bool {

@@ -11,14 +11,15 @@ extension Directory {
     /// - Throws: class `insecure` for anything but a regular file with one name.
     package func lockFile(_ name: String) throws(Failure) -> File<Failure> {
         let path = path(of: name)
-        return try Failure.opening(path) { () throws(Errno) in
-            let file = try descriptor.open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
-            let status = try file.status()
-            guard status.kind == .regular && status.linkCount == 1 else { throw Errno.tooManySymbolicLinkLevels }
-            // The umask may have taken bits away that the next command needs to open it; not every file system has modes.
-            if status.permissions != 0o600 { try? file.setPermissions(0o600) }
-            return File(file, path: path, status: status)
+        let file = try Failure.opening(path) { () throws(Errno) in
+            try descriptor.open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
         }
+        let status = try Failure.wrapping("examine", path) { () throws(Errno) in try file.status() }
+        guard status.kind == .regular else { throw Failure(.open(path, .noSuchAddressOrDevice)) }
+        guard status.linkCount == 1 else { throw Failure(.hardLinks(path, status)) }
+        // The umask may have taken bits away that the next command needs to open it; not every file system has modes.
+        if status.permissions != 0o600 { try? file.setPermissions(0o600) }
+        return File(file, path: path, status: status)
     }
 
     /// Takes the lock of a lock file; it ends with the file.

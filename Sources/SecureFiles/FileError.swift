@@ -56,17 +56,28 @@ package struct FileError: Error, Sendable, Equatable {
         case .notDirectory: FileError(.insecure, "\(path) is not a directory")
         case .noSuchAddressOrDevice, .isDirectory: FileError(.insecure, "\(path) is not a regular file")
         case .permissionDenied:
-            FileError(.denied, "cannot open \(path): \(errno.message)", hint: "see who may: ls -ld \(path)")
+            FileError(.denied, "cannot open \(path): \(errno.message)", hint: "see who may: ls -ld \(quoted(path))")
         default: system("open", path, errno)
         }
     }
 
-    /// The next step where the error number tells one.
+    /// The error of a file that has other names than the one it was opened by.
+    static func hardLinks(_ path: String, _ status: FileStatus) -> FileError {
+        FileError(
+            .insecure,
+            "\(path) has \(status.linkCount) hard links, expected 1",
+            hint: "find the other names with: find / -xdev -inum \(status.inode)"
+        )
+    }
+
+    /// What mends what the system says about a place.
     private static func hint(_ action: String, _ path: String, _ errno: Errno) -> String? {
-        switch errno {
-        case .permissionDenied, .notPermitted: "see who may: ls -ld \(path) and the directories above it"
-        case .readOnlyFileSystem: "it is on a read-only file system: name a place that can be written"
-        case .noSpace, .diskQuotaExceeded: "make room on that file system"
+        guard path.hasPrefix("/") else { return nil }
+        let directory = quoted(PathParts.split(path).directory)
+        return switch errno {
+        case .readOnlyFileSystem: "name a place that can be written (in a job of 'credfs run', see --keep-store)"
+        case .noSpace, .diskQuotaExceeded: "make room there: df -h \(directory); df -i \(directory)"
+        case .permissionDenied, .notPermitted: "see who may: ls -ld \(directory)"
         case .noSuchFileOrDirectory where action == "create": "make the directory that it belongs in"
         default: nil
         }

@@ -67,34 +67,30 @@ package final class PermissionChecker {
             throw FileError(.insecure, "\(path) is not \(wanted)")
         }
         if status.owner != user && status.owner != 0 {
-            try report("\(path) is owned by uid \(status.owner), expected \(user)", hint: ownerHint(path, requirement))
+            let message = "\(path) is owned by uid \(status.owner), expected \(user)"
+            try report(FileError(.insecure, message, hint: ownerHint(path, requirement)))
         }
         if status.permissions & requirement.forbidden != 0 {
             let mode = Self.octal(requirement.mode)
-            try report(
-                "insecure permissions on \(path): mode \(Self.octal(status.permissions)), expected \(mode)",
-                hint: modeHint(path, requirement, status)
-            )
+            let message = "insecure permissions on \(path): mode \(Self.octal(status.permissions)), expected \(mode)"
+            try report(FileError(.insecure, message, hint: modeHint(path, requirement, status)))
         }
         // None at all: a writer has put another file in its place since it was opened, which makes this one no less whole.
         if requirement.kind == .regular && status.linkCount > 1 {
-            try report(
-                "\(path) has \(status.linkCount) hard links, expected 1",
-                hint: "find the other names with: find / -xdev -inum \(status.inode)"
-            )
+            try report(.hardLinks(path, status))
         }
         return status
     }
 
     private func ownerHint(_ path: String, _ requirement: FileRequirement) -> String {
-        requirement.isDelivered ? "have it delivered to uid \(user), or owned by root" : "chown \(user) \(path)"
+        requirement.isDelivered ? "have it delivered to uid \(user), or owned by root" : "chown \(user) \(quoted(path))"
     }
 
     /// A chmod(1) of what belongs to the system or to another program would break that, or be undone by it.
     private func modeHint(_ path: String, _ requirement: FileRequirement, _ status: FileStatus) -> String {
         if requirement.isDelivered { return "have it delivered with mode 0444 or less: nobody else may write it" }
         if SystemDirectory.contains(path, status) { return "name a directory of your own" }
-        return "chmod \(Self.octal(requirement.mode)) \(path)"
+        return "chmod \(Self.octal(requirement.mode)) \(quoted(path))"
     }
 
     /// Notes what was accepted as another program delivers it.
@@ -108,8 +104,7 @@ package final class PermissionChecker {
         return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     }
 
-    private func report(_ message: String, hint: String) throws(FileError) {
-        let finding = FileError(.insecure, message, hint: hint)
+    private func report(_ finding: FileError) throws(FileError) {
         guard !isStrict else { throw finding }
         if !findings.contains(finding) { findings.append(finding) }
     }
@@ -124,6 +119,11 @@ package enum SystemDirectory {
 
     /// Whether a directory is one: by its path, or because it is sticky.
     package static func contains(_ path: String, _ status: FileStatus) -> Bool {
-        status.kind == .directory && (paths.contains(path) || status.permissions & 0o1000 != 0)
+        status.kind == .directory && contains(path, permissions: status.permissions)
+    }
+
+    /// Whether a directory with these permission bits is one.
+    package static func contains(_ path: String, permissions: UInt16) -> Bool {
+        paths.contains(path) || permissions & 0o1000 != 0
     }
 }

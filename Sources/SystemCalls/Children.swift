@@ -25,7 +25,7 @@ package enum Children {
     }
 
     /// Asks for the next change; wraps waitpid(2), which is told about stops, too.
-    package static func news() throws(Errno) -> News {
+    package static func poll() throws(Errno) -> News {
         var status: Int32 = 0
         let id: pid_t
         do throws(Errno) {
@@ -97,7 +97,7 @@ package enum Program {
     ///   - arguments: its arguments, its name first.
     ///   - isRefused: the names of variables of this process that it does not get.
     /// - Returns: the error of execve(2).
-    package static func become(_ arguments: [[UInt8]], without isRefused: ([UInt8]) -> Bool) -> Errno {
+    package static func exec(_ arguments: [[UInt8]], without isRefused: ([UInt8]) -> Bool) -> Errno {
         guard let file = arguments.first else { return .invalidArgument }
         var environment = unsafe CStrings.Vector()
         var entry = unsafe credfs_environment()

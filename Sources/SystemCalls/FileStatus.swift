@@ -50,6 +50,18 @@ package struct FileStatus: Sendable, Equatable {
         return FileStatus(status)
     }
 
+    /// Makes sure that something could be made in a directory; wraps access(2) and statvfs(3): for reports only, since
+    /// both can change.
+    ///
+    /// - Throws: the error of access(2), of which EROFS and EACCES are the usual ones, or ENOSPC.
+    package static func checkRoom(in directory: String) throws(Errno) {
+        try checkErrno { unsafe access(directory, W_OK | X_OK) }
+        var status = statvfs()
+        try checkErrno { unsafe statvfs(directory, &status) }
+        let isFull = status.f_blocks > 0 && status.f_bavail == 0
+        guard !isFull, status.f_files == 0 || status.f_ffree > 0 else { throw .noSpace }
+    }
+
     init(_ status: stat) {
         kind =
             switch status.st_mode & S_IFMT {

@@ -38,7 +38,7 @@ package enum NamespaceTrial {
         try attempt(.namespace) { () throws(Errno) in
             if withUser { try Namespaces.unshareUsersAndMounts() } else { try Namespaces.unshareMounts() }
         }
-        try attempt(.privacy) { () throws(Errno) in try Namespaces.stopPropagation() }
+        try attempt(.privacy) { () throws(Errno) in try Namespaces.makeSlave() }
         try attempt(.mount) { () throws(Errno) in
             let device = try? FuseMount.openDevice()
             try MemoryMount.mount(.tmpfs, at: "/", mode: 0o700)

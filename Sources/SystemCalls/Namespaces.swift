@@ -28,7 +28,7 @@ package enum Namespaces {
 
     /// Keeps mounts made here from being seen outside, while those that are made and taken away outside are still seen
     /// here; wraps mount(MS_SLAVE).
-    package static func stopPropagation() throws(Errno) {
+    package static func makeSlave() throws(Errno) {
         try checkErrno { unsafe mount("none", "/", nil, UInt(MS_REC) | UInt(MS_SLAVE), nil) }
     }
 

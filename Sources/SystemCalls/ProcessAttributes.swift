@@ -50,7 +50,7 @@ package enum ProcessAttributes {
     package static func isIgnored(_ signal: Int32) -> Bool { credfs_is_signal_ignored(signal) == 1 }
 
     /// Makes this process the parent of its descendants whose own parent ends; wraps prctl(PR_SET_CHILD_SUBREAPER).
-    package static func adoptOrphans() throws(Errno) {
+    package static func becomeSubreaper() throws(Errno) {
         try checkErrno { credfs_prctl(PR_SET_CHILD_SUBREAPER, 1) }
     }
 
@@ -67,13 +67,18 @@ package enum ProcessAttributes {
         return Int(clamping: soft)
     }
 
-    /// Whether this process has CAP_SYS_ADMIN in its user namespace (capabilities(7)).
-    package static func mayAdministrate() -> Bool {
+    /// A capability, by its number (capabilities(7)).
+    package enum Capability: UInt64, Sendable {
+        case sysAdmin = 21
+    }
+
+    /// Whether the effective set of this process has a capability in its user namespace.
+    package static func hasCapability(_ capability: Capability) -> Bool {
         guard let status = try? OwnedDescriptor.open("/proc/self/status", O_RDONLY).readText(limit: 1 << 16),
             let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
             let set = UInt64(line.dropFirst("CapEff:".count).drop { $0 == "\t" || $0 == " " }, radix: 16)
         else { return false }
-        return set & (1 << 21) != 0
+        return set & (1 << capability.rawValue) != 0
     }
 
     /// Keeps every program that this process becomes from CAP_SYS_ADMIN; wraps prctl(PR_CAPBSET_DROP).

@@ -289,7 +289,8 @@ import Testing
         let sandbox = try Sandbox()
         try await sandbox.succeed("init", "--empty")
         let past = "2020-01-01T00:00:00Z"
-        try await sandbox.succeed("set", "OPTIONAL", "--expires", past, input: [65])
+        let set = try await sandbox.succeed("set", "OPTIONAL", "--expires", past, input: [65])
+        #expect(set.lines("warning") == ["\(past) is in the past: 'OPTIONAL' counts as expired"])
         let verification = try await sandbox.succeed("verify")
         #expect(verification.outputText.contains("warning  expiry       expired and left out: OPTIONAL\n"))
         let shown = try await sandbox.succeed("show", "OPTIONAL")
@@ -315,14 +316,35 @@ import Testing
         let template = "expires: 2020-01-01T00:00:00Z\nsecrets: {}\n"
         let file = try sandbox.directory.write(Array(template.utf8), to: "template.yaml")
         try await sandbox.succeed("encrypt", file)
-        (try await sandbox.run("verify")).expectRefusal(16, "the manifest expired at 2020-01-01T00:00:00Z")
+        (try await sandbox.run("verify")).expectRefusal(
+            16,
+            "the manifest expired at 2020-01-01T00:00:00Z",
+            hint: "credfs edit"
+        )
         (try await sandbox.run("verify", "--no-key")).expectRefusal(16)
+    }
+}
+
+@Suite struct VerifyTests {
+    @Test func whatRunRefusesForTheNamesOfSecretsIsRefused() async throws {
+        let sandbox = try await Sandbox(["a.b": "1", "OTHER": "2"])
+        #expect(try await sandbox.run("verify").status == .exited(0))
+        try await sandbox.succeed("set", "a-b", "--allow-empty", input: [])
+        #expect(try await sandbox.run("verify").status == .exited(0))
+        try await sandbox.succeed("set", "a-b", input: [65])
+        for arguments in [["verify"], ["verify", "--no-key"], ["run", "--", "true"]] {
+            (try await sandbox.run(arguments)).expectRefusal(
+                17,
+                "'a-b' and 'a.b' would both have the variable A_B_FILE",
+                hint: "--file-var"
+            )
+        }
     }
 }
 
 @Suite struct UsageTests {
     @Test(arguments: [
-        "--bogus", "bogus", "list extra", "list --bogus", "set", "show", "show NAME --newline maybe", "set NAME VALUE",
+        "--bogus", "bogus", "list one two", "list --bogus", "set", "show", "show NAME --newline maybe", "set NAME VALUE",
         "set NAME - --value-file x", "verify -q -v", "set NAME --expires soon", "set NAME --format xml",
         "set NAME --trailing-newline twice", "list --json=yes", "set NAME --value-file", "-v", "init --key-file",
         "init --key-file a --password", "delete", "set NAME --max-size x",
@@ -356,7 +378,7 @@ import Testing
         }
         #expect(try await sandbox.run("--version").outputText.wholeMatch(of: /credfs \d+\.\d+\.\d+\n/) != nil)
         for command in ["init", "set", "get", "show", "list", "delete", "encrypt", "verify"] {
-            #expect(try await sandbox.run("--help").outputText.contains("  \(command) "))
+            #expect(try await sandbox.run("--help").outputText.firstMatch(of: try Regex("\n  \(command)[, ]")) != nil)
         }
     }
 

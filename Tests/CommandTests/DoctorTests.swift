@@ -31,8 +31,9 @@ private struct Diagnosis: Decodable {
 
 @Suite struct DoctorTests {
     private static let names = [
-        "fuse-device", "fusermount3", "capability", "user-namespaces", "isolation", "memlock", "secret-memory", "swap",
-        "core-pattern", "runtime", "mounts", "store", "permissions", "manifest", "clock", "expiry", "git", "leftovers",
+        "fuse-device", "fusermount3", "capability", "user-namespaces", "isolation", "memlock", "secret-memory",
+        "swap", "core-pattern", "proc", "runtime", "mounts", "environment", "store", "permissions", "manifest",
+        "clock", "expiry", "git", "leftovers",
     ]
 
     /// Where a check of this machine decides, only what follows from it can be expected.
@@ -87,7 +88,7 @@ private struct Diagnosis: Decodable {
         let variables = ["CREDFS_STORE": "", "HOME": sandbox.directory.path("home")]
         let usual = try Diagnosis(try await sandbox.run("doctor", "--json", adding: variables))
         #expect(usual.checks("store").first?.status == "ok")
-        #expect(usual.checks("store").first?.fix == "credfs init")
+        #expect(usual.checks("store").first?.fix == "make one with: credfs init")
         let homeless = ["CREDFS_STORE": "", "HOME": "", "XDG_CONFIG_HOME": ""]
         let nowhere = try await sandbox.shell(
             "exec setpriv --reuid \(stranger) --clear-groups \"$@\"",
@@ -157,6 +158,36 @@ private struct Diagnosis: Decodable {
         try await sandbox.git("config", "core.fsmonitor", sandbox.directory.path("planted"))
         _ = try await sandbox.run("doctor")
         #expect(!Files.exists(witness))
+    }
+
+    @Test func initSaysWhatAGitignoreThatIsThereLacks() async throws {
+        let sandbox = try Sandbox()
+        try FileManager.default.createDirectory(atPath: sandbox.store, withIntermediateDirectories: false)
+        try Files.setMode(0o700, sandbox.store)
+        try await sandbox.git("init", "-q")
+        try sandbox.directory.write("*.o\n".utf8, to: "store/.gitignore")
+        let outcome = try await sandbox.run("init")
+        #expect(outcome.status == .exited(0))
+        let warnings = outcome.lines("warning")
+        #expect(warnings.contains { $0.contains("the key is not ignored by git") && $0.contains("/secrets.key") })
+        #expect(try sandbox.directory.read("store/.gitignore") == Array("*.o\n".utf8))
+        let own = try Sandbox()
+        try FileManager.default.createDirectory(atPath: own.store, withIntermediateDirectories: false)
+        try Files.setMode(0o700, own.store)
+        try await own.git("init", "-q")
+        #expect(try await own.run("init").lines("warning").isEmpty)
+    }
+
+    @Test func variablesOfKnownServicesAreNamedAndStrictFailsOnThem() async throws {
+        let sandbox = try await Sandbox(["A": "x"])
+        let token = ["OPENAI_API_KEY": "not-to-be-repeated"]
+        let outcome = try await sandbox.run("doctor", "--json", adding: token)
+        try expectConsistent(outcome, strict: false)
+        let check = try #require(try Diagnosis(outcome).checks("environment").first)
+        #expect(check.status == "warning" && check.message.contains("OPENAI_API_KEY"))
+        #expect(check.fix?.hasPrefix("credfs import --preset openai,") == true)
+        #expect(!outcome.outputText.contains("not-to-be-repeated"))
+        #expect(try await sandbox.run("doctor", "--strict", adding: token).status == .exited(1))
     }
 
     @Test func aMachineWithoutGitIsFine() async throws {

@@ -273,6 +273,37 @@ struct EditTests {
             try box.expectNothingLeft()
         }
 
+        /// Its temporary file is in /tmp, wherever the document is.
+        @Test(arguments: ["ed", "/usr/bin/ed -s"]) func ed(_ editor: String) async throws {
+            let box = try await EditBox(["ONE": "old"])
+            let outcome = try await ChildProcess.run(
+                credfs,
+                ["edit"],
+                environment: box.environment(editor),
+                standardInput: Array(",s/old/changed in ed/\nw\nq\n".utf8)
+            )
+            #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+            #expect(try await box.sandbox.value("ONE") == Array("changed in ed".utf8))
+            try box.expectNothingLeft()
+        }
+
+        @Test func emacsOnATerminal() async throws {
+            let box = try await EditBox(["ONE": "old"])
+            let before = try Snapshot(box.sandbox.directory.path("home"))
+            let terminal = try box.startOnTerminal("emacs -nw")
+            try await terminal.expect("old")
+            terminal.type("\u{1b}%old\remacs\r!")
+            try await terminal.expect("Replaced 1")
+            terminal.type("\u{18}\u{13}")
+            try await terminal.expect("Wrote")
+            terminal.type("\u{18}\u{3}")
+            try await terminal.expect("changed: ONE: value changed")
+            #expect(try await terminal.end() == .exited(0))
+            #expect(try await box.sandbox.value("ONE") == Array("emacs".utf8))
+            #expect(try Snapshot(box.sandbox.directory.path("home")) == before)
+            try box.expectNothingLeft()
+        }
+
         @Test func nanoWithBackupAndHistory() async throws {
             let box = try await EditBox(["ONE": "old"])
             try box.sandbox.directory.write(

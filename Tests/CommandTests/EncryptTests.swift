@@ -37,6 +37,25 @@ import Testing
         #expect(try sandbox.snapshot() == before)
     }
 
+    @Test func aChangedHeaderAndASlotThatComesBackAreSaidBeforeTheyAreSigned() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let passwordFile = try sandbox.directory.write(Array("a password of enough length".utf8), to: "password")
+        try await sandbox.succeed("keys", "add", "--id", "old", "--new-password-file", passwordFile)
+        let slot = try #require(try sandbox.manifest().firstMatch(of: /\n  old:\n(?:    .*\n)+/)).output
+        try await sandbox.succeed("keys", "remove", "old")
+        let edited = try sandbox.manifest().replacing("\nslots:\n", with: "\nslots:" + slot)
+            .replacing(/generation: .*/, with: "generation: 77")
+            .replacing(/created: .*/, with: "created: 2020-01-01T00:00:00Z")
+        try sandbox.replaceManifest(edited.utf8)
+        (try await sandbox.run("verify")).expectRefusal(15, "the signature does not match")
+        let outcome = try await sandbox.succeed("encrypt")
+        for line in ["manifest: generation ", " -> 77\n", "-> 2020-01-01T00:00:00Z", "slot old: added"] {
+            #expect(outcome.errorText.contains(line), "\(outcome.errorText)")
+        }
+        #expect(outcome.lines("warning").contains { $0.contains("signed last here: old; what opens them opens") })
+        #expect(try await sandbox.succeed("encrypt").lines("warning").isEmpty)
+    }
+
     @Test func aTemplateIsSealedThenOverwrittenAndRemoved() async throws {
         let sandbox = try await Sandbox(["ONE": "first", "TWO": "second"])
         let template = """

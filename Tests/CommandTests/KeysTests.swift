@@ -80,7 +80,7 @@ import Testing
             (["add", "--new-password-file", sandbox.directory.path("weak")], "at least 12 characters"),
             (["add", "--new-key-file", sandbox.directory.path("k"), "--id", "age"], "there is a slot 'age' already"),
             (["add", "--new-key-file", sandbox.directory.path("k"), "--id", "A"], "1 to 64 of a-z"),
-            (["remove", "other"], "there is no slot 'other'"), (["remove"], "missing expected argument"),
+            (["remove", "other"], "there is no slot of that name"), (["remove"], "missing expected argument"),
         ] {
             (try await sandbox.run(["keys"] + arguments)).expectRefusal(64, text)
         }
@@ -158,7 +158,7 @@ import Testing
         (try await sandbox.run("password", "--new-password-file", file)).expectRefusal(64, "first, second")
         (try await sandbox.run("password", "keyfile", "--new-password-file", file)).expectRefusal(
             64,
-            "there is no slot 'keyfile' with"
+            "no slot of that name with"
         )
         let changed = try await sandbox.succeed("password", "second", "--new-password-file", file)
         #expect(changed.errorText.contains("changed the password of slot second"))
@@ -198,7 +198,11 @@ import Testing
         let (sandbox, right, wrong) = try await locked()
         for left in [4, 3, 2, 1, 0] {
             (try await sandbox.run("verify", "--password-file", wrong))
-                .expectRefusal(12, "incorrect password, \(left) attempts remaining", hint: left == 0 ? "30 s" : nil)
+                .expectRefusal(
+                    12,
+                    "incorrect password, \(left) attempt\(left == 1 ? "" : "s") remaining",
+                    hint: left == 0 ? "30 s" : nil
+                )
         }
         try prolong(sandbox)
         (try await sandbox.run("verify", "--password-file", right))

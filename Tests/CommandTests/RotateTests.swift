@@ -48,7 +48,7 @@ import Testing
         (try await sandbox.run("rotate", "--drop-slot", "ci")).expectRefusal(64, "deploy")
         (try await sandbox.run("rotate", "--drop-slot", "ci", "--also-password-file", sandbox.directory.path("wrong")))
             .expectRefusal(12, "4 attempts remaining")
-        (try await sandbox.run("rotate", "--drop-slot", "other")).expectRefusal(64, "there is no slot 'other'")
+        (try await sandbox.run("rotate", "--drop-slot", "other")).expectRefusal(64, "there is no slot of that name")
         (try await sandbox.run("rotate", "--drop-slot", "ci", "--drop-slot", "deploy", "--drop-slot", "keyfile"))
             .expectRefusal(64, "the last slot")
         #expect(

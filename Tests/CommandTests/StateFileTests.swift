@@ -16,12 +16,14 @@ import Testing
         #expect(doctor.outputText.contains("problem"), "\(doctor.outputText)")
         #expect(doctor.outputText.contains("\(path): mode 0644"), "\(doctor.outputText)")
         let fixed = try await sandbox.run("doctor", "--fix")
-        #expect(fixed.errorText.contains("ensured 0600 on \(path)"), "\(fixed.errorText)")
+        if name != "lock" { #expect(fixed.errorText.contains("ensured 0600 on \(path)"), "\(fixed.errorText)") }
         #expect(try Files.mode(path) == 0o600)
         #expect(try await sandbox.value("A") == Array("value".utf8))
         // So does init.
         try Files.setMode(0o640, path)
-        #expect(try await sandbox.succeed("init").errorText.contains("ensured 0600 on \(path)"))
+        let again = try await sandbox.succeed("init")
+        // Whoever takes the lock puts its mode right without a word.
+        if name != "lock" { #expect(again.errorText.contains("ensured 0600 on \(path)"), "\(again.errorText)") }
         #expect(try Files.mode(path) == 0o600)
     }
 

@@ -65,8 +65,45 @@ import Testing
         let wrong = try start(sandbox, "show", "ONE")
         try await wrong.expect("password for")
         wrong.type(password + "x\n")
-        try await wrong.expect("credfs: error: incorrect password")
-        #expect(try await wrong.end() == .exited(12))
+        try await wrong.expect("credfs: warning: incorrect password, 4 attempts remaining")
+        try await wrong.expect("password for")
+        wrong.type(password + "\n")
+        try await wrong.expect("AB\r\n")
+        #expect(try await wrong.end() == .exited(0))
+    }
+
+    @Test func aPasswordIsAskedForThreeTimesAndNeverBeyondTheLockout() async throws {
+        let sandbox = try Sandbox()
+        let file = try sandbox.directory.write(Array(password.utf8), to: "password")
+        try Files.setMode(0o600, file)
+        try await sandbox.succeed("init", "--empty", "--password-file", file)
+        let first = try start(sandbox, "verify")
+        for remaining in ["4 attempts", "3 attempts", "2 attempts"] {
+            try await first.expect("password for")
+            first.type("wrong\n")
+            try await first.expect("incorrect password, \(remaining) remaining")
+        }
+        #expect(try await first.end() == .exited(12))
+        let second = try start(sandbox, "verify")
+        for _ in 1...2 {
+            try await second.expect("password for")
+            second.type("wrong\n")
+        }
+        try await second.expect("credfs: error: ")
+        #expect(try await second.end() == .exited(13))
+        #expect(second.transcript.contains("1 attempt remaining"))
+        #expect(second.transcript.components(separatedBy: "password for").count == 3)
+        // Nobody is there to be asked again.
+        let script = try await sandbox.run("verify", "--password-file", file)
+        script.expectRefusal(13)
+    }
+
+    @Test func verboseSaysInWordsWhatIsRecorded() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let terminal = try start(sandbox, "show", "-v", "ONE")
+        try await terminal.expect("credfs: recorded: show ONE: success")
+        #expect(try await terminal.end() == .exited(0))
+        #expect(try await sandbox.succeed("show", "-v", "ONE").errorText.contains("event: {"))
     }
 
     @Test(arguments: ["short", "abcabcabcabcabc", "password123456"])

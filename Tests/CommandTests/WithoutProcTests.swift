@@ -56,7 +56,7 @@ import Testing
         let before = try sandbox.snapshot()
         let commands = [
             ["run", "--", "true"], ["run", "--shared", "--", "true"], ["run", "--backend", "ramfs", "--", "true"],
-            ["mount"], ["mount", "--foreground"], ["unmount", "--all"], ["env"], ["status"], ["doctor"], ["edit"],
+            ["mount"], ["mount", "--foreground"], ["unmount", "--all"], ["env"], ["status"], ["edit"],
             ["encrypt"], ["import", file], ["export", "--format", "json"],
         ]
         for arguments in commands {

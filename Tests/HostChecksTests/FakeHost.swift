@@ -37,10 +37,13 @@ final class FakeHost {
                 detach: { _ in nil },
                 git: { _, _ in nil },
                 realPath: { $0 },
+                isSet: { _ in false },
+                canWrite: { _ in nil },
                 entry: { path, _ in entries.value[String(path.dropFirst(root.utf8.count))] }
             )
         )
         put("/dev/fuse", .characterDevice, 0o666)
+        put("/proc/self/ns", .directory, 0o511)
         put("/proc/self/ns/user", .symbolicLink, 0o777)
         put("/usr/bin/fusermount3", .regular, 0o4755)
         put("/tmp", .directory, 0o1777)

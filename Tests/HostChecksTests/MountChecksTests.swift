@@ -26,11 +26,55 @@ import Testing
         expect(try fake.finding(.fuseDevice), .problem, fix: "load the module: sudo modprobe fuse")
         expect(try fake.finding(.isolation), .problem, "there is no /dev/fuse", fix: "modprobe fuse")
         fake.put("/.dockerenv", .regular)
-        let fix = "docker run --device /dev/fuse --cap-add SYS_ADMIN"
-        expect(try fake.finding(.fuseDevice), .problem, fix: fix)
-        #expect(try fake.finding(.fuseDevice).fix?.contains("apparmor") == false)
+        // What works already is not asked for.
         try fake.write("docker-default (enforce)\n", to: "/proc/self/attr/current")
+        expect(try fake.finding(.fuseDevice), .problem, fix: "docker run --device /dev/fuse; or")
+        fake.refuseNamespaces()
+        let fix = "docker run --device /dev/fuse --cap-add SYS_ADMIN"
         expect(try fake.finding(.fuseDevice), .problem, fix: "\(fix) --security-opt apparmor=unconfined")
+        try fake.write("unconfined\n", to: "/proc/self/attr/current")
+        expect(try fake.finding(.fuseDevice), .problem, fix: "\(fix); or")
+        // The package mends nothing there.
+        fake.put("/usr/bin/fusermount3", nil)
+        expect(try fake.finding(.helper), .ok, "it would need /dev/fuse, too")
+        #expect(!fake.mounting.contains { $0.fix?.contains("apt-get") == true })
+    }
+
+    @Test func aContainerIsAskedForRightsOnlyWhereTheDeviceIsThere() throws {
+        let fake = try FakeHost()
+        fake.put("/run/.containerenv", .regular)
+        fake.refuseNamespaces()
+        try fake.status(capabilities: 0, bounding: 0xa804_25fb)
+        expect(try fake.finding(.isolation), .problem, fix: "podman run --cap-add SYS_ADMIN; or")
+        fake.put("/usr/bin/fusermount3", nil)
+        expect(try fake.finding(.helper), .warning, "could have no rights", fix: "podman run --cap-add SYS_ADMIN")
+    }
+
+    @Test func behindChrootRootSharesItsMounts() throws {
+        let fake = try FakeHost(user: 0)
+        fake.put("/usr/bin/fusermount3", nil)
+        fake.host.calls.namespaces = {
+            $0 ? .init(.namespace, .notPermitted) : .init(.privacy, .invalidArgument)
+        }
+        expect(try fake.finding(.isolation), .warning, "none: 'run' gets a shared mount", fix: "mount --bind DIR DIR")
+        #expect(MountAdvice(fake.facts, way: .shared) == nil)
+        // Where mount(2) itself is refused, nothing can be shared either.
+        fake.refuseNamespaces(.mount, .permissionDenied)
+        expect(try fake.finding(.isolation), .problem, "mounting failed", fix: "dmesg")
+    }
+
+    @Test func withoutProcNobodyBlamesTheKernel() throws {
+        let fake = try FakeHost(user: 0)
+        for path in ["/proc/self/ns", "/proc/self/ns/user"] { fake.put(path, nil) }
+        fake.put("/dev/fuse", nil)
+        try fake.write("", to: "/proc/filesystems")
+        fake.refuseNamespaces(.start, .noSuchFileOrDirectory)
+        expect(try fake.finding(.fuseDevice), .problem, fix: "mknod")
+        expect(try fake.finding(.userNamespaces), .warning, "trying it failed", fix: "mount -t proc proc /proc")
+        expect(try fake.finding(.processes), .problem, "/proc is not mounted", fix: "mount -t proc proc /proc")
+        for check in [Finding.Check.lockedMemory, .swap, .corePattern] {
+            expect(try fake.finding(check), .warning, "cannot be told", fix: "mount -t proc proc /proc")
+        }
     }
 
     @Test func aNodeWithoutADriverIsNoDevice() throws {
@@ -52,7 +96,7 @@ import Testing
         // In a container the list of devices refuses it, whatever the mode.
         fake.host.calls.openDevice = { .notPermitted }
         fake.put("/run/.containerenv", .regular)
-        expect(try fake.finding(.fuseDevice), .problem, "not permitted", fix: "podman run --device /dev/fuse")
+        expect(try fake.finding(.fuseDevice), .problem, "not permitted", fix: "podman run --device /dev/fuse; or")
     }
 
     // MARK: fusermount3
@@ -91,7 +135,7 @@ import Testing
         try fake.status(capabilities: 0, bounding: 0xa804_25fb)
         expect(try fake.finding(.helper), .warning, "cannot have CAP_SYS_ADMIN", fix: "CapabilityBoundingSet")
         fake.put("/.dockerenv", .regular)
-        expect(try fake.finding(.helper), .warning, fix: "docker run --device /dev/fuse --cap-add SYS_ADMIN")
+        expect(try fake.finding(.helper), .warning, fix: "docker run --cap-add SYS_ADMIN")
         fake.refuseNamespaces()
         #expect(fake.facts.isolation == nil)
         let root = try FakeHost(user: 0)
@@ -133,6 +177,8 @@ import Testing
         let fake = try FakeHost()
         fake.put("/proc/self/ns/user", nil)
         fake.refuseNamespaces(.namespace, .invalidArgument)
+        expect(try fake.finding(.userNamespaces), .warning, "invalid argument", fix: "only another kernel")
+        fake.put("/usr/bin/fusermount3", nil)
         expect(try fake.finding(.userNamespaces), .warning, "invalid argument", fix: "apt-get install fuse3")
     }
 
@@ -166,7 +212,7 @@ import Testing
         fake.refuseNamespaces()
         fake.put("/.dockerenv", .regular)
         fake.put("/usr/bin/fusermount3", nil)
-        expect(try fake.finding(.isolation), .problem, fix: "docker run --device /dev/fuse --cap-add SYS_ADMIN")
+        expect(try fake.finding(.isolation), .problem, fix: "docker run --cap-add SYS_ADMIN")
     }
 
     @Test func aCapabilityThatSomethingElseBlocksIsAWarning() throws {
@@ -221,7 +267,6 @@ import Testing
         fake.set(variables)
         fake.put("/dev/fuse", nil)
         #expect(MountAdvice(fake.facts)?.hint.contains(hint) == true)
-        #expect(MountAdvice(.mount(.notPermitted), on: fake.facts).hint.contains(hint))
     }
 
     @Test func systemdTellsOfTheContainerInAFile() throws {
@@ -237,6 +282,28 @@ import Testing
         #expect(MountAdvice(fake.facts)?.hint.hasSuffix("--backend ramfs") == true)
         fake.refuseNamespaces()
         #expect(MountAdvice(fake.facts)?.hint.hasSuffix("--backend shm") == true)
+    }
+
+    @Test func whatWasTriedIsNotAdvised() throws {
+        let fake = try FakeHost()
+        fake.put("/dev/fuse", nil)
+        fake.refuseNamespaces()
+        // The device has nothing to do with files in memory.
+        let memory = MountAdvice(fake.facts, way: .memory)
+        #expect(memory?.message.contains("namespace") == true && memory?.hint.contains("--backend shm") == true)
+        #expect(memory?.hint.contains("/dev/fuse") == false && memory?.hint.contains("ramfs") == false)
+        #expect(MountAdvice(fake.facts, way: .files) == nil)
+    }
+
+    @Test func aSharedMountNeedsWhatFusermountNeeds() throws {
+        let fake = try FakeHost()
+        try fake.status(capabilities: 0, noNewPrivileges: true)
+        #expect(MountAdvice(fake.facts) == nil)
+        let advice = MountAdvice(fake.facts, way: .shared)
+        #expect(advice?.message.contains("no_new_privs") == true)
+        for words in ["NoNewPrivileges=no", "run without --shared"] {
+            #expect(advice?.hint.contains(words) == true)
+        }
     }
 
     @Test func aHostThatCanMountNeedsNoAdvice() throws {

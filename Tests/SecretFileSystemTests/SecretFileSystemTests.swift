@@ -68,12 +68,13 @@ import Testing
         let checker = PermissionChecker(isStrict: true)
         _ = try StoreCreation.run(location, checker, secrets: [], now: Timestamp(seconds: 1)) { .keyFile }
         var manifest = try LoadedManifest(Store(location, checker: checker)).manifest
+        manifest.store = sealer.keys.store
         manifest.generation = 7
         manifest.updated = Timestamp(seconds: 2)
         func entry(_ name: String, _ bytes: [UInt8]?) throws -> SecretEntry {
             let name = try #require(SecretName(name))
             var entry = SecretEntry(name: name)
-            if let bytes { entry.value = .sealed(try sealer.seal(bytes, as: name).text) }
+            if let bytes { entry.value = .sealed(try sealer.seal(bytes, as: name)) }
             return entry
         }
         manifest.secrets = [
@@ -82,7 +83,9 @@ import Testing
         manifest.secrets[0].mode = .ownerAndGroup
         manifest.secrets[0].rotated = Timestamp(seconds: 9)
         manifest.secrets[2].expires = Served.now
-        let snapshot = Snapshot(manifest, now: Served.now, source: StoreContent(sealer.keys))
+        let signature = try sealer.keys.signature(of: manifest)
+        let verified = try VerifiedManifest(manifest, signature: signature, sealer.keys)
+        let snapshot = Snapshot(verified, now: Served.now)
         let rules = SecretFileSystem(
             snapshot,
             ownership: Ownership(user: 0, group: 0)

@@ -20,7 +20,7 @@ import Testing
         let outcome = fixture.examine()
         #expect(outcome.failure == nil)
         #expect(statuses(outcome) == [.ok, .ok, .ok, .ok, .ok, .ok, .ok, .ok, .ok])
-        #expect(outcome.keys != nil)
+        #expect(outcome.verified != nil)
         #expect(outcome.manifest?.secrets.count == 1)
     }
 
@@ -270,9 +270,9 @@ import Testing
         var new = old
         new.expires = Timestamp(seconds: 0)
         new.slots["extra"] = new.slots["keyfile"]
-        new.slots["keyfile"]?.sealedKey = "other"
+        new.slots["keyfile"]?.sealedKey = sealedValue(1)
         var changed = new.secrets[0]
-        changed.value = .sealed("x")
+        changed.value = .sealed(sealedValue(1))
         changed.required = false
         changed.expires = Timestamp(seconds: 0)
         changed.policy = ReadPolicy()
@@ -285,9 +285,9 @@ import Testing
         #expect(
             new.changes(since: old) == [
                 "manifest: expires never -> 1970-01-01T00:00:00Z", "slot extra: added", "slot keyfile: changed",
-                "A: value changed", "A: no longer required", "A: expires never -> 1970-01-01T00:00:00Z",
-                "A: policy changed", "A: rotation changed", "A: mode 0400 -> 0440", "A: format any -> json",
-                "A: newline exact -> strip", "A: description or service changed", "C: added", "B: removed",
+                "A: value changed", "A: description changed", "A: no longer required", "A: format any -> json",
+                "A: expires never -> 1970-01-01T00:00:00Z", "A: newline exact -> strip", "A: mode 0400 -> 0440",
+                "A: policy changed", "A: rotation changed", "C: added", "B: removed",
             ]
         )
         let back = old.changes(since: new)
@@ -297,17 +297,32 @@ import Testing
         #expect(back.contains("A: format json -> any"))
     }
 
+    @Test func whatTheHeaderSaysIsALineToo() throws {
+        let fixture = try StoreFixture(["A"])
+        let old = try LoadedManifest(fixture.store()).manifest
+        var new = old
+        new.generation = 77
+        new.created = Timestamp(seconds: 0)
+        new.secrets[0].rotated = Timestamp(seconds: 0)
+        #expect(
+            new.changes(since: old) == [
+                "manifest: generation 1 -> 77", "manifest: created \(old.created.text) -> 1970-01-01T00:00:00Z",
+                "A: rotated never -> 1970-01-01T00:00:00Z",
+            ]
+        )
+    }
+
     @Test func aTemplateKeepsValuesThatItLeavesEmpty() throws {
         var old = try entry("A")
-        old.value = .sealed("x")
+        old.value = .sealed(sealedValue(1))
         old.rotated = Timestamp(seconds: 1)
         var template = try entry("A")
         template.description = "new"
         let kept = old.updated(by: template)
-        #expect(kept.value == .sealed("x"))
+        #expect(kept.value == .sealed(sealedValue(1)))
         #expect(kept.rotated == Timestamp(seconds: 1))
         #expect(kept.description == "new")
-        template.value = .sealed("y")
-        #expect(old.updated(by: template).value == .sealed("y"))
+        template.value = .sealed(sealedValue(2))
+        #expect(old.updated(by: template).value == .sealed(sealedValue(2)))
     }
 }

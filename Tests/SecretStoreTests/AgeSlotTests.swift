@@ -109,13 +109,13 @@ import Testing
         #expect(loaded.manifest.slots.keys.sorted() == ["age", "age-2"])
         for (identity, slot) in zip(identities, ["age", "age-2"]) {
             let opening = try loaded.manifest.open(with: .identities(AgeIdentityFile([identity])))
-            try loaded.checkSignature(opening.keys)
+            _ = try loaded.verified(with: opening.keys)
             #expect(opening.slot == slot)
         }
     }
 
     @Test func identifiersOfNewSlotsAreFree() throws {
-        let slot = KeySlot(kind: .keyFile, sealedKey: "")
+        let slot = KeySlot(kind: .keyFile, sealedKey: sealedValue(1))
         #expect(KeySlot.freeIdentifier("age", beside: [:]) == "age")
         #expect(KeySlot.freeIdentifier("age", beside: ["age": slot]) == "age-2")
         #expect(KeySlot.freeIdentifier("age", beside: ["age": slot, "age-2": slot, "age-4": slot]) == "age-3")

@@ -54,9 +54,9 @@ import Testing
             let manifest = try loaded().manifest
             let name = try #require(SecretName(name))
             let secret = manifest.secrets[try #require(manifest.index(of: name))]
-            guard case .sealed(let text) = secret.value else { return "" }
+            guard case .sealed(let value) = secret.value else { return "" }
             var cipher = try keys.valueCipher()
-            return String(decoding: bytes(try cipher.open(#require(SealedValue(text)), as: name)), as: UTF8.self)
+            return String(decoding: bytes(try cipher.open(value, as: name)), as: UTF8.self)
         }
     }
 
@@ -73,8 +73,8 @@ import Testing
         let new = try store.run(rotation)
         #expect(steps == [1, 2, 3, 4])
         let after = try store.loaded()
-        try after.checkSignature(new)
-        #expect(failure { try after.checkSignature(old) }?.code == .authentication)
+        _ = try after.verified(with: new)
+        #expect(failure { try after.verified(with: old) }?.code == .authentication)
         for (name, value) in [
             ("A", "one"), ("B", "two"), ("LARGE", String(repeating: "x", count: 50_000)), ("EMPTY", ""),
         ] {

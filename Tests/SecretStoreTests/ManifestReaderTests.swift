@@ -83,7 +83,7 @@ import Testing
             )
         )
         var expected = SecretEntry(name: try #require(SecretName("github.token")))
-        expected.value = .sealed(Self.sealed)
+        expected.value = .sealed(try #require(SealedValue(Self.sealed)))
         expected.description = "it's \"new\" caf\u{e9}"
         expected.required = true
         expected.format = .json
@@ -278,13 +278,13 @@ import Testing
         let text = "secrets:\n  A:\n    value: |\n      one\n      two\n    newline: strip\n  B: {value: ''}\n"
         let reading = try ManifestReader.read(text.utf8.span, as: .template) { (entry, content) in
             seen.append((entry.name.text, entry.newline, bytes(content)))
-            entry.value = .sealed("x")
+            entry.value = .sealed(sealedValue(1))
         }
         #expect(seen.count == 1)
         #expect(seen.first?.0 == "A")
         #expect(seen.first?.1 == .strip)
         #expect(seen.first?.2 == Array("one\ntwo\n".utf8))
-        #expect(reading.secrets?.map(\.value) == [.sealed("x"), .empty])
+        #expect(reading.secrets?.map(\.value) == [.sealed(sealedValue(1)), .empty])
     }
 
     @Test func aSealerRefusesWhatOnlyBeginsLikeASealedValue() throws {

@@ -21,7 +21,7 @@ import Testing
             ciphertext: [UInt8](repeating: 1, count: 32),
             nonce: [UInt8](repeating: 2, count: 12),
             tag: [UInt8](repeating: 3, count: 16)
-        ).text
+        )
         return Manifest(
             store: try StoreID.random(),
             generation: 3,
@@ -144,7 +144,7 @@ import Testing
                 + "# the\n  # end"
         }
         let loaded = try LoadedManifest(fixture.store())
-        try loaded.checkSignature(keys)
+        _ = try loaded.verified(with: keys)
         try fixture.store().commit(loaded.manifest, signedWith: keys, previous: nil, now: fixture.now)
         let text = try fixture.text()
         #expect(text.contains("# g\n# behind g\ngeneration: 2\n"))
@@ -164,12 +164,28 @@ import Testing
         )
     }
 
+    @Test(arguments: ["\r", "\r\n", "\n", "\u{85}", "\u{2028}", "\u{2029}"])
+    func noLineOfAValueBecomesACommentWhateverEndsLines(end: String) throws {
+        let lines = [
+            "# one", "# two", "secrets:", "  A: # of A", "    value: |", "      # a", "      # value", "# end", "",
+        ]
+        var content: [UInt8] = []
+        let reading = try ManifestReader.read(lines.joined(separator: end).utf8.span, as: .template) { (entry, value) in
+            content = bytes(value)
+            entry.value = .sealed(sealedValue(1))
+        }
+        #expect(String(decoding: content, as: UTF8.self).contains("# value"))
+        #expect(reading.comments.entries == ["secrets": ["# one", "# two"]])
+        #expect(reading.comments.secrets == [try #require(SecretName("A")): ["# of A"]])
+        #expect(reading.comments.end == ["# end"])
+    }
+
     @Test func whatLooksLikeACommentInsideAValueIsTheValue() throws {
         var content: [UInt8] = []
         let text = "secrets:\n  A:\n    value: |\n      one\n      # two\n  # for B\n  B: {value: 'a # b'} # behind\n"
         let reading = try ManifestReader.read(text.utf8.span, as: .template) { (entry, value) in
             if entry.name.text == "A" { content = bytes(value) }
-            entry.value = .sealed("x")
+            entry.value = .sealed(sealedValue(1))
         }
         #expect(content == Array("one\n# two\n".utf8))
         #expect(reading.comments.secrets.count == 1)

@@ -95,6 +95,15 @@ func entry(_ name: String, required: Bool = false) throws -> SecretEntry {
     return entry
 }
 
+/// A value of the form of a sealed one that opens nowhere.
+func sealedValue(_ byte: UInt8) -> SealedValue {
+    SealedValue(
+        ciphertext: [byte],
+        nonce: [UInt8](repeating: 0, count: 12),
+        tag: [UInt8](repeating: 0, count: 16)
+    )
+}
+
 /// Text in secure memory.
 func secure(_ text: String) throws -> SecureBuffer {
     try secure(Array(text.utf8))

@@ -124,7 +124,7 @@ import Testing
             #expect(try !store.hasKeyFile())
             let loaded = try LoadedManifest(store)
             let material: KeyMaterial = usesPassword ? .password(try secure("some password")) : .keyFile(try key.copy())
-            try loaded.checkSignature(try loaded.manifest.unlock(with: material))
+            _ = try loaded.verified(with: try loaded.manifest.unlock(with: material))
         }
     }
 
@@ -160,7 +160,7 @@ import Testing
         let absentKey = try store.readKeyFile()
         #expect(absentKey == nil ? true : false)
         let loaded = try LoadedManifest(store)
-        try loaded.checkSignature(key)
+        _ = try loaded.verified(with: key)
         try store.withLock(key.store, waiting: {}) {}
         try store.commit(loaded.manifest, signedWith: key, previous: loaded.file, now: fixture.now)
         let names = try #require(try Folder.open(fixture.directory.path)).names()

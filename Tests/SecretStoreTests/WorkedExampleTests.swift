@@ -96,7 +96,7 @@ import Testing
             #expect(try keys.isSignature(page.block("signature"), of: manifest))
             var cipher = try keys.valueCipher()
             let secret = manifest.secrets[0]
-            guard case .sealed(let text) = secret.value, let value = SealedValue(text) else {
+            guard case .sealed(let value) = secret.value else {
                 Issue.record("the value is sealed")
                 return
             }

@@ -27,7 +27,7 @@ struct AuditShowCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.auditShow
 
-    @OptionGroup var options: StoreOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
     @Flag(help: "Go on with entries as they are written.")
     var follow = false
@@ -124,8 +124,8 @@ struct AuditVerifyCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.auditVerify
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Option(help: ArgumentHelp("An earlier end of the log.", valueName: "value"))
     var head: String?
@@ -137,9 +137,7 @@ struct AuditVerifyCommand: CredfsCommand {
         // A log that is missing must not be there when it is looked for.
         context.audit.beginsLog = false
         let head = try head.map(Self.head)
-        let store = try options.open(context)
-        let loaded = try LoadedManifest(store)
-        context.store = loaded.manifest.store
+        let (store, loaded) = try options.load(context)
         let keys = try keyOptions.unlock(store, loaded.manifest, context)
         let report = try report(store, keys, head, context)
         try print(report, context)
@@ -235,7 +233,7 @@ struct AuditHeadCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.auditHead
 
-    @OptionGroup var options: StoreOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
     func run(_ context: CommandContext) throws {
         let store = try options.open(context)

@@ -10,12 +10,13 @@ struct DeleteCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "delete",
         abstract: "Remove a secret from the store.",
-        discussion: "The manifest of before stays sealed in secrets.yaml.bak."
+        discussion: "The manifest of before stays sealed in secrets.yaml.bak.",
+        aliases: ["rm"]
     )
     static let operation = OperationEvent.Operation.delete
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String
@@ -27,11 +28,9 @@ struct DeleteCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let reference = try reference(name)
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         let entry = try before.manifest.entry(reference)
-        guard try yes || confirms(entry.name) else {
+        guard try yes || confirms(entry.name, context) else {
             throw CommandError(.failed, "'\(entry.name.text)' was not deleted")
         }
         let keys = try keyOptions.unlock(store, before.manifest, context)
@@ -43,11 +42,10 @@ struct DeleteCommand: CredfsCommand {
         context.console.detail("deleted \(entry.name.text)")
     }
 
-    private func confirms(_ name: SecretName) throws -> Bool {
+    private func confirms(_ name: SecretName, _ context: CommandContext) throws -> Bool {
         guard isatty(0) == 1 else {
             throw CommandError(.usage, "cannot ask whether to delete '\(name.text)'", hint: "pass --yes")
         }
-        try? writeAll(Console.standardError, "delete '\(name.text)'? [y/N] ".utf8.span)
-        return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+        return context.console.confirms("delete '\(name.text)'?")
     }
 }

@@ -17,9 +17,8 @@ struct DoctorCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.doctor
-    static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
     @Flag(help: "Repair the modes of the store, and detach mounts whose process has gone.")
     var fix = false
@@ -31,12 +30,7 @@ struct DoctorCommand: CredfsCommand {
     var json = false
 
     func run(_ context: CommandContext) throws {
-        let host = HostView.system(
-            environment: context.environment,
-            childEnvironment: SecretVariables.environmentForChildren(),
-            user: context.user,
-            now: context.now()
-        )
+        let host = context.host
         let request = request(context)
         let repair = fix ? Doctor.repair(host, request) : nil
         let report = Doctor.examine(host, request)

@@ -23,8 +23,8 @@ struct EditCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.edit
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     func validate() throws {
         guard keyOptions.keyFd != 0, keyOptions.password.passwordFd != 0 else {
@@ -37,11 +37,8 @@ struct EditCommand: CredfsCommand {
             throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
         }
         let editor = try EditorChoice.command(context)
-        let store = try options.open(context)
-        let loaded = try LoadedManifest(store)
-        context.store = loaded.manifest.store
-        let keys = try keyOptions.unlock(store, loaded.manifest, context)
-        try loaded.checkSignature(keys)
+        let (store, loaded) = try options.load(context)
+        let keys = try keyOptions.verify(loaded, store, context).keys
         do {
             try edit(loaded.manifest, with: editor, store, keys, context)
         } catch { throw Self.failure(of: error) }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import Glibc
 internal import PlaintextDocuments
 internal import SecretStore
 internal import SystemCalls
@@ -19,8 +20,8 @@ struct EncryptCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.encrypt
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(
         help: ArgumentHelp("A plaintext template: 'secrets:' as in a manifest.", valueName: "file"),
@@ -49,6 +50,7 @@ struct EncryptCommand: CredfsCommand {
         let header = try sealing.header.manifest()
         context.store = header.store
         let keys = try keyOptions.unlock(store, header, context)
+        try askForSlots(header, since: store.lastSigned(keys), context)
         try store.withLock(keys.store, waiting: context.noteWaiting) {
             try sealInPlace(store, document, sealing, keys, context)
         }
@@ -126,10 +128,30 @@ struct EncryptCommand: CredfsCommand {
     private func printChanges(to manifest: Manifest, since old: Manifest?, _ context: CommandContext) {
         guard let old else {
             context.console.warning("no earlier signed state is known here: every entry counts as new")
+            for slot in manifest.slots.keys.sorted() { context.console.note("changed: slot \(slot): added") }
             for secret in manifest.secrets { context.console.note("changed: \(secret.name.text): added") }
             return
         }
         for line in manifest.changes(since: old) { context.console.note("changed: \(line)") }
+    }
+
+    /// A slot that was taken away opens every value again once it is put back and signed.
+    ///
+    /// Others may have added one, so that only a person can tell; where nobody can be asked, the warning has to do.
+    private func askForSlots(_ manifest: Manifest, since last: Manifest?, _ context: CommandContext) throws {
+        guard let last else { return }
+        let new = manifest.slots.filter { last.slots[$0.key] != $0.value }.keys.sorted()
+        guard !new.isEmpty else { return }
+        context.console.warning(
+            "key slots that were not there when the manifest was signed last here: \(Names.shown(new)); "
+                + "what opens them opens every secret"
+        )
+        guard isatty(0) == 1, !context.console.confirms("sign them?") else { return }
+        throw CommandError(
+            .failed,
+            "the new key slots were not signed: nothing was changed",
+            hint: "remove them from the manifest by hand, then: credfs encrypt"
+        )
     }
 
     /// Comments are kept, and somebody may have put an old value into one.
@@ -174,7 +196,7 @@ extension Manifest {
         var cipher = try keys.valueCipher()
         for index in secrets.indices where names.contains(secrets[index].name.text) {
             guard secrets[index].newline != .exact || secrets[index].format != nil,
-                case .sealed(let text) = secrets[index].value, let value = SealedValue(text)
+                case .sealed(let value) = secrets[index].value
             else { continue }
             try secrets[index].enter(cipher.open(value, as: secrets[index].name), with: &cipher, now: now)
         }

@@ -27,7 +27,7 @@ struct EnvCommand: CredfsCommand {
         case github
     }
 
-    @OptionGroup var options: StoreOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
     @Option(help: "Who reads them: shell, dotenv, docker, github, gitlab or systemd.")
     var format = VariableSyntax.shell

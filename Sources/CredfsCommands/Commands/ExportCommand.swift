@@ -5,6 +5,7 @@ internal import Jobs
 internal import Sealing
 internal import SecretStore
 internal import SecureMemory
+internal import SystemCalls
 
 /// The command `credfs export`.
 struct ExportCommand: CredfsCommand {
@@ -25,8 +26,8 @@ struct ExportCommand: CredfsCommand {
         case base64
     }
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(help: "The names, or SERVICE/KEY; without any, every secret.", completion: SecretNameCompletion.one)
     var names: [String] = []
@@ -50,7 +51,7 @@ struct ExportCommand: CredfsCommand {
     @Option(help: "What is done with a value that is no text: refuse, or base64 to write that.")
     var binary = Binary.refuse
 
-    var subject: String? { names.last }
+    var subject: String? { names.last.flatMap { $0.contains(",") ? nil : $0 } }
 
     func validate() throws {
         if overwrite && output == nil { throw ValidationError("--overwrite belongs to --output.") }
@@ -60,15 +61,14 @@ struct ExportCommand: CredfsCommand {
         if let variable = context.ignoringVariable {
             throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
         }
-        let store = try options.open(context)
-        let loaded = try LoadedManifest(store)
-        context.store = loaded.manifest.store
+        let (store, loaded) = try options.load(context)
         let entries =
-            names.isEmpty ? loaded.manifest.secrets : try names.map { try loaded.manifest.entry(reference($0)) }
+            names.isEmpty
+            ? loaded.manifest.secrets
+            : try loaded.manifest.listed(names).map { try loaded.manifest.entry(reference($0)) }
         let labels = try labels(entries, context)
         let destination = try ExportDestination(output, isForced: force, overwriting: overwrite)
-        let keys = try keyOptions.unlock(store, loaded.manifest, context)
-        try loaded.checkSignature(keys)
+        let keys = try keyOptions.verify(loaded, store, context).keys
         // Nothing is written before every value was seen: half an export is worse than none.
         let encoded = try namesToEncode(entries, labels, keys)
         warn(entries, encoded, context)
@@ -208,12 +208,12 @@ struct ExportCommand: CredfsCommand {
         _ cipher: inout ValueCipher,
         into content: inout SecureBuffer
     ) throws -> Bool {
-        guard case .sealed(let text) = entry.value, let value = SealedValue(text) else {
+        guard case .sealed(let value) = entry.value else {
             guard !entry.required else {
                 throw CommandError(
                     .invalid,
                     "'\(entry.name.text)' has no value yet",
-                    hint: "give it one with: credfs set \(entry.name.text)"
+                    hint: "give it one with: credfs set \(quoted(entry.name.text))"
                 )
             }
             content.setCount(0)

@@ -11,8 +11,8 @@ struct GetCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.get
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup var newlineOption: NewlineOption
 
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
@@ -65,14 +65,11 @@ struct GetCommand: CredfsCommand {
 /// A manifest for commands that show no value: authenticated wherever that needs no question.
 enum ReadableManifest {
     static func load(_ options: StoreOptions, _ keyOptions: KeyOptions, _ context: CommandContext) throws -> Manifest {
-        let store = try options.open(context)
-        let loaded = try LoadedManifest(store)
-        context.store = loaded.manifest.store
+        let (store, loaded) = try options.load(context)
         if let keys = try keyOptions.unlockSilently(store, loaded.manifest, context) {
-            try loaded.checkSignature(keys)
-        } else {
-            context.console.detail("the signature was not checked, since that needs the password")
+            return try loaded.verified(with: keys).manifest
         }
+        context.console.detail("the signature was not checked, since that needs the password")
         return loaded.manifest
     }
 }

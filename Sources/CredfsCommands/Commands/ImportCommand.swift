@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import HostChecks
 internal import PlaintextDocuments
 internal import SecretStore
 internal import SecureFiles
@@ -20,8 +21,8 @@ struct ImportCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.import
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Source") var origin: ImportOrigin
     @OptionGroup(title: "Names") var mapping: ImportMapping
 
@@ -56,16 +57,13 @@ struct ImportCommand: CredfsCommand {
     }
 
     func run(_ context: CommandContext) throws {
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         let document = remove ? try origin.file.map { try PlaintextFile($0) } : nil
         try warnOfReaders(context)
         let source = try origin.source(document, limit: maxSize, context)
         let references = try mapping.references(source.names)
         warn(source.names, references, context)
-        let keys = try keyOptions.unlock(store, before.manifest, context)
-        try before.checkSignature(keys)
+        let keys = try keyOptions.verify(before, store, context).keys
         let imported = try seal(source, references, keys, context)
         var after = before.manifest
         let report = try take(imported, into: &after, keys, context)

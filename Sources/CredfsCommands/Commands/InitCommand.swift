@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import HostChecks
 internal import Sealing
 internal import SecretStore
 internal import SecureFiles
@@ -19,8 +20,8 @@ struct InitCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.initialize
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var passwordOptions: PasswordOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var passwordOptions: PasswordOptions
 
     @Flag(help: "Open the store with a password instead of a key file.")
     var password = false
@@ -71,16 +72,26 @@ struct InitCommand: CredfsCommand {
             context.console.note(note)
             context.recorder.record(OperationEvent(.permissions, status: .success, reason: note, store: outcome.store))
         }
+        // A .gitignore that was there is left as it is.
+        for exposure in Doctor.exposures(context.host, try options.open(context)) {
+            context.console.warning(exposure.message + (exposure.fix.map { ": \($0)" } ?? ""))
+        }
         context.console.note(
             outcome.isNew ? "made a store at \(location.directory)" : "there is a store at \(location.directory)"
         )
+        let required = outcome.isNew ? try placeholders().map(\.name.text) : []
+        if !required.isEmpty {
+            context.console.note("before a job can run, give values to \(Names.shown(required)): credfs set NAME")
+            if require.isEmpty { context.console.note("credfs init --empty makes a store that requires nothing") }
+        }
     }
 
     private func placeholders() throws -> [SecretEntry] {
         if empty { return [] }
         var entries: [SecretEntry] = []
-        for argument in require.isEmpty ? Self.usualNames : require {
+        for argument in require.isEmpty ? Self.usualNames : ArgumentList.items(require) {
             let reference = try reference(argument)
+            guard !reference.mayHoldValue else { throw CommandError.valueInArgument("--require") }
             var entry = SecretEntry(name: reference.name)
             entry.service = reference.service
             entry.required = true
@@ -130,7 +141,7 @@ enum Recipients {
     /// Reads them, each named once.
     static func parse(_ arguments: [String]) throws -> [AgeRecipient] {
         var recipients: [AgeRecipient] = []
-        for argument in arguments {
+        for argument in ArgumentList.items(arguments) {
             let recipient = try AgeRecipient(named: argument)
             guard !recipients.contains(recipient) else {
                 throw CommandError(.usage, "the recipient \(recipient.text) is named twice")

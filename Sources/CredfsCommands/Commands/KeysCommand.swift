@@ -29,8 +29,8 @@ struct KeysListCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.keysList
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Flag(help: "Print JSON.")
     var json = false
@@ -69,8 +69,8 @@ struct KeysAddCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.keysAdd
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Option(help: ArgumentHelp("The age identity of this recipient; repeatable.", valueName: "age1..."))
     var recipient: [String] = []
@@ -78,7 +78,7 @@ struct KeysAddCommand: CredfsCommand {
     @Flag(name: .customLong("password"), help: "A new password, asked for twice.")
     var asksForPassword = false
 
-    @OptionGroup var newPassword: NewPasswordOptions
+    @OptionGroup(title: "New password") var newPassword: NewPasswordOptions
 
     @Option(
         help: ArgumentHelp("The key in this file, which is made if it is not there.", valueName: "file"),
@@ -104,11 +104,8 @@ struct KeysAddCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let recipients = try Recipients.parse(recipient)
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
-        let keys = try keyOptions.unlock(store, before.manifest, context)
-        try before.checkSignature(keys)
+        let (store, before) = try options.load(context)
+        let keys = try keyOptions.verify(before, store, context).keys
         if let id, before.manifest.slots[id] != nil { throw Self.taken(id) }
         let material = try newMaterial(store, context)
         var added: [String] = []
@@ -172,16 +169,14 @@ struct KeysRemoveCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.keysRemove
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(help: ArgumentHelp("The identifier of the slot.", valueName: "id"))
     var id: String
 
     func run(_ context: CommandContext) throws {
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         try check(before.manifest)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in
@@ -200,7 +195,7 @@ struct KeysRemoveCommand: CredfsCommand {
         guard manifest.slots[id] != nil else {
             throw CommandError(
                 .usage,
-                "there is no slot '\(id)'",
+                "there is no slot of that name",
                 hint: "the slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
             )
         }

@@ -9,19 +9,26 @@ struct ListCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
         abstract: "Print the names of the secrets, never a value.",
-        discussion: "On a terminal with their state; elsewhere one name a line."
+        discussion: "On a terminal with their state; elsewhere one name a line.",
+        aliases: ["ls"]
     )
     static let operation = OperationEvent.Operation.list
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
+
+    @Argument(
+        help: ArgumentHelp("Only the secrets of this service.", valueName: "service"),
+        completion: SecretNameCompletion.service
+    )
+    var service: String?
 
     @Flag(help: "Print JSON.")
     var json = false
 
     func run(_ context: CommandContext) throws {
         let manifest = try ReadableManifest.load(options, keyOptions, context)
-        let secrets = manifest.secrets.sorted { $0.name < $1.name }
+        let secrets = try chosen(manifest.secrets).sorted { $0.name < $1.name }
         if json {
             try context.console.output(JSONOutput.text(JSONOutput.Secrets(secrets: secrets.map { .init($0) })))
         } else if isatty(Console.standardOutput) == 1 {
@@ -29,6 +36,17 @@ struct ListCommand: CredfsCommand {
         } else {
             try context.console.output(secrets.map { $0.name.text + "\n" }.joined())
         }
+    }
+
+    private func chosen(_ secrets: [SecretEntry]) throws -> [SecretEntry] {
+        guard let service else { return secrets }
+        let name = service.hasSuffix("/") ? String(service.dropLast()) : service
+        let chosen = secrets.filter { $0.service == name }
+        guard chosen.isEmpty else { return chosen }
+        let services = Set(secrets.compactMap(\.service)).sorted()
+        let list = services.isEmpty ? "no secret has a service" : "services are \(Names.shown(services))"
+        let guess = Spelling.nearest(to: name, among: services).map { "did you mean '\($0)'? " } ?? ""
+        throw CommandError(.noSuchSecret, "no secret is of that service", hint: guess + list)
     }
 
     private static func table(_ secrets: [SecretEntry]) -> String {

@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Glibc
+internal import HostChecks
 internal import Jobs
 internal import SecretFileSystem
 internal import SecretStore
@@ -24,8 +25,8 @@ struct MountCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.mount
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Secrets") var admission: AdmissionOptions
     @OptionGroup(title: "Mount") var mount: MountOptions
 
@@ -47,7 +48,7 @@ struct MountCommand: CredfsCommand {
         }
     }
 
-    func failure(of error: any Error) -> CommandError { advised(error) }
+    func failure(of error: any Error) -> CommandError { advised(error, way: .shared) }
 
     func run(_ context: CommandContext) throws {
         let started = ContinuousClock.now
@@ -158,7 +159,7 @@ enum Reload {
         rules.onReject = "fail"
         return try Admission.decide(options, keyOptions, rules, context) { (store, manifest) in
             if let keys = admitted.keys, let loaded = try? LoadedManifest(store),
-                (try? loaded.checkSignature(keys)) != nil
+                (try? loaded.verified(with: keys)) != nil
             {
                 return keys
             }

@@ -11,27 +11,25 @@ struct PasswordCommand: CredfsCommand {
         discussion: """
             The values stay sealed as they are; only the slot is made anew, with at least the usual iterations. The old \
             password opens neither the store nor secrets.yaml.bak, which is removed, any more.
-            """
+            """,
+        aliases: ["passwd"]
     )
     static let operation = OperationEvent.Operation.password
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
-    @OptionGroup var newPassword: NewPasswordOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
+    @OptionGroup(title: "New password") var newPassword: NewPasswordOptions
 
     @Argument(help: ArgumentHelp("The slot, if there are several with a password.", valueName: "id"))
     var id: String?
 
     func run(_ context: CommandContext) throws {
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         if let id { try check(id, before.manifest) }
         let unlocked = try keyOptions.open(store, before.manifest, context)
-        try before.checkSignature(unlocked.keys)
+        let keys = try before.verified(with: unlocked.keys).keys
         let identifier = try identifier(before.manifest, opened: unlocked.slot)
         let presented = PresentedKey(.password(try newPassword.password(store)))
-        let keys = unlocked.keys
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in
             try check(identifier, manifest)
             guard let kind = try manifest.slots[identifier]?.kind.renewed() else { return }
@@ -67,7 +65,7 @@ struct PasswordCommand: CredfsCommand {
         guard manifest.slots[identifier]?.kind.isPassword == true else {
             throw CommandError(
                 .usage,
-                "there is no slot '\(identifier)' with a password",
+                "there is no slot of that name with a password",
                 hint: "see the slots with: credfs keys list"
             )
         }

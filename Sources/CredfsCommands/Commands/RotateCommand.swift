@@ -19,8 +19,8 @@ struct RotateCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.rotate
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(
         help: "The secrets that get new values; - at the end reads standard input even on a terminal.",
@@ -34,7 +34,7 @@ struct RotateCommand: CredfsCommand {
     @Flag(help: "Run the commands of the secrets whose period is over.")
     var due = false
 
-    @Option(help: ArgumentHelp("Let this slot go; repeatable.", valueName: "id"))
+    @Option(help: ArgumentHelp("Let this slot go; repeatable, or with commas.", valueName: "id"))
     var dropSlot: [String] = []
 
     @Option(
@@ -49,7 +49,7 @@ struct RotateCommand: CredfsCommand {
     )
     var alsoPasswordFile: [String] = []
 
-    var subject: String? { names.count == 1 ? names[0] : nil }
+    var subject: String? { names.count == 1 && !names[0].contains(",") ? names[0] : nil }
 
     private var names: [String] { name.last == "-" ? name.dropLast() : name }
 
@@ -70,13 +70,10 @@ struct RotateCommand: CredfsCommand {
     }
 
     func run(_ context: CommandContext) throws {
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        let (store, before) = try options.load(context)
         if due {
             try DueRotation(store: store, context: context).run {
-                let now = try LoadedManifest(store)
-                return (now, try keyOptions.unlock(store, now.manifest, context))
+                try keyOptions.verify(LoadedManifest(store), store, context)
             }
         } else if names.isEmpty {
             try rotateDataKey(store, before, context)
@@ -88,7 +85,7 @@ struct RotateCommand: CredfsCommand {
     private func rotateDataKey(_ store: Store, _ before: LoadedManifest, _ context: CommandContext) throws {
         try store.whileRotating(before.manifest.store, waiting: context.noteWaiting) {
             let unlocked = try keyOptions.open(store, before.manifest, context)
-            try before.checkSignature(unlocked.keys)
+            _ = try before.verified(with: unlocked.keys)
             let presented = PresentedKeys(
                 store: store,
                 manifest: before.manifest,
@@ -97,11 +94,11 @@ struct RotateCommand: CredfsCommand {
             )
             let openers = try presented.openers(
                 unlocked,
-                dropping: Set(dropSlot),
+                dropping: Set(ArgumentList.items(dropSlot)),
                 keyFiles: alsoKeyFile,
                 passwordFiles: alsoPasswordFile
             )
-            var rotation = DataKeyRotation(openers: openers, dropped: Set(dropSlot))
+            var rotation = DataKeyRotation(openers: openers, dropped: Set(ArgumentList.items(dropSlot)))
             let progress = Progress("rotating", context.console)
             rotation.progress = { progress.update($0, of: $1) }
             rotation.alongside = { try context.audit.reseal(store, from: $0, to: $1) }
@@ -125,18 +122,17 @@ struct RotateCommand: CredfsCommand {
             "made a new data key for \(Count.of(before.manifest.secrets.count, "secret")), "
                 + "and removed \(store.backupPath)"
         )
-        for identifier in dropSlot { context.console.note("removed slot \(identifier)") }
+        for identifier in ArgumentList.items(dropSlot) { context.console.note("removed slot \(identifier)") }
         OldValues.warn(of: "the old keys: give secrets that may have leaked new values", context)
     }
 
     private func rotateValues(_ store: Store, _ before: LoadedManifest, _ context: CommandContext) throws {
-        let references = try names.map { try reference($0) }
+        let references = try before.manifest.listed(names).map { try reference($0) }
         guard Set(references.map(\.name)).count == references.count else {
             throw CommandError(.usage, "a name is given twice")
         }
         for reference in references { _ = try before.manifest.entry(reference) }
-        let keys = try keyOptions.unlock(store, before.manifest, context)
-        try before.checkSignature(keys)
+        let keys = try keyOptions.verify(before, store, context).keys
         let input = ValueInput(valueFile: valueFile, readsStandardInput: name.last == "-")
         try requireOneSource(references.count, input)
         let values = try references.map { NewValue(try input.read($0.name)) }
@@ -153,10 +149,10 @@ struct RotateCommand: CredfsCommand {
     }
 
     private func requireOneSource(_ count: Int, _ input: ValueInput) throws {
-        guard count > 1, input.valueFile == nil, !input.asks else { return }
+        guard count > 1, !input.asks else { return }
         throw CommandError(
             .usage,
-            "standard input holds the value of one name",
+            "\(input.valueFile == nil ? "standard input" : "the file") holds the value of one name",
             hint: "rotate one name after the other, or on a terminal"
         )
     }

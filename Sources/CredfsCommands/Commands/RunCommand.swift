@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import HostChecks
 internal import Jobs
 internal import SecretFileSystem
 internal import SecretStore
@@ -20,28 +21,32 @@ struct RunCommand: CredfsCommand {
             GHCR_TOKEN_FILE for the secret GHCR_TOKEN. The files are there as long as it runs, in a mount namespace of \
             its own where the system allows one. Exits with its status, 128+n after signal n, 127 if it is not found, \
             126 if it cannot be run, 125 if credfs itself fails.
-            """
+            """,
+        aliases: ["exec"]
     )
     static let operation = OperationEvent.Operation.run
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Secrets") var admission: AdmissionOptions
     @OptionGroup(title: "Mount") var mount: MountOptions
 
     @Option(
         help: ArgumentHelp(
-            "Put the value of a secret into the environment, where many can read it (repeatable).",
+            "Put the value of a secret into the environment, where many can read it (repeatable, or with commas).",
             valueName: "name[=var]"
         ),
-        completion: SecretNameCompletion.one
+        completion: SecretNameCompletion.list
     )
     var env: [String] = []
 
     @Option(
-        help: ArgumentHelp("Name the variable that has the path of a secret (repeatable).", valueName: "name=var"),
-        completion: SecretNameCompletion.one
+        help: ArgumentHelp(
+            "Name the variable that has the path of a secret (repeatable, or with commas).",
+            valueName: "name=var"
+        ),
+        completion: SecretNameCompletion.list
     )
     var fileVar: [String] = []
 
@@ -77,11 +82,16 @@ struct RunCommand: CredfsCommand {
     var allowCore = false
 
     @Option(
-        help: ArgumentHelp("What shows the secrets: fuse, or the weaker ramfs, tmpfs and shm.", valueName: "backend")
+        help: ArgumentHelp("What shows the secrets: fuse, or the weaker ramfs, tmpfs and shm.", valueName: "backend"),
+        completion: .list(["fuse", "ramfs", "tmpfs", "shm"])
     )
     var backend: String?
 
-    @Argument(parsing: .postTerminator, help: ArgumentHelp("The program and its arguments.", valueName: "program"))
+    @Argument(
+        parsing: .postTerminator,
+        help: ArgumentHelp("The program and its arguments.", valueName: "program"),
+        completion: ProgramCompletion.kind
+    )
     var command: [String]
 
     func validate() throws {
@@ -95,7 +105,13 @@ struct RunCommand: CredfsCommand {
     }
 
     func failure(of error: any Error) -> CommandError {
-        var failure = advised(error)
+        let way: MountAdvice.Way =
+            switch backend.flatMap(Backend.init) {
+            case .ramfs, .tmpfs: .memory
+            case .shm: .files
+            default: shared ? .shared : .best
+            }
+        var failure = advised(error, way: way)
         let isOwn = (error as? MountError).map { [.variables, .policy, .usage].contains($0.code) } ?? false
         // What has to be settled on the command line keeps its status; a policy, too, which is never passed over.
         if !isOwn && ![.usage, .refused].contains(failure.status) {
@@ -105,10 +121,12 @@ struct RunCommand: CredfsCommand {
     }
 
     func run(_ context: CommandContext) throws {
-        let values = try env.map {
+        let values = try ArgumentList.items(env).map {
             try VariableAssignment.parse($0, option: "--env", usual: VariableName.init(of:))
         }
-        let chosen = try fileVar.map { try VariableAssignment.parse($0, option: "--file-var", usual: nil) }
+        let chosen = try ArgumentList.items(fileVar).map {
+            try VariableAssignment.parse($0, option: "--file-var", usual: nil)
+        }
         let admitted = try Admission.decide(options, keyOptions, admission, context)
         let snapshot = admitted.snapshot(now: context.now())
         if admitted.auth == .authenticated {
@@ -137,7 +155,7 @@ struct RunCommand: CredfsCommand {
         settings.backend = backend.flatMap(Backend.init) ?? .fuse
         settings.isShared = shared
         settings.linger = linger?.duration ?? .zero
-        settings.covered = keepStore ? [] : try secretPlaces(admitted, context)
+        settings.maskedPaths = keepStore ? [] : try secretPlaces(admitted, context)
         var content = JobRun.Content(auth: admitted.auth)
         content.snapshot = snapshot
         content.entries = admitted.entries
@@ -187,7 +205,7 @@ struct RunCommand: CredfsCommand {
                 throw MountError(
                     .variables,
                     "'\(other.text)' and '\(value.secret.text)' would both have the variable \(value.variable.text)",
-                    hint: "choose another with: --env '\(value.secret.text)=VARIABLE'"
+                    hint: "choose another with: --env \(quoted(value.secret.text + "=VARIABLE"))"
                 )
             }
         }
@@ -237,7 +255,12 @@ struct RunCommand: CredfsCommand {
             )
         }
         let program = command.first?.split(separator: "/").last ?? ""
-        let reachesDaemon = ["docker", "podman", "nerdctl", "buildah"].contains(String(program))
+        // Those without a daemon see what root mounted for them, unless they are told to ask another machine or service.
+        let isDaemonless = ["podman", "buildah"].contains(String(program))
+        let asksService =
+            context.environment("CONTAINER_HOST") != nil || command.contains { $0 == "--remote" || $0 == "-r" }
+        let reachesDaemon =
+            ["docker", "nerdctl"].contains(String(program)) || (isDaemonless && (context.user != 0 || asksService))
         if reachesDaemon && !(shared && mount.allowOther && mount.callers == "any") {
             context.console.warning(
                 "\(program) hands paths to another process, which cannot see the secrets of this job: "

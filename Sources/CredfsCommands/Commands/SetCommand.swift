@@ -16,8 +16,8 @@ struct SetCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.set
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String
@@ -42,9 +42,6 @@ struct SetCommand: CredfsCommand {
     var subject: String? { name }
 
     func validate() throws {
-        if let source, source != "-" {
-            throw ValidationError("a value is never an argument: pipe it in, or name a file with --value-file.")
-        }
         if source != nil && valueFile != nil { throw ValidationError("- and --value-file exclude each other.") }
         if keepValue && (source != nil || valueFile != nil || allowEmpty) {
             throw ValidationError("--keep-value takes no value.")
@@ -60,9 +57,16 @@ struct SetCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let reference = try reference(name)
-        let store = try options.open(context)
-        let before = try LoadedManifest(store)
-        context.store = before.manifest.store
+        // Not while parsing, which would find that before an option that is misspelled.
+        if let source, source != "-" {
+            throw CommandError(
+                .usage,
+                "a value is never an argument: pipe it in, or name a file with --value-file",
+                hint: "see credfs set --help"
+            )
+        }
+        if reference.mayHoldValue { try requireExisting(reference, context) }
+        let (store, before) = try options.load(context)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         if keepValue { _ = try before.manifest.entry(reference) }
         let value = keepValue ? nil : NewValue(try input.read(reference.name))
@@ -75,6 +79,15 @@ struct SetCommand: CredfsCommand {
             manifest.secrets[index] = entry
         }
         context.console.detail("set \(reference.name.text)")
+        if let expires = attributes.expires.flatMap(Timestamp.init), expires <= context.now() {
+            context.console.warning("\(expires.text) is in the past: '\(reference.name.text)' counts as expired")
+        }
+    }
+
+    /// Refuses `NAME=VALUE`; what has such a name already keeps it.
+    private func requireExisting(_ reference: SecretReference, _ context: CommandContext) throws {
+        let there = try? options.load(context).loaded.manifest.entry(reference)
+        guard there != nil else { throw CommandError.valueInArgument("the name of a new secret") }
     }
 
     private var input: ValueInput {
@@ -96,7 +109,7 @@ struct SetCommand: CredfsCommand {
             } else {
                 try entry.enter(content, with: &cipher, limit: maxSize, now: now)
             }
-        } else if case .sealed(let text) = entry.value, let value = SealedValue(text) {
+        } else if case .sealed(let value) = entry.value {
             // What stays must have the format that is asked for now.
             try entry.format?.check(cipher.open(value, as: entry.name), of: entry.name)
         }
@@ -133,7 +146,7 @@ extension Manifest {
         else {
             throw StoreError(
                 .noSuchSecret,
-                "no secret has the name '\(reference.name.text)'",
+                SecretName.unknown(reference.name.text),
                 hint: "see the names with: credfs list"
             )
         }

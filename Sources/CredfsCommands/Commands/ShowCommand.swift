@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import SecretStore
+internal import SystemCalls
 
 /// The command `credfs show`.
 struct ShowCommand: CredfsCommand {
@@ -12,8 +13,8 @@ struct ShowCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.show
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup var newlineOption: NewlineOption
 
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
@@ -48,16 +49,13 @@ struct ValueOutput {
         if let variable = context.ignoringVariable {
             throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
         }
-        let store = try options.open(context)
-        let loaded = try LoadedManifest(store)
-        context.store = loaded.manifest.store
+        let (store, loaded) = try options.load(context)
         let entry = try loaded.manifest.entry(reference)
-        let keys = try keyOptions.unlock(store, loaded.manifest, context)
-        try loaded.checkSignature(keys)
+        let keys = try keyOptions.verify(loaded, store, context).keys
         if let expires = entry.expires, expires <= context.now() {
             context.console.warning("'\(entry.name.text)' expired at \(expires.text)")
         }
-        guard case .sealed(let text) = entry.value, let value = SealedValue(text) else {
+        guard case .sealed(let value) = entry.value else {
             if entry.required { throw emptyRequired(entry) }
             return
         }
@@ -74,7 +72,7 @@ struct ValueOutput {
         CommandError(
             .invalid,
             "'\(entry.name.text)' has no value yet",
-            hint: "give it one with: credfs set \(entry.name.text)"
+            hint: "give it one with: credfs set \(quoted(entry.name.text))"
         )
     }
 }

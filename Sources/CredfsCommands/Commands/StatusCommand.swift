@@ -14,7 +14,7 @@ struct StatusCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.status
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
     @Flag(help: "Print JSON.")
     var json = false

@@ -9,12 +9,13 @@ struct UnmountCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "unmount",
         abstract: "End a mount.",
-        discussion: "Whatever is open in it reads nothing more. A mount that a killed credfs left is taken away, too."
+        discussion: "Whatever is open in it reads nothing more. A mount that a killed credfs left is taken away, too.",
+        aliases: ["umount"]
     )
     static let operation = OperationEvent.Operation.unmount
     static let needsProc = true
 
-    @OptionGroup var options: StoreOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
     @Flag(help: "End every mount of yours.")
     var all = false

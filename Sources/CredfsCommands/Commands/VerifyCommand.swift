@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import Jobs
 internal import SecretStore
 
 /// The command `credfs verify`.
@@ -11,12 +12,13 @@ struct VerifyCommand: CredfsCommand {
         discussion: """
             Runs every check and prints a line for each, never a value. Exits 0, or with the code of the first check \
             that failed. With --no-key it runs what needs no key, such as for pull requests from forks.
-            """
+            """,
+        aliases: ["check"]
     )
     static let operation = OperationEvent.Operation.verify
 
-    @OptionGroup var options: StoreOptions
-    @OptionGroup var keyOptions: KeyOptions
+    @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
+    @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
     @Flag(help: "Leave out what needs a key.")
     var noKey = false
@@ -29,13 +31,15 @@ struct VerifyCommand: CredfsCommand {
             try options.location(context),
             context.checker,
             now: context.now(),
+            rule: { (manifest) throws(StoreError) in try Self.requireVariables(manifest, context.now()) },
             unlock: { (store, manifest) throws(StoreError) in try keys(store, manifest, context) }
         )
         context.store = outcome.manifest?.store
         if json {
             try context.console.output(JSONOutput.text(JSONOutput.Verification(outcome, hasKey: !noKey)))
         } else {
-            let shown = outcome.results.filter { !options.quiet || $0.status == .failed || $0.status == .warning }
+            // The failure is an error, too, which says it.
+            let shown = outcome.results.filter { !options.quiet || $0.status == .warning }
             try context.console.output(shown.map(Self.line).joined())
             if noKey && outcome.failure == nil {
                 context.console.note("accepted as far as that can be seen without a key")
@@ -43,6 +47,17 @@ struct VerifyCommand: CredfsCommand {
         }
         guard let failure = outcome.failure, let error = failure.error else { return }
         throw CommandError(ExitStatus(error.code), "\(failure.check.rawValue): \(error.message)", hint: error.hint)
+    }
+
+    /// Makes sure that `run` could give every secret that it shows a variable.
+    private static func requireVariables(_ manifest: Manifest, _ now: Timestamp) throws(StoreError) {
+        let shown = manifest.secrets.filter { secret in
+            guard case .sealed = secret.value else { return false }
+            return secret.expires.map { $0 > now } ?? true
+        }
+        do throws(MountError) { _ = try FileVariables(shown.map(\.name).sorted(), extent: .auto) } catch {
+            throw StoreError(.invalid, error.message, hint: "rename one of them; or pass --file-var to run")
+        }
     }
 
     private func keys(

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-package import SystemCalls
-package import SystemPackage
+internal import SystemCalls
+internal import SystemPackage
 
-/// What stands between a job and whoever started credfs: signals, stops, the end.
-package struct Supervision: ~Copyable {
+/// Forwards signals and stops; reaps the job.
+struct Supervisor: ~Copyable {
     /// The signals that are collected: all that can be, but for those of faults, of the stop that cannot be refused, and
     /// those of the C library.
     private static let collected: [Int32] =
@@ -17,12 +17,12 @@ package struct Supervision: ~Copyable {
     private let signals: SignalQueue
 
     /// Collects the signals from now on; before the first thread is started.
-    package init() throws(Errno) {
+    init() throws(Errno) {
         signals = try SignalQueue(Self.collected)
     }
 
     /// What a child starts with.
-    package var maskForJob: SignalMask { signals.maskBefore }
+    var maskForJob: SignalMask { signals.maskBefore }
 
     /// A signal that ended credfs before its job was there.
     struct Interruption: Error {
@@ -34,9 +34,9 @@ package struct Supervision: ~Copyable {
     /// - Parameters:
     ///   - number: the descriptor.
     ///   - process: that process.
-    ///   - isLetGo: whether it may be the job already, which signals are for then.
+    ///   - isExecuting: whether it may be the job already, which signals are for then.
     /// - Throws: `Interruption` for a signal that would end credfs; the error of a system call.
-    func waitForAnswer(on number: Int32, of process: Int32, isLetGo: Bool) throws {
+    func waitForAnswer(on number: Int32, of process: Int32, isExecuting: Bool) throws {
         while true {
             // Its end is found here by looking, not by waiting for it, so that its status is left for others.
             if try Children.isStopped(process) {
@@ -46,7 +46,7 @@ package struct Supervision: ~Copyable {
             while let arrival = try signals.next() {
                 switch arrival.signal {
                 case SIGCHLD, SIGCONT: break
-                case _ where isLetGo:
+                case _ where isExecuting:
                     if Self.isForJob(arrival) { try? Children.send(arrival.signal, to: process) }
                 case SIGHUP, SIGINT, SIGQUIT, SIGTERM: throw Interruption(signal: arrival.signal)
                 case SIGTSTP, SIGTTIN, SIGTTOU:
@@ -69,7 +69,7 @@ package struct Supervision: ~Copyable {
     ///   - onEndOfServing: called once then.
     /// - Returns: how its first process ended.
     /// - Throws: the error of a system call.
-    package func waitForEnd(
+    func waitForEnd(
         of job: Int32,
         endNotice: Int32,
         onEndOfServing: () -> Void
@@ -77,7 +77,7 @@ package struct Supervision: ~Copyable {
         var watched = endNotice
         var suspicion: ContinuousClock.Instant?
         while true {
-            while case .change(let change) = try Children.news() {
+            while case .change(let change) = try Children.poll() {
                 switch change {
                 case .ended(job, let exit): return exit
                 case .stopped(job):
@@ -110,11 +110,11 @@ package struct Supervision: ~Copyable {
     ///   - limit: how long at most.
     ///   - helper: a process of ours that is not waited for, or -1.
     /// - Throws: the error of a system call.
-    package func linger(_ limit: Duration, besides helper: Int32) throws(Errno) {
+    func linger(_ limit: Duration, besides helper: Int32) throws(Errno) {
         let deadline = ContinuousClock.now + limit
         while true {
-            var news = try Children.news()
-            while case .change = news { news = try Children.news() }
+            var news = try Children.poll()
+            while case .change = news { news = try Children.poll() }
             let rest = deadline - ContinuousClock.now
             guard news != .noneLeft, rest > .zero, Children.ids().contains(where: { $0 != helper }) else { return }
             try signals.wait(timeout: rest)

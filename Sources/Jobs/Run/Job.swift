@@ -2,9 +2,9 @@
 
 internal import Glibc
 package import ProcessHardening
-package import SecureMemory
-package import SystemCalls
-package import SystemPackage
+internal import SecureMemory
+internal import SystemCalls
+internal import SystemPackage
 
 /// A job: the process that was started for it, before and after it has become the program.
 package final class Job {
@@ -33,50 +33,33 @@ package final class Job {
         }
     }
 
-    /// Where it is to see its secrets.
-    package struct Place: Sendable {
-        /// How it is kept apart.
-        package var isolation: Isolation
-        /// What shows the secrets.
-        package var backend: Backend
+    /// The mounts of a job: what its launcher makes before it becomes the program.
+    struct MountPlan: Equatable {
+        let isolation: Isolation
+        let backend: Backend
         /// The directory that jobs cover, and the name below it.
-        package var jobs: String
-        package var name: String
-        /// What the kernel is told of the mount.
-        package var options: FuseMount.Options
-        /// What the job shall not see.
-        package var covered: [String]
-
-        /// Makes a place.
-        package init(
-            isolation: Isolation,
-            backend: Backend,
-            jobs: String,
-            name: String,
-            options: FuseMount.Options,
-            covered: [String]
-        ) {
-            self.isolation = isolation
-            self.backend = backend
-            self.jobs = jobs
-            self.name = name
-            self.options = options
-            self.covered = covered
-        }
+        let jobs: String
+        let name: String
+        let options: FuseMount.Options
+        /// Files and directories that the job shall not see.
+        let maskedPaths: [String]
     }
 
-    /// Why a place could not be made.
-    package struct Refusal: Error, Sendable, Equatable {
+    /// Why the mounts could not be made.
+    struct Refusal: Error {
         /// What was being done.
-        package let action: String
+        let action: String
         /// The error number.
-        package let errno: Errno
+        let errno: Errno
         /// Whether another isolation may help.
-        package let concernsIsolation: Bool
+        let concernsIsolation: Bool
+
+        /// What failed, and why.
+        var message: String { "cannot \(action): \(errno.message)" }
     }
 
-    /// How the program began.
-    package enum Beginning: Sendable, Equatable {
+    /// Result of exec.
+    enum ExecResult {
         /// It runs, or has run.
         case running
         /// It could not be run.
@@ -86,52 +69,52 @@ package final class Job {
     }
 
     /// The id of its first process.
-    package let process: Int32
+    let process: Int32
     private let socket: MessageSocket
+    /// What its launcher sent: a FUSE device, or a directory for plain files.
+    private var device: OwnedDescriptor?
 
     private init(process: Int32, socket: consuming MessageSocket) {
         self.process = process
         self.socket = socket
     }
 
-    /// Starts the process that will become the job, which makes the place.
+    /// Starts the process that will become the job, which makes the plan.
     ///
     /// - Parameters:
     ///   - program: what it will become.
     ///   - secrets: more of its environment, each entry ended by a zero byte.
-    ///   - place: where the secrets will be.
-    ///   - supervision: what looks after signals meanwhile.
-    ///   - take: gets the device, or the directory to be written to.
+    ///   - plan: its mounts.
+    ///   - supervisor: looks after signals meanwhile.
     /// - Returns: the job.
-    /// - Throws: `Refusal`, or `Supervision.Interruption`.
-    package static func start(
+    /// - Throws: `Refusal`, or `Supervisor.Interruption`.
+    static func start(
         _ program: Program,
         secrets: borrowing SecureBuffer,
-        at place: Place,
-        supervision: borrowing Supervision,
-        _ take: (consuming OwnedDescriptor) -> Void
+        _ plan: MountPlan,
+        _ supervisor: borrowing Supervisor
     ) throws -> Job {
         let job: Job
         do throws(Errno) {
-            job = try spawn(program, secrets, place, supervision.maskForJob)
+            job = try spawn(program, secrets, plan, supervisor.maskForJob)
         } catch {
             throw Refusal(action: "start the job", errno: error, concernsIsolation: false)
         }
-        let answer: JobEntranceAnswer?
+        let answer: JobLauncherAnswer?
         do {
-            try supervision.waitForAnswer(on: job.socket.descriptor.number, of: job.process, isLetGo: false)
+            try supervisor.waitForAnswer(on: job.socket.descriptor.number, of: job.process, isExecuting: false)
             let message = try job.socket.receive()
-            if message.descriptor >= 0 { take(OwnedDescriptor(owning: message.descriptor)) }
-            answer = JobEntranceAnswer(message.bytes)
+            if message.descriptor >= 0 { job.device = OwnedDescriptor(owning: message.descriptor) }
+            answer = JobLauncherAnswer(message.bytes)
         } catch {
-            _ = job.giveUp()
+            _ = job.kill()
             throw error
         }
         if answer == .ready { return job }
-        let exit = job.giveUp()
+        let exit = job.kill()
         guard case .failed(let step, let number) = answer else {
             // A key of the terminal ends it before we have heard of the signal ourselves.
-            if case .signal(let signal) = exit { throw Supervision.Interruption(signal: signal) }
+            if case .signal(let signal) = exit { throw Supervisor.Interruption(signal: signal) }
             throw Refusal(action: "start the job", errno: .interrupted, concernsIsolation: false)
         }
         throw Refusal(
@@ -144,30 +127,22 @@ package final class Job {
     private static func spawn(
         _ program: Program,
         _ secrets: borrowing SecureBuffer,
-        _ place: Place,
+        _ plan: MountPlan,
         _ mask: SignalMask
     ) throws(Errno) -> Job {
         // One that has no name any more, or may not be asked for it, is kept as it is.
-        let workingDirectory = place.isolation == .none ? "" : (try? OwnedDescriptor.workingDirectory()) ?? ""
+        let workingDirectory = plan.isolation == .none ? "" : (try? OwnedDescriptor.workingDirectory()) ?? ""
         return try MessageSocket.pair { (ours, theirs) throws(Errno) in
-            let request = JobEntranceRequest(
+            let request = JobLauncherRequest(
                 socket: theirs.descriptor.number,
                 parent: ProcessAttributes.processID,
-                isolation: place.isolation,
-                backend: place.backend,
-                jobs: place.jobs,
-                name: place.name,
-                maximumReadByteCount: place.options.maximumReadByteCount,
-                user: place.options.user,
-                group: place.options.group,
-                allowsOther: place.options.allowOther,
+                plan: plan,
                 allowsCore: program.allowsCore,
                 inherited: program.inherited,
                 givesPath: program.givesPath,
-                workingDirectory: workingDirectory,
-                covered: place.covered
+                workingDirectory: workingDirectory
             )
-            let arguments = ["credfs", JobEntrance.mode] + request.arguments
+            let arguments = ["credfs", JobLauncher.mode] + request.arguments
             let number = theirs.descriptor.number
             let child = try secrets.withBytes { (secrets) throws(Errno) in
                 try ChildProcess(
@@ -183,20 +158,28 @@ package final class Job {
         }
     }
 
-    /// Lets the process become its program.
+    /// What the launcher sent: a FUSE device, or a directory for plain files.
     ///
-    /// - Parameter supervision: what looks after signals meanwhile.
-    /// - Returns: what became of that; the process of a program that could not be run has ended.
-    package func letGo(_ supervision: borrowing Supervision) -> Beginning {
+    /// - Throws: class `mount` where there is none, or it was taken.
+    func takeDevice() throws(MountError) -> OwnedDescriptor {
+        guard let device = device.take() else { throw MountError(.mount, "nothing was mounted") }
+        return device
+    }
+
+    /// Has the launcher run the program.
+    ///
+    /// - Parameter supervisor: looks after signals meanwhile.
+    /// - Returns: the result; the process of a program that could not be run has ended.
+    func exec(_ supervisor: borrowing Supervisor) -> ExecResult {
         do {
-            try socket.send(JobEntrance.go)
-            try supervision.waitForAnswer(on: socket.descriptor.number, of: process, isLetGo: true)
+            try socket.send(JobLauncher.go)
+            try supervisor.waitForAnswer(on: socket.descriptor.number, of: process, isExecuting: true)
             let message = try socket.receive()
             // Its end of the socket ends with exec.
-            guard let answer = JobEntranceAnswer(message.bytes), case .failed(let step, let number) = answer else {
+            guard let answer = JobLauncherAnswer(message.bytes), case .failed(let step, let number) = answer else {
                 return .running
             }
-            _ = giveUp()
+            _ = kill()
             return step == .program
                 ? .refused(Errno(rawValue: number)) : .failed(action: step.action, Errno(rawValue: number))
         } catch {
@@ -208,7 +191,7 @@ package final class Job {
     /// Ends a process that has not become its program, unless it has ended.
     ///
     /// - Returns: how it ended.
-    package func giveUp() -> ChildProcess.Exit? {
+    func kill() -> ChildProcess.Exit? {
         try? Children.send(SIGKILL, to: process)
         return try? Children.exit(of: process)
     }

@@ -3,38 +3,38 @@
 import Jobs
 import Testing
 
-struct JobEntranceTests {
+struct JobLauncherTests {
     private let words = [
         "7", "4711", "user", "fuse", "/run/credfs/jobs", "0123", "4096", "1000", "100", "true", "false", "1,13", "0",
         String(UInt.max), "true", "/home/a b\nc", "3", "/store", "", "--",
     ]
 
     @Test func aRequestArrivesAsItWasSent() throws {
-        let (request, count) = try #require(JobEntranceRequest.parse(words + ["program", "--", ""]))
+        let (request, count) = try #require(JobLauncherRequest.parse(words + ["program", "--", ""]))
         #expect(request.arguments == words)
         #expect(count == words.count)
-        let other = try #require(JobEntranceRequest.parse(request.arguments)).request
+        let other = try #require(JobLauncherRequest.parse(request.arguments)).request
         #expect(other == request)
     }
 
     @Test func whatIsMissingOrWrongIsRefused() {
-        for count in 0..<words.count { #expect(JobEntranceRequest.parse(Array(words.prefix(count))) == nil) }
+        for count in 0..<words.count { #expect(JobLauncherRequest.parse(Array(words.prefix(count))) == nil) }
         for index in [0, 1, 2, 3, 6, 7, 8, 9, 10, 12, 13, 14, 16] {
             var wrong = words
             wrong[index] = "x"
-            #expect(JobEntranceRequest.parse(wrong) == nil, "\(index)")
+            #expect(JobLauncherRequest.parse(wrong) == nil, "\(index)")
         }
         var negative = words
         negative[16] = "-1"
-        #expect(JobEntranceRequest.parse(negative) == nil)
+        #expect(JobLauncherRequest.parse(negative) == nil)
     }
 
     @Test func answersArriveAsTheyWereSent() {
-        for answer in [JobEntranceAnswer.ready, .failed(step: .workingDirectory, errno: 2)] {
-            #expect(JobEntranceAnswer(answer.bytes) == answer)
+        for answer in [JobLauncherAnswer.ready, .failed(step: .workingDirectory, errno: 2)] {
+            #expect(JobLauncherAnswer(answer.bytes) == answer)
         }
         for text in ["", "ready now", "failed", "failed cover", "failed nothing 1", "failed cover x"] {
-            #expect(JobEntranceAnswer(Array(text.utf8)) == nil)
+            #expect(JobLauncherAnswer(Array(text.utf8)) == nil)
         }
     }
 }

@@ -1,26 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The variables in which programs for a service look for what opens it: what `import --preset` takes.
-struct VariablePreset: Sendable {
+/// The variables in which programs for a service look for what opens it: what `import --preset` takes, and what is better
+/// not in an environment.
+package struct VariablePreset: Sendable {
     /// One variable.
-    struct Variable: Sendable {
-        let name: String
-        let description: String
+    package struct Variable: Sendable {
+        package let name: String
+        package let description: String
         /// Whether nothing works without it.
-        var isNeeded = false
+        package var isNeeded = false
+        /// Whether its value opens something; the others name or address.
+        package var isSecret = true
     }
 
-    let name: String
-    let variables: [Variable]
+    package let name: String
+    package let variables: [Variable]
 
     /// Every preset, in the order of help.
-    static let all = [
+    package static let all = [
         VariablePreset(
             name: "openai",
             variables: [
                 Variable(name: "OPENAI_API_KEY", description: "OpenAI API key", isNeeded: true),
-                Variable(name: "OPENAI_ORG_ID", description: "OpenAI organization"),
-                Variable(name: "OPENAI_PROJECT_ID", description: "OpenAI project"),
+                Variable(name: "OPENAI_ORG_ID", description: "OpenAI organization", isSecret: false),
+                Variable(name: "OPENAI_PROJECT_ID", description: "OpenAI project", isSecret: false),
                 Variable(name: "OPENAI_WEBHOOK_SECRET", description: "OpenAI webhook signing secret"),
             ]
         ),
@@ -29,6 +32,7 @@ struct VariablePreset: Sendable {
             variables: [
                 Variable(name: "GEMINI_API_KEY", description: "Gemini API key", isNeeded: true),
                 Variable(name: "GOOGLE_API_KEY", description: "Google API key"),
+                Variable(name: "GOOGLE_GEMINI_API_KEY", description: "Gemini API key under its longer name"),
             ]
         ),
         VariablePreset(
@@ -41,8 +45,8 @@ struct VariablePreset: Sendable {
         VariablePreset(
             name: "supabase",
             variables: [
-                Variable(name: "SUPABASE_URL", description: "Supabase project URL"),
-                Variable(name: "SUPABASE_ANON_KEY", description: "Supabase anonymous key"),
+                Variable(name: "SUPABASE_URL", description: "Supabase project URL", isSecret: false),
+                Variable(name: "SUPABASE_ANON_KEY", description: "Supabase anonymous key", isSecret: false),
                 Variable(name: "SUPABASE_SERVICE_ROLE_KEY", description: "Supabase service role key", isNeeded: true),
                 Variable(name: "SUPABASE_ACCESS_TOKEN", description: "Supabase access token of the command line"),
                 Variable(name: "SUPABASE_DB_PASSWORD", description: "Supabase database password"),
@@ -60,7 +64,7 @@ struct VariablePreset: Sendable {
         VariablePreset(
             name: "aws",
             variables: [
-                Variable(name: "AWS_ACCESS_KEY_ID", description: "AWS access key", isNeeded: true),
+                Variable(name: "AWS_ACCESS_KEY_ID", description: "AWS access key", isNeeded: true, isSecret: false),
                 Variable(name: "AWS_SECRET_ACCESS_KEY", description: "AWS secret access key", isNeeded: true),
                 Variable(name: "AWS_SESSION_TOKEN", description: "AWS session token"),
             ]
@@ -68,5 +72,5 @@ struct VariablePreset: Sendable {
     ]
 
     /// The names of all presets, for help and messages.
-    static let names = all.map(\.name).joined(separator: ", ")
+    package static let names = all.map(\.name).joined(separator: ", ")
 }

@@ -28,6 +28,9 @@ package enum Backend: String, Sendable, Codable, CaseIterable {
     case shm
     /// There is nothing to show: an empty directory.
     case none
+
+    /// Whether secrets are plain files, of which nobody tells who reads them.
+    var isWeak: Bool { [.ramfs, .tmpfs, .shm].contains(self) }
 }
 
 /// What is known of one mount; never anything secret.

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-package import SecretFileSystem
-package import SecretStore
-package import SystemCalls
+import SecretFileSystem
+import SecretStore
+import SystemCalls
 internal import SystemPackage
 
-/// Secrets as plain files in memory: for hosts without FUSE, announced as the weaker way that it is.
-package final class PlainFiles {
+/// A directory in memory that secrets are written to as plain files.
+final class SecretFiles {
     private let directory: OwnedDescriptor
 
     /// Takes over a directory that is in memory.
     ///
     /// - Throws: class `mount` where it is on a disk.
-    package init(in directory: consuming OwnedDescriptor) throws(MountError) {
+    init(in directory: consuming OwnedDescriptor) throws(MountError) {
         guard directory.isInMemory else {
             throw MountError(.mount, "cannot write secrets to files: the directory is not in memory")
         }
@@ -27,10 +27,10 @@ package final class PlainFiles {
     ///   - keys: what opens them.
     ///   - ownership: whom the files shall belong to.
     /// - Throws: `StoreError` or `MountError`; then nothing is left.
-    package func write(_ secrets: [SecretEntry], _ keys: StoreKeys, _ ownership: Ownership) throws {
+    func write(_ secrets: [SecretEntry], _ keys: StoreKeys, _ ownership: Ownership) throws {
         do {
             for secret in secrets {
-                guard case .sealed(let text) = secret.value, let value = SealedValue(text) else { continue }
+                guard case .sealed(let value) = secret.value else { continue }
                 try write(secret, value, keys, ownership)
             }
             try MountError.wrapping(.mount, "close the directory of the secrets") { () throws(Errno) in
@@ -64,26 +64,8 @@ package final class PlainFiles {
         }
     }
 
-    /// The directory of a job in the memory of the system.
-    static func sharedName(_ id: String) -> String { "credfs-\(id)" }
-    static let shared = "/dev/shm"
-
-    /// Removes what a killed credfs left there.
-    static func removeWhatIsLeft(of id: String) {
-        guard !id.isEmpty, id.allSatisfy(\.isHexDigit),
-            let parent = try? OwnedDescriptor.open(shared, O_RDONLY | O_DIRECTORY),
-            let directory = try? parent.open(sharedName(id), O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
-            let owner = try? directory.status().owner,
-            // Root may have given it to somebody.
-            owner == ProcessAttributes.effectiveUser || ProcessAttributes.effectiveUser == 0,
-            let files = try? PlainFiles(in: directory)
-        else { return }
-        files.remove()
-        try? parent.removeDirectory(sharedName(id))
-    }
-
     /// Overwrites, cuts and removes every file, whatever it is called now; who has one open reads nothing more.
-    package func remove() {
+    func remove() {
         try? directory.setPermissions(0o700)
         for name in (try? directory.entryNames()) ?? [] {
             try? directory.forceWritable(name)

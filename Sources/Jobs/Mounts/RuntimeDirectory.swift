@@ -133,7 +133,7 @@ package final class RuntimeDirectory {
                 "insecure permissions on \(path): others can use it",
                 hint: SystemDirectory.contains(path, status)
                     ? "set XDG_RUNTIME_DIR to a directory of your own"
-                    : "chmod 0700 \(path), or set XDG_RUNTIME_DIR to a directory of your own"
+                    : "chmod 0700 \(quoted(path)), or set XDG_RUNTIME_DIR to a directory of your own"
             )
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SecretStore
+internal import SystemCalls
 
 /// Which variable has the path of which secret.
 package struct FileVariables: Sendable, Equatable {
@@ -49,7 +50,7 @@ package struct FileVariables: Sendable, Equatable {
         var pairs: [(secret: SecretName, variable: VariableName)] = []
         for secret in secrets where all || chosen[secret] != nil {
             let variable = chosen[secret] ?? VariableName(ofFileWith: secret)
-            let remedy = "choose another for one of them: --file-var '\(secret.text)=VARIABLE'"
+            let remedy = "choose another for one of them: --file-var \(quoted(secret.text + "=VARIABLE"))"
             if variable.isReserved {
                 throw MountError(
                     .variables,

@@ -19,7 +19,7 @@ package enum Unmounting {
             try? Children.send(SIGTERM, to: found.mount.pid)
             waitForServer(of: found.mount, in: runtime)
         }
-        if MountTable.has(found.mount.path) { try SharedMount.detach(found.mount.path) }
+        if MountTable.has(found.mount.path) { try Mounter.detach(found.mount.path) }
         if current(found.mount, in: runtime)?.isWithinReach == true {
             try? Children.send(SIGKILL, to: found.mount.pid)
             waitForServer(of: found.mount, in: runtime)
@@ -58,7 +58,7 @@ package enum Unmounting {
                 hint: "see what is with: credfs status"
             )
         }
-        try SharedMount.detach(path)
+        try Mounter.detach(path)
     }
 
     /// Takes away what killed servers left: mounts, directories and records.
@@ -74,7 +74,7 @@ package enum Unmounting {
         for found in FoundMount.all(in: runtime) where !found.isLive {
             if found.mount.backend == .shm { PlainFiles.removeWhatIsLeft(of: found.mount.id) }
             if MountTable.has(found.mount.path) {
-                guard (try? SharedMount.detach(found.mount.path)) != nil else { continue }
+                guard (try? Mounter.detach(found.mount.path)) != nil else { continue }
             }
             runtime.removeDirectory(found.mount.id)
             found.forget(in: runtime)

@@ -23,8 +23,7 @@ package final class MountService {
     private let signals: SignalQueue
     private let ownsDirectory: Bool
     private let id: String
-    private var served: ServedMount?
-    private var keeper: Keeper.Handle?
+    private var mount: SharedMount?
     private var record: LiveRecord?
     private var live: LiveMount?
 
@@ -48,7 +47,6 @@ package final class MountService {
         do throws(Errno) {
             signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])
         } catch { throw MountError(.failed, "cannot collect signals: \(error.message)") }
-        if ownsDirectory { try runtime.makeDirectory(id, mode: 0o700) }
     }
 
     /// Mounts, serves, and returns when the directory can be listed.
@@ -65,21 +63,20 @@ package final class MountService {
         store: StoreID?,
         auth: AuthMode
     ) throws(MountError) {
-        let maximum = ServedMount.maximumReadByteCount()
+        let mount = SharedMount(
+            SecretFileSystem(snapshot, ownership: rules.ownership, decision: rules.decisionWithoutJob),
+            rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount()),
+            path: path,
+            making: ownsDirectory ? OwnDirectory(runtime: runtime, name: id, mode: 0o700) : nil
+        )
+        self.mount = mount
         do throws(MountError) {
+            try mount.prepare()
             let live = description(snapshot, store, auth)
             self.live = live
-            // Both before there is something to find, so that it is found or taken away whenever we are killed.
+            // Before there is something to find, so that it is found whenever this process is killed.
             record = try LiveRecord(live, in: runtime)
-            keeper = try Keeper.start(for: path)
-            let device = try SharedMount.mount(at: path, rules.options(maximumReadByteCount: maximum))
-            try MountError.wrapping(.failed, "give up rights") { () throws(Errno) in try ServingFilter.install() }
-            let fileSystem = SecretFileSystem(
-                snapshot,
-                ownership: rules.ownership,
-                decision: rules.decisionWithoutJob
-            )
-            served = try ServedMount(device, rules: fileSystem, maximumReadByteCount: maximum)
+            try mount.begin(signalling: nil)
             try MountError.wrapping(.mount, "list \(path)") { () throws(Errno) in
                 _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY).entryNames()
             }
@@ -90,11 +87,11 @@ package final class MountService {
     }
 
     /// The generation that is served.
-    package var snapshot: Snapshot? { served?.snapshot }
+    package var snapshot: Snapshot? { mount?.served?.snapshot }
 
     /// Serves another generation, and returns when the kernel has forgotten the old one.
     package func replace(with next: Snapshot) throws(MountError) {
-        try served?.replace(with: next)
+        try mount?.served?.replace(with: next)
         live?.generation = next.generation
         if let live { record?.update(live) }
     }
@@ -110,7 +107,7 @@ package final class MountService {
                     default: break
                     }
                 }
-                guard let served, served.isServing else { return .end }
+                guard let served = mount?.served, served.isServing else { return .end }
                 try signals.wait(or: served.endNotice)
             }
         } catch { throw MountError(.failed, "cannot wait for signals: \(error.message)") }
@@ -118,16 +115,9 @@ package final class MountService {
 
     /// Refuses, forgets, unmounts, and leaves nothing.
     package func end() {
-        if let served {
-            served.end { SharedMount.end(path, keeper) }
-        } else {
-            SharedMount.end(path, keeper)
-        }
-        served = nil
-        keeper = nil
         // What cannot be taken away stays recorded, for the next command to try.
-        if MountTable.has(path) { record?.leave() }
-        if ownsDirectory { runtime.removeDirectory(id) }
+        if mount?.end() == false { record?.leave() }
+        mount = nil
         record = nil
     }
 
@@ -142,60 +132,6 @@ package final class MountService {
             auth: auth,
             isolation: .none,
             backend: .fuse
-        )
-    }
-}
-
-/// Directories that something is to be mounted on.
-enum MountPlace {
-    /// Makes sure that a directory can be used, after taking away what a dead server of ours left there.
-    ///
-    /// - Returns: its absolute path without links.
-    /// - Throws: class `place`.
-    static func check(_ directory: String, user: UInt32, in runtime: RuntimeDirectory) throws(MountError) -> String {
-        let path = try resolved(directory)
-        if let entry = MountTable.entries().first(where: { $0.path == path }) {
-            let isLive = FoundMount.all(in: runtime).contains { $0.isLive && $0.mount.path == path }
-            // Asked only where no record says that it lives: a server that was stopped would let us wait.
-            guard !isLive, entry.user == user, MountTable.isDead(path) else { throw isMounted(directory) }
-            try SharedMount.detach(path)
-        }
-        do throws(Errno) {
-            let place = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
-            let status = try place.status()
-            guard status.owner == user || user == 0 else { throw .notPermitted }
-            guard try place.entryNames().isEmpty else { throw .directoryNotEmpty }
-            return path
-        } catch {
-            switch error {
-            case .notPermitted:
-                throw MountError(.place, "\(directory) belongs to another user", hint: "use a directory of your own")
-            case .directoryNotEmpty:
-                throw MountError(.place, "\(directory) is not empty", hint: "use an empty directory")
-            default: throw MountError(.place, "cannot use \(directory): \(error.message)")
-            }
-        }
-    }
-
-    /// The path of a directory, absolute and without links, found without asking whoever serves it.
-    static func resolved(_ directory: String) throws(MountError) -> String {
-        do throws(Errno) {
-            let place = try OwnedDescriptor.startOfWalk(file: directory)
-            guard let path = try place.resolvedPath() else { throw .illegalByteSequence }
-            return path
-        } catch {
-            let hint = error == .noSuchFileOrDirectory ? "make it with: mkdir \(directory)" : nil
-            throw MountError(.place, "cannot use \(directory): \(error.message)", hint: hint)
-        }
-    }
-}
-
-extension MountPlace {
-    private static func isMounted(_ directory: String) -> MountError {
-        MountError(
-            .place,
-            "\(directory) is mounted already",
-            hint: "unmount it with: credfs unmount \(directory)"
         )
     }
 }

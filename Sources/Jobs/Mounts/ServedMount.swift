@@ -2,13 +2,13 @@
 
 internal import FuseBridge
 internal import Glibc
-package import SecretFileSystem
+internal import SecretFileSystem
 internal import SecureMemory
-package import SystemCalls
+internal import SystemCalls
 internal import SystemPackage
 
 /// A mount that is being served.
-package final class ServedMount {
+final class ServedMount {
     private let rules: SecretFileSystem
     private var session: Session?
 
@@ -16,7 +16,7 @@ package final class ServedMount {
     private static let workerCount = max(2, min(8, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
 
     /// The most bytes that the kernel may ask for at once, by how much memory may be locked.
-    package static func maximumReadByteCount() -> Int {
+    static func maximumReadByteCount() -> Int {
         let lockable = (try? ProcessAttributes.lockableByteCount()) ?? 1 << 16
         return ReadBuffers.byteCount(lockableByteCount: lockable, workerCount: workerCount)
     }
@@ -26,16 +26,16 @@ package final class ServedMount {
     /// - Parameters:
     ///   - device: a mounted device.
     ///   - rules: what is answered.
-    ///   - maximumReadByteCount: what it was mounted with.
+    ///   - options: what it was mounted with.
     /// - Throws: class `mount`.
-    package init(
+    init(
         _ device: consuming OwnedDescriptor,
-        rules: SecretFileSystem,
-        maximumReadByteCount: Int
+        _ rules: SecretFileSystem,
+        _ options: FuseMount.Options
     ) throws(MountError) {
         let buffers: ReadBuffers
         do throws(SecureMemoryError) {
-            buffers = try ReadBuffers(workerCount: Self.workerCount, byteCount: maximumReadByteCount)
+            buffers = try ReadBuffers(workerCount: Self.workerCount, byteCount: options.maximumReadByteCount)
         } catch {
             throw MountError(
                 .mount,
@@ -48,7 +48,7 @@ package final class ServedMount {
             session = try Session(
                 device: device,
                 serving: MountedSecrets(rules, buffers: buffers),
-                maximumReadByteCount: maximumReadByteCount,
+                maximumReadByteCount: options.maximumReadByteCount,
                 workerCount: Self.workerCount
             )
         } catch { throw MountError(.mount, "cannot serve the mount: \(error.message)") }
@@ -59,16 +59,16 @@ package final class ServedMount {
     }
 
     /// Can be read once nobody answers any more.
-    package var endNotice: Int32 { session?.endNotice ?? -1 }
+    var endNotice: Int32 { session?.endNotice ?? -1 }
 
     /// Whether requests are answered.
-    package var isServing: Bool { session?.isServing ?? false }
+    var isServing: Bool { session?.isServing ?? false }
 
     /// The generation that is served.
-    package var snapshot: Snapshot { rules.snapshot }
+    var snapshot: Snapshot { rules.snapshot }
 
     /// Serves another generation, and returns when the kernel has forgotten the old one.
-    package func replace(with next: Snapshot) throws(MountError) {
+    func replace(with next: Snapshot) throws(MountError) {
         guard let session else { return }
         do throws(Errno) { try session.invalidate(rules.replace(with: next)) } catch {
             throw MountError(.mount, "the kernel does not forget the old secrets: \(error.message)")
@@ -78,7 +78,7 @@ package final class ServedMount {
     /// Refuses everything, has the kernel forget what it has, lets the mount be taken away, and ends the connection.
     ///
     /// - Parameter detach: takes it out of the directory tree where others can see it.
-    package func end(_ detach: () -> Void) {
+    func end(_ detach: () -> Void) {
         guard let session else { return }
         // What cannot be forgotten now is gone with the connection.
         try? session.invalidate(rules.close())

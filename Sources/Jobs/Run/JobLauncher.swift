@@ -7,7 +7,7 @@ internal import SystemPackage
 
 /// The process that becomes the job: it has one thread, so it can enter namespaces; there it mounts, hands the device
 /// to the process that serves, waits for its word, and runs the program.
-package enum JobEntrance {
+package enum JobLauncher {
     /// The first argument that makes credfs this process.
     package static let mode = "enter-job"
     /// The message that lets it go on.
@@ -16,7 +16,7 @@ package enum JobEntrance {
     private static let failedStatus: Int32 = 125
 
     private struct Failure: Error {
-        let step: JobEntranceStep
+        let step: JobLauncherStep
         let errno: Errno
     }
 
@@ -29,7 +29,7 @@ package enum JobEntrance {
     /// - Returns: the exit status.
     package static func main(_ arguments: [[UInt8]]) -> Int32 {
         let words = arguments.dropFirst(2).map { String(decoding: $0, as: UTF8.self) }
-        guard let (request, count) = JobEntranceRequest.parse(words) else { return failedStatus }
+        guard let (request, count) = JobLauncherRequest.parse(words) else { return failedStatus }
         let command = Array(arguments.dropFirst(2 + count))
         let socket = MessageSocket(owning: request.socket)
         do throws(Failure) {
@@ -41,25 +41,25 @@ package enum JobEntrance {
             guard ProcessAttributes.parentProcessID == request.parent else { return failedStatus }
             let device = try prepare(request)
             try step(.restore) { () throws(Errno) in
-                try socket.send(JobEntranceAnswer.ready.bytes, descriptor: device.number)
+                try socket.send(JobLauncherAnswer.ready.bytes, descriptor: device.number)
             }
             let message = socket.receiveBytes()
             guard message == go else { return failedStatus }
             _ = consume device
-            if request.backend == .ramfs || request.backend == .tmpfs { try seal(request) }
+            if request.plan.backend == .ramfs || request.plan.backend == .tmpfs { try seal(request) }
             try leave(request)
-            let refusal = Program.become(command) { name in
+            let refusal = Program.exec(command) { name in
                 !request.givesPath && name == Array("PATH".utf8)
             }
             throw Failure(step: .program, errno: refusal)
         } catch {
-            try? socket.send(JobEntranceAnswer.failed(step: error.step, errno: error.errno.rawValue).bytes)
+            try? socket.send(JobLauncherAnswer.failed(step: error.step, errno: error.errno.rawValue).bytes)
             return failedStatus
         }
     }
 
     private static func step<R: ~Copyable>(
-        _ step: JobEntranceStep,
+        _ step: JobLauncherStep,
         _ body: () throws(Errno) -> R
     ) throws(Failure) -> R {
         do throws(Errno) { return try body() } catch { throw Failure(step: step, errno: error) }
@@ -69,76 +69,70 @@ package enum JobEntrance {
     ///
     /// - Returns: the device, or the directory that files are to be written to; something of no use where nothing was
     ///   mounted here.
-    private static func prepare(_ request: JobEntranceRequest) throws(Failure) -> OwnedDescriptor {
-        guard request.isolation != .none else {
+    private static func prepare(_ request: JobLauncherRequest) throws(Failure) -> OwnedDescriptor {
+        guard request.plan.isolation != .none else {
             return try step(.device) { () throws(Errno) in try OwnedDescriptor.open("/dev/null", O_RDONLY) }
         }
         try step(.namespace) { () throws(Errno) in
-            if request.isolation == .mount {
+            if request.plan.isolation == .mount {
                 try Namespaces.unshareMounts()
             } else {
                 try Namespaces.unshareUsersAndMounts()
             }
-            try Namespaces.stopPropagation()
+            try Namespaces.makeSlave()
         }
         try step(.memory) { () throws(Errno) in try coverJobs(request) }
-        if request.backend == .none {
+        if request.plan.backend == .none {
             try close(request)
             return try step(.device) { () throws(Errno) in try OwnedDescriptor.open("/dev/null", O_RDONLY) }
         }
-        let place = "\(request.jobs)/\(request.name)"
-        if request.backend == .ramfs || request.backend == .tmpfs {
+        let place = "\(request.plan.jobs)/\(request.plan.name)"
+        if request.plan.backend == .ramfs || request.plan.backend == .tmpfs {
             let directory = try step(.memory) { () throws(Errno) in try mountMemory(request, at: place) }
             try close(request)
             return directory
         }
         let device = try step(.device) { () throws(Errno) in try FuseMount.openDevice() }
         try step(.mount) { () throws(Errno) in
-            var options = FuseMount.Options(
-                user: request.user,
-                group: request.group,
-                maximumReadByteCount: request.maximumReadByteCount
-            )
-            options.allowOther = request.allowsOther
-            try FuseMount.mount(device, at: place, options)
+            try FuseMount.mount(device, at: place, request.plan.options)
         }
         try close(request)
         return device
     }
 
     /// Hides what the job shall not see, and leaves nothing that it could write.
-    private static func close(_ request: JobEntranceRequest) throws(Failure) {
+    private static func close(_ request: JobLauncherRequest) throws(Failure) {
         try step(.cover) { () throws(Errno) in
-            try cover(request)
-            try MemoryMount.makeReadOnly(request.jobs)
+            try mask(request)
+            try MemoryMount.makeReadOnly(request.plan.jobs)
         }
     }
 
     /// Puts an empty file system over the directory of jobs, and in it what an outer job has there.
-    private static func coverJobs(_ request: JobEntranceRequest) throws(Errno) {
-        let before = try OwnedDescriptor.open(request.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    private static func coverJobs(_ request: JobLauncherRequest) throws(Errno) {
+        let before = try OwnedDescriptor.open(request.plan.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         var outer: [(name: String, number: Int32)] = []
         for name in try before.entryNames() {
             // Nothing is asked of who serves it, who may be dead.
             if let entry = try? before.openEntry(name) { outer.append((name, entry.release())) }
         }
         // Root mounts for others, who have to pass through.
-        try MemoryMount.mount(.tmpfs, at: request.jobs, mode: ProcessAttributes.effectiveUser == 0 ? 0o711 : 0o700)
-        let now = try OwnedDescriptor.open(request.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        try MemoryMount.mount(.tmpfs, at: request.plan.jobs, mode: ProcessAttributes.effectiveUser == 0 ? 0o711 : 0o700)
+        let now = try OwnedDescriptor.open(request.plan.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         for (name, number) in outer {
             let entry = OwnedDescriptor(owning: number)
             // An outer job that cannot be shown is only hidden.
             try? now.makeDirectory(name, mode: 0o500)
-            try? MemoryMount.bind("/proc/self/fd/\(entry.number)", onto: "\(request.jobs)/\(name)")
+            try? MemoryMount.bind("/proc/self/fd/\(entry.number)", onto: "\(request.plan.jobs)/\(name)")
         }
-        try now.makeDirectory(request.name, mode: 0o500)
+        try now.makeDirectory(request.plan.name, mode: 0o500)
     }
 
     /// Mounts a file system for plain files.
     ///
     /// - Returns: its directory, open below the read-only mount that will be put over it.
-    private static func mountMemory(_ request: JobEntranceRequest, at place: String) throws(Errno) -> OwnedDescriptor {
-        if request.backend == .ramfs {
+    private static func mountMemory(_ request: JobLauncherRequest, at place: String) throws(Errno) -> OwnedDescriptor {
+        if request.plan.backend == .ramfs {
             try MemoryMount.mount(.ramfs, at: place, mode: 0o700)
         } else {
             do throws(Errno) {
@@ -152,8 +146,8 @@ package enum JobEntrance {
     }
 
     /// Puts a read-only view over the files, which their writer can still reach below it.
-    private static func seal(_ request: JobEntranceRequest) throws(Failure) {
-        let place = "\(request.jobs)/\(request.name)"
+    private static func seal(_ request: JobLauncherRequest) throws(Failure) {
+        let place = "\(request.plan.jobs)/\(request.plan.name)"
         try step(.memory) { () throws(Errno) in
             try MemoryMount.bind(place, onto: place)
             try MemoryMount.makeReadOnly(place)
@@ -161,13 +155,13 @@ package enum JobEntrance {
     }
 
     /// Puts something empty over everything that the job shall not see.
-    private static func cover(_ request: JobEntranceRequest) throws(Errno) {
-        guard !request.covered.isEmpty else { return }
-        let jobs = try OwnedDescriptor.open(request.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+    private static func mask(_ request: JobLauncherRequest) throws(Errno) {
+        guard !request.plan.maskedPaths.isEmpty else { return }
+        let jobs = try OwnedDescriptor.open(request.plan.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         let empty = ".empty"
         _ = try jobs.open(empty, O_WRONLY | O_CREAT | O_EXCL, mode: 0o400)
         let here = try? WorkingDirectory()
-        for path in request.covered {
+        for path in request.plan.maskedPaths {
             let status: FileStatus
             do throws(Errno) { status = try OwnedDescriptor.startOfWalk(file: path).status() } catch {
                 if error == .noSuchFileOrDirectory { continue }
@@ -178,14 +172,14 @@ package enum JobEntrance {
             if status.kind == .directory {
                 try MemoryMount.mount(.tmpfs, at: path, mode: 0o500)
             } else {
-                try MemoryMount.bind("\(request.jobs)/\(empty)", onto: path)
+                try MemoryMount.bind("\(request.plan.jobs)/\(empty)", onto: path)
             }
             try MemoryMount.makeReadOnly(path)
         }
         try jobs.unlink(empty)
     }
 
-    private static func enterWorkingDirectory(_ request: JobEntranceRequest) throws(Errno) {
+    private static func enterWorkingDirectory(_ request: JobLauncherRequest) throws(Errno) {
         do throws(Errno) {
             try OwnedDescriptor.changeWorkingDirectory(to: request.workingDirectory)
         } catch {
@@ -196,14 +190,14 @@ package enum JobEntrance {
     }
 
     /// Becomes what the caller of credfs would have started.
-    private static func leave(_ request: JobEntranceRequest) throws(Failure) {
+    private static func leave(_ request: JobLauncherRequest) throws(Failure) {
         if !request.workingDirectory.isEmpty {
             // The directory by its name again: what was covered must not stay open below its cover.
             try step(.workingDirectory) { () throws(Errno) in try enterWorkingDirectory(request) }
         }
         try step(.restore) { () throws(Errno) in
             // With it a job of root could take away what covers the store.
-            if request.isolation == .user { try ProcessAttributes.neverAdministrate() }
+            if request.plan.isolation == .user { try ProcessAttributes.neverAdministrate() }
             try ProcessHardening.restore(request.inherited, allowsCore: request.allowsCore)
             // From here on the job outlives credfs.
             try ProcessAttributes.setParentDeathSignal(0)

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import SecretFileSystem
+internal import SystemCalls
+
+/// A FUSE mount in the mount namespace of a job, whose launcher makes it and sends its device.
+final class PrivateMount: Exposure {
+    let isolation: Isolation
+    let backend = Backend.fuse
+    let path: String
+    private let fileSystem: SecretFileSystem
+    private let options: FuseMount.Options
+    private var served: ServedMount?
+
+    init(_ fileSystem: SecretFileSystem, _ options: FuseMount.Options, _ isolation: Isolation, path: String) {
+        self.fileSystem = fileSystem
+        self.options = options
+        self.isolation = isolation
+        self.path = path
+    }
+
+    var endNotice: Int32 { served?.endNotice ?? -1 }
+
+    func begin(for job: Job) throws {
+        try ServingFilter.install(for: job)
+        served = try ServedMount(try job.takeDevice(), fileSystem, options)
+    }
+
+    func end() -> Bool {
+        served?.end {}
+        served = nil
+        return true
+    }
+}

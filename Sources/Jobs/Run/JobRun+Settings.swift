@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SecretFileSystem
+package import SecretStore
+
+extension JobRun {
+    /// What is shown to the job.
+    package struct Content: Sendable {
+        /// The secrets as they are served; nil where there are none to show.
+        package var snapshot: Snapshot?
+        /// The same as entries, for backends that write files.
+        package var entries: [SecretEntry] = []
+        /// What opens them.
+        package var keys: StoreKeys?
+        /// The store they are from.
+        package var store: StoreID?
+        /// Whether they are there.
+        package var auth: AuthMode
+
+        /// Makes a content.
+        package init(auth: AuthMode) {
+            self.auth = auth
+        }
+    }
+
+    /// How it is shown.
+    package struct Settings: Sendable {
+        /// What shows the secrets.
+        package var backend = Backend.fuse
+        /// Whether others are to see the mount.
+        package var isShared = false
+        /// Whom it is for.
+        package var rules: MountRules
+        /// Files and directories that the job shall not see.
+        package var maskedPaths: [String] = []
+        /// How long processes that outlive the first one keep their secrets.
+        package var linger = Duration.zero
+
+        /// Makes the usual settings.
+        package init(rules: MountRules) {
+            self.rules = rules
+        }
+    }
+
+    /// What is to be said to people.
+    package enum Message: Sendable {
+        /// No private namespace can be had.
+        case notPrivate(reason: String)
+        /// The secrets are not served any more, though the job runs.
+        case servingEnded
+        /// The job is about to be let go.
+        case started
+        /// The backend is one of the weaker ones.
+        case weakBackend(Backend)
+    }
+
+    /// How a job ended.
+    package struct Outcome: Sendable, Equatable {
+        /// The exit status, with 128+n for a signal, 126 and 127 for a program that could not be run.
+        package let status: Int32
+        /// How it was kept apart.
+        package let isolation: Isolation
+        /// Why its program could not be run.
+        package let refusal: String?
+    }
+}

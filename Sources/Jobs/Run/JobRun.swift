@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ProcessHardening
+internal import SecretFileSystem
+package import SecureMemory
+package import SystemCalls
+internal import SystemPackage
+
+/// The whole life of a job: its secrets are exposed, it runs, it ends, and nothing is left behind.
+package final class JobRun {
+    private let content: Content
+    private let settings: Settings
+    private let runtime: RuntimeDirectory
+    private let supervisor: Supervisor
+    private let id = RuntimeDirectory.newID()
+    private let report: (Message) -> Void
+
+    /// Prepares a run: from here on signals are collected, and what killed runs left is taken away.
+    ///
+    /// - Parameters:
+    ///   - content: the secrets.
+    ///   - settings: how they are shown.
+    ///   - runtime: where.
+    ///   - report: says something to people.
+    /// - Throws: class `failed`.
+    package init(
+        _ content: Content,
+        _ settings: Settings,
+        in runtime: RuntimeDirectory,
+        report: @escaping (Message) -> Void
+    ) throws(MountError) {
+        self.content = content
+        self.settings = settings
+        self.runtime = runtime
+        self.report = report
+        do throws(Errno) {
+            try ProcessAttributes.becomeSubreaper()
+            supervisor = try Supervisor()
+        } catch { throw MountError(.failed, "cannot supervise a job: \(error.message)") }
+        Unmounting.clean(runtime)
+    }
+
+    /// Runs a job to its end, by the best isolation that can be had.
+    ///
+    /// - Parameters:
+    ///   - program: what is run; its environment is made for the directory of secrets.
+    ///   - secrets: values that somebody asked to have in the environment, each entry ended by a zero byte; wiped once
+    ///     the job has them.
+    ///   - environment: the environment for a directory of secrets.
+    /// - Returns: how it ended.
+    /// - Throws: `MountError`; then no program was run.
+    package func perform(
+        _ program: Job.Program,
+        secrets: inout SecureBuffer,
+        environment: (String) -> [[UInt8]]
+    ) throws -> Outcome {
+        var reason: String?
+        for isolation in try isolations() {
+            let exposure = exposure(isolation)
+            var program = program
+            program.environment = environment(exposure.path)
+            do {
+                return try run(program, secrets: &secrets, exposure, reasonForSharing: reason)
+            } catch let interruption as Supervisor.Interruption {
+                return Outcome(status: 128 + interruption.signal, isolation: isolation, refusal: nil)
+            } catch let refusal as Job.Refusal {
+                guard refusal.concernsIsolation else { throw Self.failure(refusal) }
+                reason = reason ?? refusal.message
+            }
+        }
+        throw MountError(.mount, reason ?? "there is no way to show secrets to a job")
+    }
+
+    /// Exposes the secrets, runs the job, and takes everything away.
+    private func run(
+        _ program: Job.Program,
+        secrets: inout SecureBuffer,
+        _ exposure: any Exposure,
+        reasonForSharing: String?
+    ) throws -> Outcome {
+        var record: LiveRecord?
+        // What cannot be taken away stays recorded, for the next command to try.
+        defer { if !exposure.end() { record?.leave() } }
+        try exposure.prepare()
+        let job = try Job.start(program, secrets: secrets, plan(exposure), supervisor)
+        secrets.wipe()
+        // The job has been given its own: nothing of this process is dumped from here on, and what the caller opened for
+        // the job is not open here, too.
+        try? ProcessHardening.forbidCoreDumps()
+        try? OwnedDescriptor.closeInherited()
+        do {
+            // Before there is something to find, so that it is found whenever this process is killed.
+            record = try LiveRecord(description(exposure), in: runtime)
+            if exposure.backend.isWeak { report(.weakBackend(exposure.backend)) }
+            try exposure.begin(for: job)
+        } catch {
+            _ = job.kill()
+            throw error
+        }
+        if let reasonForSharing, exposure.isolation == .none, content.snapshot != nil {
+            report(.notPrivate(reason: reasonForSharing))
+        }
+        return try follow(job, exposure)
+    }
+
+    private func follow(_ job: Job, _ exposure: any Exposure) throws -> Outcome {
+        report(.started)
+        switch job.exec(supervisor) {
+        case .running: break
+        case .refused(let errno):
+            let isMissing = errno == .noSuchFileOrDirectory || errno == .notDirectory
+            return Outcome(status: isMissing ? 127 : 126, isolation: exposure.isolation, refusal: errno.message)
+        case .failed(let action, let errno):
+            throw MountError(.failed, "cannot \(action): \(errno.message)")
+        }
+        do throws(Errno) {
+            let exit = try supervisor.waitForEnd(of: job.process, endNotice: exposure.endNotice) {
+                report(.servingEnded)
+            }
+            if settings.linger > .zero { try supervisor.linger(settings.linger, besides: exposure.helper) }
+            return Outcome(status: exit.shellStatus, isolation: exposure.isolation, refusal: nil)
+        } catch { throw MountError(.failed, "cannot wait for the job: \(error.message)") }
+    }
+
+    /// The isolations to try, best first.
+    private func isolations() throws(MountError) -> [Isolation] {
+        let showsFiles = [.ramfs, .tmpfs].contains(settings.backend) && content.snapshot != nil
+        if settings.isShared || settings.backend == .shm {
+            guard !showsFiles else {
+                throw MountError(.usage, "the backend \(settings.backend.rawValue) needs a private namespace")
+            }
+            return [.none]
+        }
+        // A job that gets no secrets is not to see the key either.
+        let own: [Isolation] = ProcessAttributes.hasCapability(.sysAdmin) ? [.mount, .user] : [.user]
+        // Whoever else could see such files could read them.
+        return showsFiles ? own : own + [.none]
+    }
+
+    private func exposure(_ isolation: Isolation) -> any Exposure {
+        let path = "\(isolation == .none ? runtime.path : runtime.jobs)/\(id)"
+        func directory(_ mode: UInt16) -> OwnDirectory? {
+            isolation == .none ? OwnDirectory(runtime: runtime, name: id, mode: mode) : nil
+        }
+        guard let snapshot = content.snapshot else {
+            return EmptyDirectory(isolation, path: path, making: directory(0o500))
+        }
+        let rules = settings.rules
+        guard settings.backend == .fuse else {
+            return PlainFiles(content, settings.backend, isolation, id: id, path: path, ownership: rules.ownership)
+        }
+        let fileSystem = SecretFileSystem(
+            snapshot,
+            ownership: rules.ownership,
+            decision: rules.decision(supervisor: ProcessAttributes.processID)
+        )
+        return isolation == .none
+            ? SharedMount(fileSystem, options, path: path, making: directory(0o700))
+            : PrivateMount(fileSystem, options, isolation, path: path)
+    }
+
+    private var options: FuseMount.Options {
+        settings.rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount())
+    }
+
+    private func plan(_ exposure: any Exposure) -> Job.MountPlan {
+        Job.MountPlan(
+            isolation: exposure.isolation,
+            backend: exposure.backend,
+            jobs: runtime.jobs,
+            name: id,
+            options: options,
+            maskedPaths: exposure.isolation == .none ? [] : settings.maskedPaths
+        )
+    }
+
+    private func description(_ exposure: any Exposure) -> LiveMount {
+        LiveMount(
+            id: id,
+            kind: .run,
+            path: exposure.path,
+            pid: ProcessAttributes.processID,
+            store: content.store,
+            generation: content.snapshot?.generation ?? 0,
+            auth: content.auth,
+            isolation: exposure.isolation,
+            backend: exposure.backend
+        )
+    }
+
+    private static func failure(_ refusal: Job.Refusal) -> MountError {
+        let isTooLong = refusal.errno == .argListTooLong
+        let hint = "use --file-vars=none, or show fewer secrets with --only: each has a variable"
+        return MountError(.failed, refusal.message, hint: isTooLong ? hint : nil)
+    }
+}
+
+extension ChildProcess.Exit {
+    /// The status as a shell has it: 128+n for a signal.
+    package var shellStatus: Int32 {
+        switch self {
+        case .status(let status): status
+        case .signal(let signal): 128 + signal
+        }
+    }
+}

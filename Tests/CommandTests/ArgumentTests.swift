@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Testing
+
+/// What a person types by mistake or out of habit.
+@Suite struct ArgumentTests {
+    private static let value = "hunter2"
+
+    @Test(arguments: [
+        ("set NAME=V", 64), ("set NAME=V -", 64), ("set service/NAME=V", 64), ("set NAME V", 64),
+        ("set NAME=https://V@host", 64), ("-v set NAME=V", 64), ("set -v NAME=V", 64), ("NAME=V", 64), ("V.1", 64),
+        ("get NAME=V", 11), ("get -v --show NAME=V", 11), ("show NAME=V", 11), ("delete -y NAME=V", 11),
+        ("rotate NAME=V", 11), ("export NAME=V", 11), ("init --require NAME=V", 64), ("run --only NAME=V -- true", 125),
+        ("run --env NAME=V -- true", 125), ("run --env NAME=V= -- true", 64), ("run --file-var NAME=V -- true", 125),
+        ("run --only NAME=V --if-missing warn -- true", 0), ("mount --only NAME=V", 11),
+        ("import --from-env NAME=V", 64),
+        ("import --only NAME=V --format dotenv -", 11), ("import --map NAME=A=V --format dotenv -", 64),
+        ("import --preset V", 64), ("password V", 64), ("password --slot V", 15), ("keys remove V", 64),
+        ("rotate --drop-slot V", 64), ("verify --slot V", 15), ("audit show --secret NAME=V", 0),
+    ])
+    func aValueForANameIsNeitherStoredNorShownNorRecorded(arguments: String, status: Int32) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let manifest = try sandbox.manifest()
+        let words = arguments.replacing("V", with: Self.value).split(separator: " ").map(String.init)
+        let outcome = try await sandbox.run(words, input: Array("ONE=value\n".utf8))
+        #expect(outcome.status == .exited(status), "\(outcome.errorText)")
+        #expect(!outcome.errorText.contains(Self.value) && !outcome.outputText.contains(Self.value))
+        #expect(try sandbox.manifest() == manifest)
+        for (path, entry) in try sandbox.snapshot().entries {
+            #expect(entry.bytes.firstRange(of: Array(Self.value.utf8)) == nil, "\(path)")
+        }
+    }
+
+    @Test func whatIsNamedWithAnEqualsSignAlreadyKeepsItsName() async throws {
+        let sandbox = try await Sandbox([:])
+        let template = try sandbox.directory.write(Array("secrets:\n  A=B:\n    value: old\n".utf8), to: "template")
+        try await sandbox.succeed("encrypt", template)
+        #expect(try await sandbox.value("A=B") == Array("old".utf8))
+        try await sandbox.succeed("set", "A=B", input: Array("new".utf8))
+        #expect(try await sandbox.succeed("run", "--env", "A=B=C", "--", "printenv", "C").outputText == "new\n")
+        let log = try await sandbox.succeed("audit", "show", "--secret", "A=B").outputText
+        #expect(log.contains("set") && log.contains("show"))
+        try await sandbox.succeed("delete", "--yes", "A=B")
+        (try await sandbox.run("set", "A=B", input: [65])).expectRefusal(64, "a value is never an argument")
+    }
+
+    @Test(arguments: [
+        ("ls", "list"), ("rm -y ONE", "delete -y ONE"), ("umount --all", "unmount --all"),
+        ("exec -- printenv ONE_FILE", "run -- printenv ONE_FILE"), ("exec -- sh -c 'exit 3'", "run -- sh -c 'exit 3'"),
+        ("check -q", "verify -q"), ("check", "verify"), ("passwd", "password"), ("passwd --help", "password --help"),
+        ("help ls", "help list"), ("exec", "run"),
+    ])
+    func namesThatOtherProgramsHaveForTheSameWork(alias: String, name: String) async throws {
+        var outcomes: [ChildProcess.Outcome] = []
+        for arguments in [alias, name] {
+            let sandbox = try await Sandbox(["ONE": "value"])
+            let outcome = try await sandbox.run(arguments.split(separator: " ").map(String.init))
+            #expect(outcome.status != .signal(SIGKILL))
+            outcomes.append(outcome)
+        }
+        func text(_ outcome: ChildProcess.Outcome) -> String {
+            (outcome.outputText + outcome.errorText).replacing(/\/[^ ]*\//, with: "/").replacing(/line \d+/, with: "")
+        }
+        #expect(outcomes[0].status == outcomes[1].status)
+        #expect(text(outcomes[0]) == text(outcomes[1]))
+    }
+
+    @Test func helpNamesEveryAliasThatWorks() async throws {
+        let help = try await Sandbox().succeed("--help").outputText
+        for names in ["list, ls", "delete, rm", "unmount, umount", "run, exec", "verify, check", "password, passwd"] {
+            #expect(help.contains("  \(names) "))
+        }
+    }
+
+    @Test(arguments: [
+        ("lst", "list"), ("delet ONE", "delete"), ("rnu -- true", "run"), ("verfy --help", "verify"),
+        ("help verfy", "verify"), ("keys lst", "list"), ("audit shwo --help", "show"),
+        ("set ONE --vlaue-file x", "--value-file"),
+        ("verify --no-kye", "--no-key"), ("unmout", "unmount"),
+    ])
+    func aMisspelledWordIsRefusedWithTheNearest(arguments: String, word: String) async throws {
+        let outcome = try await Sandbox().run(arguments.split(separator: " ").map(String.init))
+        outcome.expectRefusal(64, "", hint: "did you mean '\(word)'? see credfs ")
+        #expect(outcome.standardOutput.isEmpty)
+    }
+
+    @Test(arguments: [
+        "frobnicate", "frobnicate --help", "help frobnicate", "keys frobnicate", "xyzl", "set --frobnicate", "q",
+    ])
+    func whatIsFarFromEveryWordIsNotGuessedAt(arguments: String) async throws {
+        let outcome = try await Sandbox().run(arguments.split(separator: " ").map(String.init))
+        outcome.expectRefusal(64, "", hint: "see credfs ")
+        #expect(!outcome.errorText.contains("did you mean"))
+    }
+
+    @Test func optionsInFrontOfTheCommandAreExplained() async throws {
+        (try await Sandbox().run("--store", "x", "list"))
+            .expectRefusal(64, "unknown option '--store'", hint: "options follow the name of the command")
+    }
+
+    @Test func helpBeginsWithTheOptionsOfItsCommand() async throws {
+        let help = try await Sandbox().succeed("run", "--help").outputText
+        let titles = help.split(separator: "\n").filter {
+            $0.hasSuffix(":") && $0 == $0.uppercased() && !$0.hasPrefix(" ")
+        }
+        #expect(
+            titles.map(String.init) == [
+                "ARGUMENTS:", "OPTIONS:", "SECRETS:", "MOUNT:", "KEY OR PASSWORD:", "STORE AND MESSAGES:",
+            ]
+        )
+    }
+
+    @Test func listsHaveCommasWhereverANameMayBeRepeated() async throws {
+        let sandbox = try Sandbox()
+        try await sandbox.succeed("init", "--require", "ONE,TWO", "THREE")
+        #expect(try await sandbox.succeed("list").outputText == "ONE\nTHREE\nTWO\n")
+        let variables = ["ONE": "1", "TWO": "2", "THREE": "3"]
+        try await sandbox.succeed("import", "--overwrite", "--from-env", "ONE,TWO", "THREE", adding: variables)
+        let job = "echo $A $B $THREE; cat $F $G"
+        let run = ["run", "--env", "ONE=A,TWO=B", "--env", "THREE", "--file-var", "ONE=F,TWO=G", "--", "sh", "-c", job]
+        #expect(try await sandbox.run(run).outputText == "1 2 3\n12")
+        #expect(try await sandbox.succeed("export", "ONE,TWO").outputText == "ONE=1\nTWO=2\n")
+        (try await sandbox.run("export", "ONE,FOUR")).expectRefusal(11, "'FOUR'")
+        (try await sandbox.run("rotate", "ONE,TWO", input: [65])).expectRefusal(64, "one name")
+        let file = try sandbox.directory.write(Array("x: 4\ny: 5\n".utf8), to: "file.yaml")
+        try await sandbox.succeed("import", "--map", "x=X,y=Y", file)
+        #expect(try await sandbox.value("Y") == Array("5".utf8))
+    }
+
+    @Test func aSecretWithACommaInItsNameIsNoList() async throws {
+        let sandbox = try await Sandbox(["A,B": "value", "A": "a", "B": "b"])
+        #expect(try await sandbox.succeed("export", "--format", "json", "A,B").outputText.contains("value"))
+        try await sandbox.succeed("rotate", "A,B", input: [66])
+        #expect(try await sandbox.value("A,B") == [66])
+        #expect(try await sandbox.value("A") == Array("a".utf8))
+    }
+
+    @Test func aListOfOneService() async throws {
+        let sandbox = try await Sandbox(["billing/KEY": "1", "billing/TOKEN": "2", "ONE": "3"])
+        #expect(try await sandbox.succeed("list", "billing").outputText == "billing.KEY\nbilling.TOKEN\n")
+        #expect(try await sandbox.succeed("ls", "billing/").outputText == "billing.KEY\nbilling.TOKEN\n")
+        #expect(!(try await sandbox.succeed("list", "--json", "billing").outputText.contains("ONE")))
+        (try await sandbox.run("list", "biling")).expectRefusal(11, "service", hint: "did you mean 'billing'?")
+        (try await sandbox.run("list", "nothing")).expectRefusal(11, "service", hint: "services are billing")
+        (try await Sandbox(["ONE": "1"]).run("list", "ONE")).expectRefusal(
+            11,
+            "service",
+            hint: "no secret has a service"
+        )
+    }
+
+    @Test func quietVerificationSaysAFailureOnce() async throws {
+        let sandbox = try Sandbox()
+        try await sandbox.succeed("init", "--require", "ONE")
+        let outcome = try await sandbox.run("verify", "--quiet")
+        outcome.expectRefusal(17, "ONE")
+        #expect(outcome.standardOutput.isEmpty)
+    }
+
+    @Test func aNewStoreSaysWhatItsJobsNeed() async throws {
+        let usual = try await Sandbox().succeed("init").errorText
+        #expect(usual.contains("give values to GHCR_USER, GHCR_TOKEN, COSIGN_KEY: credfs set NAME"))
+        #expect(usual.contains("credfs init --empty"))
+        #expect(!(try await Sandbox().succeed("init", "--require", "ONE").errorText.contains("init --empty")))
+        #expect(!(try await Sandbox().succeed("init", "--empty").errorText.contains("give values")))
+    }
+
+    @Test func aTimeWithoutAUnitIsExplained() async throws {
+        (try await Sandbox().run("run", "--linger", "5", "--", "true")).expectRefusal(
+            64,
+            "--linger",
+            hint: "a time has a unit"
+        )
+    }
+
+    @Test(
+        .enabled(if: isRoot, "only root gives secrets away"),
+        arguments: [
+            ("nobody", "65534 -1"), ("nobody:daemon", "65534 1"), ("65534:daemon", "65534 1"),
+            ("nobody:65534", "65534 65534"),
+        ]
+    )
+    func anOwnerHasANameOrANumber(owner: String, numbers: String) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let outcome = try await sandbox.succeed("run", "--owner", owner, "--", "sh", "-c", "stat -c '%u %g' $ONE_FILE")
+        let group = try await ChildProcess.run("/usr/bin/id", ["-g", "nobody"]).outputText.dropLast()
+        #expect(outcome.outputText == numbers.replacing("-1", with: group) + "\n")
+    }
+
+    @Test func anOwnerThatNobodyKnowsIsRefused() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        for (owner, text) in [
+            ("nobodyatall", "no user"), ("0:nobodyatall", "no group"), ("4294967295", "numbers below"),
+        ] {
+            (try await sandbox.run("run", "--owner", owner, "--", "true")).expectRefusal(64, text)
+        }
+        for owner in [":", "1:", ":1", "1:2:3"] {
+            (try await sandbox.run("run", "--owner", owner, "--", "true")).expectRefusal(64, "--owner takes")
+        }
+    }
+}
