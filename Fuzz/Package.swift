@@ -1,0 +1,59 @@
+// swift-tools-version: 6.2
+// SPDX-License-Identifier: Apache-2.0
+
+import PackageDescription
+
+// A package of its own, with the sources of the parsers by symbolic links: they are built with the counters of libFuzzer, which
+// nothing that ships may have, and what they do not publish stays visible within one package.
+let counted: [SwiftSetting] = [
+    .strictMemorySafety(),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+    .enableUpcomingFeature("InferIsolatedConformances"),
+    .enableUpcomingFeature("ImmutableWeakCaptures"),
+    .unsafeFlags(["-sanitize=fuzzer"]),
+]
+let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
+// scripts/fuzz names the library of the toolchain that has libFuzzer without its main function.
+let library = Context.environment["CREDFS_FUZZER_LIBRARY"].map { ["-Xlinker", $0, "-lstdc++"] } ?? []
+
+let package = Package(
+    name: "credfs-fuzz",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-system", exact: "1.8.1")
+    ],
+    targets: [
+        .systemLibrary(name: "CLinux"),
+        .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto"),
+        .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
+        .systemLibrary(name: "CFuzzer"),
+        .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: counted),
+        .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: counted),
+        .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: counted),
+        .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: counted),
+        .target(
+            name: "SecretStore",
+            dependencies: ["CYAML", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: counted
+        ),
+        .target(
+            name: "AuditLog",
+            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: counted
+        ),
+        .target(
+            name: "PlaintextDocuments",
+            dependencies: ["SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls", systemPackage],
+            swiftSettings: counted
+        ),
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: ["CFuzzer", "AuditLog", "PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory"],
+            swiftSettings: counted,
+            linkerSettings: [.unsafeFlags(library)]
+        ),
+    ],
+    swiftLanguageModes: [.v6]
+)

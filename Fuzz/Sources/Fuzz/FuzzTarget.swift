@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import AuditLog
+internal import PlaintextDocuments
+internal import Sealing
+internal import SecretStore
+internal import SecureMemory
+
+/// Parser of input that others may have written, with what must hold of whatever it accepts.
+struct FuzzTarget: Sendable {
+    let name: String
+    /// Parses a text; false where something that must hold does not.
+    let accepts: @Sendable ([UInt8]) -> Bool
+
+    static let all = [
+        FuzzTarget(name: "manifest", accepts: manifestComesBack),
+        FuzzTarget(name: "template", accepts: templateDropsPlaintext),
+        FuzzTarget(name: "dotenv", accepts: { namesAreNames($0, .dotenv) }),
+        FuzzTarget(name: "json", accepts: { namesAreNames($0, .json) }),
+        FuzzTarget(name: "yaml", accepts: { namesAreNames($0, .yaml) }),
+        FuzzTarget(
+            name: "sealed",
+            accepts: { text in SealedValue(text.span).map { Array($0.text.utf8) == text } ?? true }
+        ),
+        FuzzTarget(name: "age", accepts: ageIsReadOrRefused),
+        FuzzTarget(name: "identity", accepts: identityIsReadOrRefused),
+        FuzzTarget(
+            name: "audit",
+            accepts: {
+                _ = AuditLine($0)
+                return true
+            }
+        ),
+        FuzzTarget(name: "key", accepts: keyIsReadOrRefused),
+        FuzzTarget(name: "words", accepts: wordsComeBack),
+        FuzzTarget(name: "format", accepts: formatsAreDecided),
+    ]
+
+    /// What is written of a manifest that was read says the same.
+    private static func manifestComesBack(_ text: [UInt8]) -> Bool {
+        guard let reading = try? ManifestReader.read(text.span), let manifest = try? reading.manifest(),
+            let signature = reading.signature
+        else { return true }
+        // What is not sealed is written as nothing.
+        for secret in manifest.secrets { if case .unsealed = secret.value { return true } }
+        let written = ManifestWriter.text(manifest, signature: signature)
+        guard let again = try? ManifestReader.read(written.span) else { return false }
+        return (try? again.manifest()) == manifest && again.signature == signature
+    }
+
+    /// What was plaintext in a template stands nowhere in what is made of it.
+    private static func templateDropsPlaintext(_ text: [UInt8]) -> Bool {
+        let sealed = SealedValue(
+            ciphertext: [0],
+            nonce: [UInt8](repeating: 0, count: 12),
+            tag: [UInt8](repeating: 0, count: 16)
+        )
+        var values: [[UInt8]] = []
+        let reading = try? ManifestReader.read(text.span, as: .template) { (entry, value) in
+            values.append(value.withBytes { bytes in bytes.indices.map { bytes[$0] } })
+            entry.value = .sealed(sealed)
+        }
+        guard let reading else { return true }
+        let comments = [
+            Array(reading.comments.entries.values.joined()), Array(reading.comments.secrets.values.joined()),
+            reading.comments.end,
+        ]
+        let lines = Set(comments.joined())
+        // A line of a value that is one of a comment, too, was written twice.
+        return !values.contains { value in
+            let value = String(decoding: value, as: UTF8.self)
+            return value.utf8.count > 8 && lines.contains(value) && count(value, in: text) < 2
+        }
+    }
+
+    private static func count(_ part: String, in text: [UInt8]) -> Int {
+        String(decoding: text, as: UTF8.self).split(separator: part, omittingEmptySubsequences: false).count - 1
+    }
+
+    private static func namesAreNames(_ text: [UInt8], _ format: ImportRequest.Format) -> Bool {
+        let found = ImportedValues(.refuse)
+        do throws(StoreError) {
+            switch format {
+            case .dotenv: try DotenvParser.parse(text.span, into: found)
+            case .json: try JSONParser.parse(text.span, into: found)
+            case .yaml: try YAMLParser.parse(text.span, into: found)
+            case .fernet: break
+            }
+        } catch { return error.code == .invalid }
+        return found.items.allSatisfy { SecretReference($0.name.text) != nil }
+    }
+
+    private static func ageIsReadOrRefused(_ text: [UInt8]) -> Bool {
+        _ = try? AgeHeader(text.span)
+        guard let inner = try? AgeArmor.decode(text.span) else { return true }
+        return (try? AgeArmor.decode(AgeArmor.encode(inner.span).span)) == inner
+    }
+
+    private static func identityIsReadOrRefused(_ text: [UInt8]) -> Bool {
+        _ = try? AgeIdentityFile(text.span, from: "a file")
+        let word = String(decoding: text, as: UTF8.self)
+        return (try? AgeRecipient(word)).map { $0.text == word.lowercased() } ?? true
+    }
+
+    private static func keyIsReadOrRefused(_ text: [UInt8]) -> Bool {
+        guard (try? KeyFile.parse(text.span, from: "a file")) != nil else { return true }
+        return text.count == KeyFile.byteCount || text.count == KeyFile.byteCount - 1
+    }
+
+    /// Times, identifiers and names have one spelling.
+    private static func wordsComeBack(_ text: [UInt8]) -> Bool {
+        let word = String(decoding: text, as: UTF8.self)
+        return Timestamp(word).map { $0.text == word } ?? true
+            && StoreID(word).map { $0.text == word } ?? true
+            && SecretName(word).map { $0.text == word } ?? true
+            && SecretReference(word).map { SecretName($0.name.text) != nil } ?? true
+    }
+
+    private static func formatsAreDecided(_ text: [UInt8]) -> Bool {
+        for format in SecretEntry.Format.allCases { _ = format.accepts(text.span) }
+        return true
+    }
+}
+
+/// What libFuzzer, which takes no context, is to call.
+enum Chosen {
+    // Set once, before the only thread goes on to libFuzzer.
+    nonisolated(unsafe) static var target: FuzzTarget?
+}
