@@ -5,7 +5,7 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: demo test check build docs install coverage faults benchmark clean
+.PHONY: demo test test-all check build docs install coverage faults benchmark clean
 
 build:
 	scripts/build
@@ -18,6 +18,9 @@ demo:
 
 test:
 	scripts/test
+
+test-all:
+	scripts/test --all
 
 check:
 	scripts/check

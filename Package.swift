@@ -35,6 +35,9 @@ let shipped: [LinkerSetting] =
         )
     ]
 
+// Injected failures of system calls (FaultPlan): in debug builds alone, for the module that makes the calls and for tests.
+let faults = strict + [.define("CREDFS_FAULT_HOOK", .when(configuration: .debug))]
+
 let systemPackage: Target.Dependency = .product(name: "SystemPackage", package: "swift-system")
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 
@@ -49,14 +52,14 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
     ],
     targets: [
-        // C, one module per library; each is imported by exactly one Swift target (scripts/check-imports).
+        // C, one module per library; each is imported by exactly one Swift target (scripts/check).
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CFuse3", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
 
         // The house, from the ground up.
-        .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: strict),
+        .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: faults),
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
         .target(
             name: "SecureFiles",
@@ -101,7 +104,9 @@ let package = Package(
         ),
         .target(
             name: "SecretFileSystem",
-            dependencies: ["FuseBridge", "SecretStore", "Sealing", "SecureMemory", systemPackage],
+            dependencies: [
+                "AuditLog", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "SystemCalls", systemPackage,
+            ],
             swiftSettings: strict
         ),
         .target(
@@ -157,7 +162,7 @@ let package = Package(
         .testTarget(
             name: "SystemCallsTests",
             dependencies: ["SystemCalls", "CredfsTestSupport", systemPackage],
-            swiftSettings: strict
+            swiftSettings: faults
         ),
         .testTarget(
             name: "SecureMemoryTests",
@@ -175,14 +180,14 @@ let package = Package(
                 "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport",
                 systemPackage,
             ],
-            swiftSettings: strict
+            swiftSettings: faults
         ),
         .testTarget(
             name: "AuditLogTests",
             dependencies: [
                 "AuditLog", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
             ],
-            swiftSettings: strict
+            swiftSettings: faults
         ),
         .testTarget(
             name: "SecretFileSystemTests",
@@ -241,4 +246,15 @@ let package = Package(
 // Documentation only: a consumer never resolves the plugin.
 if Context.environment["CREDFS_DOCS"] != nil {
     package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", exact: "1.5.0"))
+}
+
+// Where optimization matters: what wipes, seals, hardens, and what apps link. CREDFS_OPTIMIZED leaves out the other tests, so
+// that the release tree of the shipped program holds these too (docs/decisions/0070).
+if Context.environment["CREDFS_OPTIMIZED"] != nil {
+    let optimized = ["SecureMemoryTests", "SealingTests", "ProcessHardeningTests", "CredentialsTests"]
+    package.targets.removeAll { $0.type == .test && !optimized.contains($0.name) }
+    // The linker's settings of a program would become those of the tests; scripts/build has built it.
+    for target in package.targets where target.name == "ProcessHardeningTests" {
+        target.dependencies = ["CredfsTestSupport"]
+    }
 }

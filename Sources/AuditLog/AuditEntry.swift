@@ -21,6 +21,20 @@ package struct AuditEntry: Sendable, Equatable {
         }
     }
 
+    /// What a process may set to anything.
+    package struct Claims: Sendable, Equatable {
+        /// Its first argument.
+        package var argument: String?
+        /// Its name.
+        package var name: String?
+
+        /// Makes the claims of a process.
+        package init(argument: String?, name: String?) {
+            self.argument = argument
+            self.name = name
+        }
+    }
+
     /// The operation of the entry that every file of a log begins with.
     package static let beginning = "audit-log"
 
@@ -41,6 +55,24 @@ package struct AuditEntry: Sendable, Equatable {
     package var mount: String?
     package var store: String?
     package var repeated: Repeat?
+    /// The secrets of an operation on several; one alone is `secret`.
+    package var secrets: [String] = []
+    /// The key slots that it was about.
+    package var slots: [String] = []
+    /// Of a run or mount: `authenticated` or `unauthenticated`.
+    package var authMode: String?
+    /// Why it is unauthenticated.
+    package var authReason: String?
+    /// Of a job that ended.
+    package var exitStatus: Int64?
+    /// The start of the process in clock ticks since the system started.
+    package var startTime: UInt64?
+    /// The programs of the ancestors of the process, its parent first.
+    package var ancestors: [String] = []
+    /// The unit of systemd or the container of the process.
+    package var unit: String?
+    /// What the process says of itself, which may be anything.
+    package var claimed: Claims?
     /// In the first entry of a file: the oldest entry that the log still has.
     package internal(set) var first: UInt64?
     /// How many events before this one could not be recorded.
@@ -62,6 +94,9 @@ package struct AuditEntry: Sendable, Equatable {
         entry.executable = executable
         entry.parent = parent
         entry.store = store
+        entry.startTime = startTime
+        entry.ancestors = ancestors
+        entry.unit = unit
         entry.first = first
         return entry
     }
@@ -73,6 +108,8 @@ package struct AuditLine: Sendable, Equatable {
     package static let maximumByteCount = 65_536
     /// What a text may take; a path of the kernel has at most 4096.
     static let maximumTextByteCount = 4096
+    /// What the texts of a list may take together; a longer list is cut.
+    static let maximumListByteCount = 8192
     static let codeByteCount = 32
     /// `,"mac":"`, 64 digits, `"}`.
     private static let tailByteCount = 74
@@ -82,7 +119,7 @@ package struct AuditLine: Sendable, Equatable {
     /// What it says.
     package let entry: AuditEntry
     /// The code of the entry before it.
-    let previous: [UInt8]
+    package let previous: [UInt8]
     /// Its code.
     package let code: [UInt8]
 }
@@ -93,29 +130,7 @@ extension AuditLine {
     package static func body(_ entry: AuditEntry, sequence: UInt64, previous: [UInt8]) -> [UInt8] {
         var text = JSONText()
         text.begin()
-        text.member("timestamp", entry.timestamp)
-        text.member("sequence", number: sequence)
-        text.member("operation", entry.operation)
-        text.member("secret", entry.secret)
-        text.member("service", entry.service)
-        text.member("status", entry.status)
-        text.member("reason", entry.reason)
-        text.member("uid", number: entry.uid)
-        text.member("pid", number: entry.pid)
-        text.member("executable", entry.executable)
-        text.member("parent", entry.parent)
-        text.member("mount", entry.mount)
-        text.member("store", entry.store)
-        if let repeated = entry.repeated {
-            text.key("repeat")
-            text.begin()
-            text.member("count", number: repeated.count)
-            text.member("first", repeated.first)
-            text.member("last", repeated.last)
-            text.end()
-        }
-        if let first = entry.first { text.member("first", number: first) }
-        if let lost = entry.lost { text.member("lost", number: lost) }
+        entry.write(to: &text, sequence: sequence)
         text.member("previous", Hexadecimal.text(previous))
         return text.bytes
     }
@@ -123,6 +138,60 @@ extension AuditLine {
     /// What follows the body, newline included.
     package static func tail(_ code: [UInt8]) -> [UInt8] {
         Array(",\"mac\":\"\(Hexadecimal.text(code))\"}\n".utf8)
+    }
+}
+
+extension AuditEntry {
+    /// The entry alone, as JSON on one line: for people who want to see what is recorded.
+    package var json: String {
+        var text = JSONText()
+        text.begin()
+        write(to: &text, sequence: nil)
+        text.end()
+        // NOT SECRET: an entry of the log.
+        return String(decoding: text.bytes, as: UTF8.self)
+    }
+
+    /// Writes the members; those that came later, and do not apply, are left out, so that older lines stay what they were.
+    fileprivate func write(to text: inout JSONText, sequence: UInt64?) {
+        text.member("timestamp", timestamp)
+        if let sequence { text.member("sequence", number: sequence) }
+        text.member("operation", operation)
+        text.member("secret", secret)
+        text.member("service", service)
+        text.member("status", status)
+        text.member("reason", reason)
+        text.member("uid", number: uid)
+        text.member("pid", number: pid)
+        text.member("executable", executable)
+        text.member("parent", parent)
+        text.member("mount", mount)
+        text.member("store", store)
+        if let repeated {
+            text.key("repeat")
+            text.begin()
+            text.member("count", number: repeated.count)
+            text.member("first", repeated.first)
+            text.member("last", repeated.last)
+            text.end()
+        }
+        if let first { text.member("first", number: first) }
+        if let lost { text.member("lost", number: lost) }
+        if !secrets.isEmpty { text.member("secrets", list: secrets) }
+        if !slots.isEmpty { text.member("slots", list: slots) }
+        if let authMode { text.member("authMode", authMode) }
+        if let authReason { text.member("authReason", authReason) }
+        if let exitStatus { text.member("exitStatus", number: exitStatus) }
+        if let startTime { text.member("startTime", number: startTime) }
+        if !ancestors.isEmpty { text.member("ancestors", list: ancestors) }
+        if let unit { text.member("unit", unit) }
+        if let claimed {
+            text.key("claimed")
+            text.begin()
+            text.member("argument", claimed.argument)
+            text.member("name", claimed.name)
+            text.end()
+        }
     }
 }
 
@@ -174,6 +243,15 @@ extension AuditEntry {
             first = try members.number("first")
             lost = try members.number("lost")
             repeated = try members.repeated()
+            secrets = try members.list("secrets")
+            slots = try members.list("slots")
+            authMode = try members.text("authMode")
+            authReason = try members.text("authReason")
+            exitStatus = try members.number("exitStatus")
+            startTime = try members.number("startTime")
+            ancestors = try members.list("ancestors")
+            unit = try members.text("unit")
+            claimed = try members.claimed()
         } catch { return nil }
     }
 }
@@ -196,6 +274,27 @@ extension [String: JSONText.Value] {
         case .number(let text):
             guard let number = Number(text) else { throw WrongMember() }
             return number
+        default: throw WrongMember()
+        }
+    }
+
+    fileprivate func list(_ key: String) throws(WrongMember) -> [String] {
+        switch self[key] {
+        case nil, .null: return []
+        case .list(let values):
+            return try values.map { (value) throws(WrongMember) in
+                guard case .text(let text) = value else { throw WrongMember() }
+                return text
+            }
+        default: throw WrongMember()
+        }
+    }
+
+    fileprivate func claimed() throws(WrongMember) -> AuditEntry.Claims? {
+        switch self["claimed"] {
+        case nil, .null: nil
+        case .object(let members):
+            AuditEntry.Claims(argument: try members.text("argument"), name: try members.text("name"))
         default: throw WrongMember()
         }
     }

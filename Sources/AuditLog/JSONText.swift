@@ -32,6 +32,28 @@ package struct JSONText {
         bytes.append(contentsOf: (number.map { String($0) } ?? "null").utf8)
     }
 
+    /// The most bytes that a text takes in a list.
+    static func largestByteCount(of text: String) -> Int {
+        let isPlain = text.utf8.allSatisfy { (0x20..<0x7f).contains($0) && ![0x22, 0x5c].contains($0) }
+        return (isPlain ? 1 : 6) * text.utf8.count + 3
+    }
+
+    /// Texts beyond what a list may take are left out.
+    mutating func member(_ key: String, list: [String]) {
+        self.key(key)
+        bytes.append(UInt8(ascii: "["))
+        needsComma = false
+        let limit = bytes.count + AuditLine.maximumListByteCount
+        for text in list {
+            if bytes.count + Self.largestByteCount(of: text) > limit { break }
+            if needsComma { bytes.append(UInt8(ascii: ",")) }
+            string(text)
+            needsComma = true
+        }
+        bytes.append(UInt8(ascii: "]"))
+        needsComma = true
+    }
+
     private static func escaped(_ scalar: Unicode.Scalar) -> [UInt8] {
         switch scalar {
         case "\"", "\\":

@@ -74,8 +74,10 @@ struct Admission {
         _ context: CommandContext,
         unlock: (Store, Manifest) throws -> StoreKeys?
     ) throws -> Admission {
+        defer { context.decided = .now }
         if let variable = context.ignoringVariable {
             context.console.warning("secrets are ignored because \(variable) is set")
+            context.subjects.settle(.unauthenticated(reason: variable))
             return Admission(.unauthenticated(reason: variable))
         }
         let outcome = AcceptanceGuard.examine(
@@ -88,6 +90,7 @@ struct Admission {
         )
         context.store = outcome.manifest?.store
         if let failure = rules.failure(of: outcome), let error = failure.error {
+            context.subjects.settle(.unauthenticated(reason: failure.check.reason))
             let refusal = CommandError(
                 ExitStatus(error.code),
                 "\(failure.check.rawValue): \(error.message)",
@@ -102,13 +105,23 @@ struct Admission {
             context.console.warning(result.message)
         }
         guard let verified = outcome.verified else { throw CommandError(.failed, "the store was not opened") }
+        context.subjects.settle(.authenticated)
         var admission = Admission(.authenticated, verified)
         admission.entries = try rules.choose(from: verified.manifest, context)
+        context.servedCount = admission.entries.count
         return admission
     }
 
     /// The secret of a name that is shown.
     func entry(_ name: SecretName) -> SecretEntry? { entries.first { $0.name == name } }
+}
+
+extension OperationEvent.Subjects {
+    /// Notes whether there are secrets, and why not.
+    mutating func settle(_ auth: AuthMode) {
+        authMode = auth.text
+        authReason = auth.reason
+    }
 }
 
 extension KeyOptions {

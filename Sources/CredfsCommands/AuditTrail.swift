@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import AuditLog
+internal import Glibc
+internal import SecretFileSystem
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -13,28 +15,40 @@ final class AuditTrail: OperationRecorder {
     /// Whether a command that holds the keys begins a log where there is none.
     var beginsLog = true
     private unowned let context: CommandContext
-    private let eventLine: EventLine
+    /// This process: it does not change while a command runs.
+    private lazy var process = ProcessIdentity.of(ProcessAttributes.processID)
     /// What was said already: nobody wants to read it for every event.
     private var said: Set<String> = []
 
     init(_ context: CommandContext) {
         self.context = context
-        eventLine = EventLine(context)
     }
 
     func record(_ event: OperationEvent) {
-        eventLine.record(event)
+        if context.console.verbosity == .verbose { show(event) }
         do {
             guard let store = try context.options?.open(context),
                 let log = try Self.log(of: store, event.store, context)
             else { return report(.noLog) }
-            let appended = try log.append(entry(event), synchronizing: !event.operation.onlyReads)
-            if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }
+            for entry in entries(event) {
+                let appended = try log.append(entry, synchronizing: !event.operation.onlyReads)
+                if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }
+            }
         } catch let error as AuditError {
             report(error)
         } catch {
             detail("not recorded in the audit log: \(CommandError(anyError: error).message)")
         }
+    }
+
+    /// In words on a terminal, else as JSON lines.
+    private func show(_ event: OperationEvent) {
+        guard isatty(Console.standardError) == 0 else {
+            let names = event.subjects.secrets.isEmpty ? "" : " \(Names.shown(event.subjects.secrets.map(\.text)))"
+            let words = "recorded: \(event.operation.rawValue)\(names): \(event.status.rawValue)"
+            return context.console.detail(words + (event.reason.map { ", \($0)" } ?? ""))
+        }
+        for entry in entries(event) { context.console.detail("event: \(entry.json)") }
     }
 
     /// Begins the log unless there is one; for whoever has just got the keys.
@@ -100,21 +114,24 @@ final class AuditTrail: OperationRecorder {
         } catch let error as AuditError { throw CommandError(error) }
     }
 
-    private func entry(_ event: OperationEvent) -> AuditEntry {
+    /// The entry of an event, or several where it has more secrets than fit in one.
+    private func entries(_ event: OperationEvent) -> [AuditEntry] {
         var entry = AuditEntry(
-            timestamp: EventLine.timestamp(),
+            timestamp: AuditTime.now(),
             operation: event.operation.rawValue,
             status: event.status.rawValue
         )
-        entry.secret = event.secret?.text
         entry.service = event.service
         entry.reason = event.reason
         entry.uid = Int64(context.user)
-        entry.pid = Int64(ProcessAttributes.processID)
-        entry.executable = ProcessAttributes.executable(of: ProcessAttributes.processID)
-        entry.parent = ProcessAttributes.executable(of: ProcessAttributes.parentProcessID)
+        entry.identify(process)
+        entry.mount = event.subjects.mount
         entry.store = event.store?.text
-        return entry
+        entry.slots = event.subjects.slots
+        entry.authMode = event.subjects.authMode
+        entry.authReason = event.subjects.authReason
+        entry.exitStatus = event.subjects.exitStatus.map(Int64.init)
+        return entry.naming(event.subjects.secrets.map(\.text))
     }
 
     private func report(_ error: AuditError) {

@@ -24,10 +24,20 @@ final class CommandContext {
     let inherited: ProcessHardening.Inherited
     /// The exit status of a command that did not fail: that of a job.
     var exitStatus = ExitStatus.done.code
+    /// What is to be recorded of how it ended, beside the status.
+    var outcome: String?
     /// Where messages go.
     var console = Console()
     /// The store at hand, once it is known; for the audit log.
     var store: StoreID?
+    /// What the command is about, filled in as it becomes known; for the audit log.
+    var subjects = OperationEvent.Subjects()
+    /// How many secrets a run or mount shows.
+    var servedCount = 0
+    /// When the command began.
+    let started = ContinuousClock.now
+    /// When it was decided whether there are any.
+    var decided: ContinuousClock.Instant?
     /// The options that say where the store is.
     var options: StoreOptions?
     /// The directory that relative paths are meant in, where this process has left it.

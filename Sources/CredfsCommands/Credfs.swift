@@ -42,6 +42,8 @@ protocol CredfsCommand: ParsableCommand {
     static var operation: OperationEvent.Operation { get }
     /// Whether it starts processes of credfs or looks at mounts, which takes /proc.
     static var needsProc: Bool { get }
+    /// What these arguments make it do, for the audit log.
+    var operation: OperationEvent.Operation { get }
     /// The secret it is about.
     var subject: String? { get }
 
@@ -54,6 +56,7 @@ protocol CredfsCommand: ParsableCommand {
 
 extension CredfsCommand {
     static var needsProc: Bool { false }
+    var operation: OperationEvent.Operation { Self.operation }
 
     var subject: String? { nil }
 
@@ -69,7 +72,8 @@ extension CredfsCommand {
             if Self.needsProc { try ProcFileSystem.require() }
             try run(context)
             reportPermissions(context)
-            record(.success, nil, context)
+            let isFailure = context.exitStatus != ExitStatus.done.code
+            record(isFailure ? .failed : .success, context.outcome, context)
         } catch {
             reportPermissions(context)
             let cause = CommandError(anyError: error)
@@ -119,16 +123,24 @@ extension CredfsCommand {
     private func record(_ status: OperationEvent.Status, _ reason: String?, _ context: CommandContext) {
         var reference = subject.flatMap(SecretReference.init)
         if status != .success, reference?.mayHoldValue == true { reference = nil }
+        // What may be a value is not kept.
+        if status != .success { context.subjects.secrets.removeAll { SecretReference($0.text)?.mayHoldValue == true } }
+        if let reference, context.subjects.secrets.isEmpty { context.subjects.secrets = [reference.name] }
+        if operation.serves, context.subjects.authMode == nil {
+            // It ended before anybody asked the store.
+            context.subjects.authMode = AuthMode.unauthenticated(reason: "").text
+        }
         context.recorder.record(
             OperationEvent(
-                Self.operation,
-                secret: reference?.name,
+                operation,
+                context.subjects,
                 service: reference?.service,
                 status: status,
                 reason: reason,
                 store: context.store
             )
         )
+        Telemetry.write(operation, status, context)
     }
 }
 

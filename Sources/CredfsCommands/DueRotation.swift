@@ -52,7 +52,7 @@ struct DueRotation {
         context.recorder.record(
             OperationEvent(
                 .rotate,
-                secret: secret.name,
+                .init(secrets: [secret.name]),
                 service: secret.service,
                 status: isFailure ? .failed : .success,
                 reason: "command of the secret",

@@ -43,7 +43,7 @@ package enum ChildProcess {
     ///   - arguments: what follows argument 0.
     ///   - environment: variables beside PATH.
     ///   - standardInput: what it can read from descriptor 0.
-    ///   - timeout: after which it is killed.
+    ///   - timeout: after which it is killed; far more than a busy machine needs.
     /// - Returns: its outcome.
     /// - Throws: `Failure`, or the error of a file.
     package static func run(
@@ -51,7 +51,7 @@ package enum ChildProcess {
         _ arguments: [String] = [],
         environment: [String: String] = [:],
         standardInput: [UInt8] = [],
-        timeout: Duration = .seconds(60)
+        timeout: Duration = .seconds(300)
     ) async throws -> Outcome {
         try await Turnstile.ofProcesses.pass {
             try await Running(program, arguments, environment: environment, input: .bytes(standardInput))
@@ -123,7 +123,7 @@ package enum ChildProcess {
         /// - Parameter timeout: after which it is killed.
         /// - Returns: its outcome.
         /// - Throws: `Failure.timedOut`, or the error of a file.
-        package func end(within timeout: Duration = .seconds(60)) async throws -> Outcome {
+        package func end(within timeout: Duration = .seconds(300)) async throws -> Outcome {
             let status = await ChildProcess.end(of: id, within: timeout)
             hasEnded = true
             guard let status else {
@@ -161,7 +161,7 @@ package enum ChildProcess {
 
     static func killAndReap(_ process: Int32) {
         kill(process, SIGKILL)
-        waitpid(process, nil, 0)
+        while waitpid(process, nil, 0) == -1 && errno == EINTR {}
     }
 
     /// Starts a program with the descriptors that the actions give it.
@@ -171,6 +171,7 @@ package enum ChildProcess {
         environment: [String: String],
         _ prepare: (inout posix_spawn_file_actions_t) -> Void
     ) throws -> pid_t {
+        ChildGate.register()
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }

@@ -19,6 +19,9 @@ package enum PackageDirectory {
         return identifier.first?.isNumber == true ? "_" + identifier : identifier
     }()
 
-    /// The path of a program of this package.
-    package static func program(_ name: String) -> String { products + name }
+    /// The path of a program of this package: for `credfs` the shipped one, where CREDFS_PROGRAM names it.
+    package static func program(_ name: String) -> String {
+        let shipped = name == "credfs" ? ProcessInfo.processInfo.environment["CREDFS_PROGRAM"] : nil
+        return shipped ?? products + name
+    }
 }

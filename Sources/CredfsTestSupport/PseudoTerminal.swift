@@ -50,7 +50,7 @@ package final class PseudoTerminal {
     }
 
     /// Waits until a text is shown after the last one that was waited for.
-    package func expect(_ text: String, within timeout: Duration = .seconds(30)) async throws {
+    package func expect(_ text: String, within timeout: Duration = .seconds(300)) async throws {
         let deadline = ContinuousClock.now + timeout
         let wanted = Array(text.utf8)
         while true {
@@ -93,7 +93,7 @@ package final class PseudoTerminal {
     ///
     /// - Returns: how it ended.
     /// - Throws: `Failure.stillRunning`; it was killed then.
-    package func end(within timeout: Duration = .seconds(30)) async throws -> ChildProcess.Outcome.Status {
+    package func end(within timeout: Duration = .seconds(300)) async throws -> ChildProcess.Outcome.Status {
         guard let process else { throw Failure.stillRunning(transcript: transcript) }
         let status = await ChildProcess.end(of: process, within: timeout)
         self.process = nil

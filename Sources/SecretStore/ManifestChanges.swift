@@ -41,3 +41,13 @@ extension SecretEntry {
         return entry
     }
 }
+
+extension Manifest {
+    /// The names of secrets that are new, changed or gone since an earlier manifest.
+    package func namesChanged(since old: Manifest) -> [SecretName] {
+        let before = Dictionary(old.secrets.map { ($0.name, $0) }) { first, _ in first }
+        let names = Set(secrets.map(\.name))
+        return secrets.filter { before[$0.name] != $0 }.map(\.name)
+            + old.secrets.map(\.name).filter { !names.contains($0) }
+    }
+}

@@ -43,8 +43,29 @@ package struct OperationEvent: Sendable, Equatable {
         case denied
     }
 
+    /// What an operation was about, as far as it came.
+    package struct Subjects: Sendable, Equatable {
+        /// The secrets that it touched.
+        package var secrets: [SecretName] = []
+        /// The key slots that it made, used by name or removed.
+        package var slots: [String] = []
+        /// Of a run or mount: `authenticated` or `unauthenticated`.
+        package var authMode: String?
+        /// Why it is unauthenticated, out of the closed list.
+        package var authReason: String?
+        /// The identifier of the mount.
+        package var mount: String?
+        /// The exit status of a job that ended.
+        package var exitStatus: Int32?
+
+        /// Makes it of some secrets.
+        package init(secrets: [SecretName] = []) {
+            self.secrets = secrets
+        }
+    }
+
     package let operation: Operation
-    package let secret: SecretName?
+    package let subjects: Subjects
     package let service: String?
     package let status: Status
     /// Why it failed, or what it did.
@@ -54,14 +75,14 @@ package struct OperationEvent: Sendable, Equatable {
     /// Makes an event.
     package init(
         _ operation: Operation,
-        secret: SecretName? = nil,
+        _ subjects: Subjects = Subjects(),
         service: String? = nil,
         status: Status,
         reason: String? = nil,
         store: StoreID? = nil
     ) {
         self.operation = operation
-        self.secret = secret
+        self.subjects = subjects
         self.service = service
         self.status = status
         self.reason = reason

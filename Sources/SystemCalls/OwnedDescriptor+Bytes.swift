@@ -80,8 +80,12 @@ package func writeAll(_ number: Int32, _ bytes: Span<UInt8>) throws(Errno) {
         var written = 0
         while written < buffer.count {
             do throws(Errno) {
+                var count = buffer.count - written
+                #if CREDFS_FAULT_HOOK
+                    count = FaultPlan.current?.writableByteCount(of: count) ?? count
+                #endif
                 written += try valueOrErrno {
-                    unsafe write(number, buffer.baseAddress?.advanced(by: written), buffer.count - written)
+                    unsafe write(number, buffer.baseAddress?.advanced(by: written), count)
                 }
             } catch {
                 guard error == .wouldBlock || error == .resourceTemporarilyUnavailable else { throw error }

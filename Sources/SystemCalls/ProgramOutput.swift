@@ -46,12 +46,8 @@ package struct ProgramOutput: Sendable, Equatable {
         let deadline = Deadline(seconds: seconds)
         guard let bytes = try read(output, deadline, limit), let exit = try end(of: child, deadline) else {
             child.kill()
-            // At once for all but a process that the kernel waits for; init takes that one over.
-            var patience = 50
-            while patience > 0, try child.exitIfEnded() == nil {
-                usleep(1000)
-                patience -= 1
-            }
+            // At once on an idle machine, later on a busy one; init takes over a process that the kernel waits for.
+            _ = try end(of: child, Deadline(seconds: 10))
             return nil
         }
         guard case .status(let status) = exit else { return ProgramOutput(status: nil, bytes: bytes) }

@@ -7,6 +7,9 @@ package import SystemPackage
 ///
 /// This is the one place where EINTR is handled.
 func valueOrErrno<I: FixedWidthInteger>(_ call: () -> I) throws(Errno) -> I {
+    #if CREDFS_FAULT_HOOK
+        if let failure = FaultPlan.current?.nextError() { throw failure }
+    #endif
     while true {
         let result = call()
         if result != -1 { return result }

@@ -42,16 +42,7 @@ import Testing
     }
 
     @Test func whatIsWrittenIsReadBack() throws {
-        var entry = sampleEntry("open")
-        entry.reason = "a \"quoted\" \\ text\nwith\u{1} f\u{fc}r \u{65e5}\u{1f511}\u{2028}"
-        entry.mount = "0123"
-        entry.pid = 0
-        entry.executable = nil
-        entry.repeated = AuditEntry.Repeat(
-            count: 17,
-            first: "2026-01-02T03:04:05.678Z",
-            last: "2026-01-02T03:04:06.678Z"
-        )
+        let entry = fullEntry()
         let fixture = try LogFixture()
         try fixture.log().append(entry, synchronizing: true)
         let line = try #require(AuditLine(Array(try fixture.lines()[1].utf8)))
@@ -59,6 +50,46 @@ import Testing
         #expect(line.sequence == 2)
         #expect(try fixture.lines().allSatisfy { $0.utf8.allSatisfy { $0 >= 0x20 } })
         #expect(try fixture.verify().isIntact)
+    }
+
+    @Test func aListIsCutBehindTheLastTextThatFits() throws {
+        let fixture = try LogFixture()
+        var entry = sampleEntry()
+        entry.ancestors = (0..<16).map { String(repeating: "\u{1}", count: 200) + "\($0)" }
+        entry.slots = ["short"]
+        try fixture.log().append(entry, synchronizing: false)
+        let line = try #require(AuditLine(Array(try fixture.lines()[1].utf8)))
+        #expect((2..<16).contains(line.entry.ancestors.count))
+        #expect(Array(entry.ancestors.prefix(line.entry.ancestors.count)) == line.entry.ancestors)
+        #expect(line.entry.slots == ["short"])
+    }
+
+    @Test func theLargestEntryIsALine() throws {
+        let fixture = try LogFixture()
+        let long = String(repeating: "\u{1}", count: 5000)
+        var entry = fullEntry()
+        entry.secret = long
+        entry.service = long
+        entry.reason = long
+        entry.executable = long
+        entry.parent = long
+        entry.ancestors = Array(repeating: String(repeating: "a", count: 1000), count: 16)
+        entry.secrets = entry.ancestors
+        entry.slots = entry.ancestors
+        try fixture.log().append(entry, synchronizing: false)
+        #expect(AuditLine(Array(try fixture.lines()[1].utf8)) != nil)
+        #expect(try fixture.verify().isIntact)
+    }
+
+    @Test func manyNamesBecomeSeveralEntries() throws {
+        let names = (0..<500).map { "A_NAME_THAT_IS_NOT_SHORT_\($0)" }
+        let entries = sampleEntry("import").naming(names)
+        #expect(entries.count > 1)
+        #expect(entries.flatMap(\.secrets) == names)
+        #expect(entries.allSatisfy { $0.operation == "import" && $0.status == "success" })
+        #expect(sampleEntry().naming([]) == [sampleEntry()])
+        #expect(sampleEntry().naming(["ONE"]).map(\.secret) == ["ONE"])
+        #expect(sampleEntry().naming(["ONE", "TWO"])[0].concerns("TWO"))
     }
 
     @Test func aTextThatIsTooLongIsCut() throws {

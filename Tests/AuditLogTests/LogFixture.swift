@@ -107,6 +107,26 @@ func sampleEntry(_ operation: String = "show") -> AuditEntry {
     return entry
 }
 
+/// An entry with every member.
+func fullEntry() -> AuditEntry {
+    var entry = sampleEntry("open")
+    entry.reason = "a \"quoted\" \\ text\nwith\u{1} f\u{fc}r \u{65e5}\u{1f511}\u{2028}"
+    entry.mount = "0123"
+    entry.pid = 0
+    entry.executable = nil
+    entry.repeated = AuditEntry.Repeat(count: 17, first: "2026-01-02T03:04:05.678Z", last: "2026-01-02T03:04:06.678Z")
+    entry.secrets = ["ONE", "TWO"]
+    entry.slots = ["keyfile"]
+    entry.authMode = "unauthenticated"
+    entry.authReason = "permissions"
+    entry.exitStatus = 137
+    entry.startTime = 123_456
+    entry.ancestors = ["/usr/bin/bash", "", "/usr/lib/systemd/systemd"]
+    entry.unit = "deploy.service"
+    entry.claimed = AuditEntry.Claims(argument: "made \"up\"", name: "x")
+    return entry
+}
+
 /// The error that something throws.
 func failure<R: ~Copyable>(_ body: () throws -> R) -> AuditError? {
     do {

@@ -18,6 +18,9 @@ struct AuditTests {
         let pid: Int?
         let executable: String?
         let store: String?
+        let secrets: [String]?
+
+        var names: String { secret ?? secrets?.joined(separator: ",") ?? "-" }
     }
 
     private func entries(_ sandbox: Sandbox, _ arguments: String...) async throws -> [Entry] {
@@ -76,9 +79,8 @@ struct AuditTests {
         try await sandbox.succeed("export", "A", "B")
         let new = try await entries(sandbox).dropFirst(count).filter { $0.operation.hasSuffix("port") }
         #expect(
-            new.map { "\($0.operation) \($0.secret ?? "-") \($0.status)" } == [
-                "import - success", "import - failed", "export - success", "export A success", "export A success",
-                "export B success",
+            new.map { "\($0.operation) \($0.names) \($0.status)" } == [
+                "import A,B success", "import - failed", "export A,B success", "export A success", "export A,B success",
             ]
         )
     }

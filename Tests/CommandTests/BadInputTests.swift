@@ -344,7 +344,8 @@ import Testing
 
 @Suite struct UsageTests {
     @Test(arguments: [
-        "--bogus", "bogus", "list one two", "list --bogus", "set", "show", "show NAME --newline maybe", "set NAME VALUE",
+        "--bogus", "bogus", "list one two", "list --bogus", "set", "show", "show NAME --newline maybe",
+        "set NAME VALUE",
         "set NAME - --value-file x", "verify -q -v", "set NAME --expires soon", "set NAME --format xml",
         "set NAME --trailing-newline twice", "list --json=yes", "set NAME --value-file", "-v", "init --key-file",
         "init --key-file a --password", "delete", "set NAME --max-size x",

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// What a disk holds after the life of a store: every block of it is searched, those of removed files, too.
-@Suite(.enabled(if: isRoot, "mounts a disk"), .timeLimit(.minutes(5))) struct DiskTests {
+@Suite(.enabled(if: isRoot, "mounts a disk"), .timeLimit(.minutes(20))) struct DiskTests {
     @Test func noBlockHoldsAValueAKeyOrAPassword() async throws {
         let disk = try await Disk()
         let values = (0..<9).map { _ in mark() }

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// `edit` with editors that are programs of others or short scripts.
-@Suite(.serialized, .enabled(if: isRoot, "what is left on the machine is looked at as root"), .timeLimit(.minutes(3)))
+@Suite(.serialized, .enabled(if: isRoot, "what is left on the machine is looked at as root"), .timeLimit(.minutes(20)))
 struct EditTests {
     @Suite struct Documents {
         @Test func onlyWhatChangedIsSealedAgain() async throws {

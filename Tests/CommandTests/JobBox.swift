@@ -98,7 +98,7 @@ enum Eventually {
     /// Waits until a condition holds.
     static func holds(
         _ what: String,
-        within limit: Duration = .seconds(20),
+        within limit: Duration = .seconds(300),
         _ condition: () async throws -> Bool
     ) async throws {
         let deadline = ContinuousClock.now + limit

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 extension RunTests {
-    @Suite(.timeLimit(.minutes(2))) struct Mounting {
+    @Suite(.timeLimit(.minutes(20))) struct Mounting {
         @Test func aMountServesUntilItIsUnmounted() async throws {
             let box = try await JobBox(["T": "t", "a b": "spaced"])
             let mount = try await box.mount()

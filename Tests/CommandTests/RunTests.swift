@@ -7,7 +7,7 @@ import Testing
 /// Jobs with real mounts, one after the other: some look at what is left on the machine.
 @Suite(.serialized, .enabled(if: isRoot && Files.exists("/dev/fuse"), "needs root and /dev/fuse"))
 struct RunTests {
-    @Suite(.timeLimit(.minutes(2))) struct Basics {
+    @Suite(.timeLimit(.minutes(20))) struct Basics {
         @Test func theJobReadsEverySecretByteForByte() async throws {
             let box = try await JobBox(["GHCR_TOKEN": "t", "db.password": "p\u{0}q\n"])
             let outcome = try await box.run(
@@ -91,7 +91,7 @@ struct RunTests {
         }
     }
 
-    @Suite(.timeLimit(.minutes(2))) struct Inheritance {
+    @Suite(.timeLimit(.minutes(20))) struct Inheritance {
         @Test func theEnvironmentIsOursPlusWhatIsDocumented() async throws {
             let box = try await JobBox(["T": "t"])
             let before = try await ChildProcess.run("/usr/bin/env", ["-0"], environment: box.environment)
@@ -239,7 +239,7 @@ struct RunTests {
         }
     }
 
-    @Suite(.timeLimit(.minutes(2))) struct Choice {
+    @Suite(.timeLimit(.minutes(20))) struct Choice {
         @Test func aValueEntersTheEnvironmentOnlyByName() async throws {
             let box = try await JobBox(["T": "value of t", "U": "value of u"])
             let outcome = try await box.run(["--env", "T", "--env", "U=OTHER"], shell: "echo \"$T|$OTHER|${U-unset}\"")

@@ -7,7 +7,7 @@ import SecretFileSystem
 import Testing
 
 /// Real mounts, one at a time: most tests measure or count something of the machine.
-@Suite(.serialized, .enabled(if: canMount, "needs root and /dev/fuse"), .timeLimit(.minutes(2)))
+@Suite(.serialized, .enabled(if: canMount, "needs root and /dev/fuse"), .timeLimit(.minutes(20)))
 struct MountTests {}
 
 // SystemCalls has a type of the same name.
@@ -113,8 +113,9 @@ extension MountTests {
             let statistics = try await fixture.mount.shell("stat --file-system --printf '%l %b %f %c %d' .")
             #expect(statistics.outputText == "255 0 0 0 0")
             // What has no blocks is not listed, so nobody is told that it is full.
-            let listed = try await ChildProcess.run("/bin/df", [])
-            #expect(listed.status == .exited(0) && !listed.outputText.contains(fixture.mount.name))
+            // Its status also tells of mounts that other tests break.
+            let listed = try await ChildProcess.run("/bin/df", []).outputText
+            #expect(listed.contains("Filesystem") && !listed.contains(fixture.mount.name))
         }
 
         @Test func listingsAreCompleteWithSmallBuffers() async throws {

@@ -53,7 +53,7 @@ actor Server {
     @discardableResult
     func stop() async throws -> ChildProcess.Outcome {
         kill(process.id, stopSignal)
-        return try await process.end(within: .seconds(20))
+        return try await process.end(within: .seconds(300))
     }
 
     /// A port that nobody has.

@@ -22,6 +22,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 BLOCK = 4096
+# The members of the second table of the page, which may be absent, beside those that every entry has.
+TYPES = {
+    "timestamp": str, "operation": str, "status": str, "secret": str, "service": str, "reason": str, "uid": int, "pid": int,
+    "executable": str, "parent": str, "mount": str, "store": str, "repeat": dict, "first": int, "lost": int, "secrets": list,
+    "slots": list, "authMode": str, "authReason": str, "exitStatus": int, "startTime": int, "ancestors": list, "unit": str,
+    "claimed": dict,
+}
+LATER = list(TYPES)[12:]
 TAIL = re.compile(rb',"mac":"([0-9a-f]{64})"}')
 
 
@@ -79,6 +87,9 @@ def parse(line):
         return None
     try:
         members = json.loads(line.decode())
+        for name, value in members.items():
+            if not isinstance(value, TYPES.get(name, object)) and (value is not None or name in LATER):
+                return None
         return members["sequence"], bytes.fromhex(members["previous"]), bytes.fromhex(tail[1].decode()), line[:-74], members
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -195,7 +195,7 @@ import Testing
         try folder.replace("f", with: "x".utf8.span)
     }
 
-    @Test(.timeLimit(.minutes(10))) func oneHolderOfALockAtATime() async throws {
+    @Test(.timeLimit(.minutes(20))) func oneHolderOfALockAtATime() async throws {
         let first = try folder.lock("lock") { Issue.record("nobody holds it") }
         let other = try #require(try Folder.open(directory.path))
         let isWaiting = Mutex(false)

@@ -339,18 +339,15 @@ import Testing
     }
 }
 
-@Suite struct OperationEventTests {
-    @Test func anEventSaysWhatHappenedToWhat() throws {
-        let event = OperationEvent(
-            .set,
-            secret: SecretName("A"),
-            service: "s",
-            status: .denied,
-            reason: "why",
-            store: try StoreID.random()
-        )
-        #expect(event.operation.rawValue == "set")
-        #expect(event.status.rawValue == "denied")
-        #expect(event.secret?.text == "A")
+@Suite struct ChangedNamesTests {
+    @Test func namesWhatIsNewChangedOrGone() throws {
+        let fixture = try StoreFixture(["A", "B", "C"])
+        let before = try LoadedManifest(fixture.store()).manifest
+        #expect(before.namesChanged(since: before).isEmpty)
+        var after = before
+        after.secrets[0].required.toggle()
+        let removed = after.secrets.remove(at: 1)
+        #expect(after.namesChanged(since: before).map(\.text) == ["A", "B"])
+        #expect(before.namesChanged(since: after).contains(removed.name))
     }
 }

@@ -70,11 +70,16 @@ struct AuditShowCommand: CredfsCommand {
 
     private static func text(_ entry: AuditEntry) -> String {
         var words = [entry.timestamp, entry.status, entry.operation]
-        if let secret = entry.secret { words.append(secret) }
+        words += entry.secrets.isEmpty ? [entry.secret].compactMap(\.self) : [entry.secrets.joined(separator: ",")]
+        words += entry.slots.map { "slot=\($0)" }
+        if let authMode = entry.authMode { words.append("auth=\(authMode)") }
+        if let authReason = entry.authReason { words.append("because=\(authReason)") }
+        if let exitStatus = entry.exitStatus { words.append("exit=\(exitStatus)") }
         if let uid = entry.uid { words.append("uid=\(uid)") }
         if let pid = entry.pid { words.append("pid=\(pid)") }
         if let executable = entry.executable { words.append("by=\(executable)") }
         if let parent = entry.parent { words.append("parent=\(parent)") }
+        if let unit = entry.unit { words.append("unit=\(unit)") }
         if let mount = entry.mount { words.append("mount=\(mount)") }
         if let repeated = entry.repeated { words.append("times=\(repeated.count)") }
         if let lost = entry.lost { words.append("lost=\(lost)") }
@@ -106,7 +111,7 @@ private struct EntryFilter {
     func admits(_ entry: AuditEntry) -> Bool {
         if let since, entry.timestamp < since { return false }
         guard let secret else { return true }
-        return entry.secret == secret.name.text && (secret.service == nil || entry.service == secret.service)
+        return entry.concerns(secret.name.text) && (secret.service == nil || entry.service == secret.service)
     }
 }
 

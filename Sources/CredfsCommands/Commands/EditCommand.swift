@@ -145,6 +145,7 @@ struct EditCommand: CredfsCommand {
                 throw EditConflict(names: merged.conflicts, stored: stored, merged: merged.manifest)
             }
             changes = merged.manifest.changes(since: stored)
+            context.subjects.secrets = merged.manifest.namesChanged(since: stored)
             if stored != base { context.console.note("the store was changed meanwhile: both changes are kept") }
             stored = merged.manifest
         }

@@ -65,6 +65,7 @@ struct EncryptCommand: CredfsCommand {
         _ context: CommandContext
     ) throws {
         let result = try finish(sealing, keys, context)
+        context.subjects.secrets = result.sealedNames.compactMap(SecretName.init)
         try document.requireUnchanged()
         var manifest = try result.reading.manifest()
         let isSigned = try result.reading.signature.map { try keys.isSignature($0, of: manifest) } ?? false
@@ -97,6 +98,7 @@ struct EncryptCommand: CredfsCommand {
         let sealing = try DocumentSealing.begin(document.descriptor, .template)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         let result = try finish(sealing, keys, context)
+        context.subjects.secrets = result.sealedNames.compactMap(SecretName.init)
         try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
             let old = manifest
             manifest.merge(result.reading)

@@ -48,6 +48,9 @@ struct EnvCommand: CredfsCommand {
     )
     var directory: String?
 
+    /// What hides values in a log shows them to whoever reads the output.
+    var operation: OperationEvent.Operation { mask == nil ? .environment : .show }
+
     func run(_ context: CommandContext) throws {
         let chosen = try fileVar.map { try VariableAssignment.parse($0, option: "--file-var", usual: nil) }
         let path = try directory ?? onlyMount(context)
@@ -60,6 +63,7 @@ struct EnvCommand: CredfsCommand {
         lines += variables.pairs.map { ($0.variable.text, "\(folder.path)/\($0.secret.text)") }
         for (name, path) in lines { try requireNoObstacle(name, path) }
         if mask == .github {
+            context.subjects.secrets = variables.pairs.map(\.secret)
             // Not on standard output: that is what people append to $GITHUB_ENV. The runner reads commands from both.
             let writer = try PlaintextWriter(Console.standardError, "standard error")
             for name in variables.pairs.map(\.secret) { try WorkflowMask.write(folder.read(name), to: writer) }

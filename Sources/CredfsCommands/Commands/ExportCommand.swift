@@ -51,8 +51,6 @@ struct ExportCommand: CredfsCommand {
     @Option(help: "What is done with a value that is no text: refuse, or base64 to write that.")
     var binary = Binary.refuse
 
-    var subject: String? { names.last.flatMap { $0.contains(",") ? nil : $0 } }
-
     func validate() throws {
         if overwrite && output == nil { throw ValidationError("--overwrite belongs to --output.") }
     }
@@ -66,32 +64,15 @@ struct ExportCommand: CredfsCommand {
             names.isEmpty
             ? loaded.manifest.secrets
             : try loaded.manifest.listed(names).map { try loaded.manifest.entry(reference($0)) }
+        context.subjects.secrets = entries.map(\.name)
         let labels = try labels(entries, context)
         let destination = try ExportDestination(output, isForced: force, overwriting: overwrite)
         let keys = try keyOptions.verify(loaded, store, context).keys
         // Nothing is written before every value was seen: half an export is worse than none.
         let encoded = try namesToEncode(entries, labels, keys)
         warn(entries, encoded, context)
-        record(entries, context)
         try destination.write { writer in try write(entries, labels, encoded, keys, to: writer) }
         if let output { context.console.note("\(output) holds plaintext: remove it once nothing needs it") }
-    }
-
-    /// Secrets that are named get an entry of the log each, the last from whoever runs the command; one without a name
-    /// stands for the whole store.
-    private func record(_ entries: [SecretEntry], _ context: CommandContext) {
-        guard !names.isEmpty else { return }
-        for entry in entries.dropLast() {
-            context.recorder.record(
-                OperationEvent(
-                    .export,
-                    secret: entry.name,
-                    service: entry.service,
-                    status: .success,
-                    store: context.store
-                )
-            )
-        }
     }
 
     /// What each value is called in the output.

@@ -26,6 +26,9 @@ struct GetCommand: CredfsCommand {
 
     var subject: String? { name }
 
+    /// A value that is shown is `show`, whichever command showed it.
+    var operation: OperationEvent.Operation { show ? .show : .get }
+
     func validate() throws {
         if show && json { throw ValidationError("--show and --json exclude each other.") }
     }

@@ -62,6 +62,7 @@ struct ImportCommand: CredfsCommand {
         try warnOfReaders(context)
         let source = try origin.source(document, limit: maxSize, context)
         let references = try mapping.references(source.names)
+        if !dryRun { context.subjects.secrets = references.compactMap { $0?.name } }
         warn(source.names, references, context)
         let keys = try keyOptions.verify(before, store, context).keys
         let imported = try seal(source, references, keys, context)
@@ -78,6 +79,7 @@ struct ImportCommand: CredfsCommand {
                 try document?.requireUnchanged()
             }
         }
+        context.subjects.secrets = (report.added + report.replaced).compactMap(SecretName.init)
         context.console.note(report.summary)
         try finish(document, context)
     }

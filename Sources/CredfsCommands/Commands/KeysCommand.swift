@@ -106,6 +106,7 @@ struct KeysAddCommand: CredfsCommand {
         let recipients = try Recipients.parse(recipient)
         let (store, before) = try options.load(context)
         let keys = try keyOptions.verify(before, store, context).keys
+        context.subjects.slots = [id].compactMap(\.self)
         if let id, before.manifest.slots[id] != nil { throw Self.taken(id) }
         let material = try newMaterial(store, context)
         var added: [String] = []
@@ -116,6 +117,7 @@ struct KeysAddCommand: CredfsCommand {
                 throw CommandError(.usage, "a store has at most \(KeySlot.maximumCount) slots")
             }
         }
+        context.subjects.slots = added
         for identifier in added { context.console.note("added slot \(identifier)") }
     }
 
@@ -177,6 +179,7 @@ struct KeysRemoveCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let (store, before) = try options.load(context)
+        context.subjects.slots = [id]
         try check(before.manifest)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in

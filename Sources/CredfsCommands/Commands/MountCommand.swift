@@ -51,13 +51,13 @@ struct MountCommand: CredfsCommand {
     func failure(of error: any Error) -> CommandError { advised(error, way: .shared) }
 
     func run(_ context: CommandContext) throws {
-        let started = ContinuousClock.now
         var admitted = try Admission.decide(options, keyOptions, admission, context)
         let rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
         Unmounting.clean(runtime)
         let service = try MountService(at: directory, in: runtime, user: context.user)
         let manager = serviceManager(context)
+        context.subjects.mount = service.id
         let empty = Snapshot(generation: 0, items: [], modified: context.now(), source: NoContent())
         try service.begin(
             admitted.snapshot(now: context.now()) ?? empty,
@@ -70,7 +70,7 @@ struct MountCommand: CredfsCommand {
             service.end()
         }
         record(.success, "serving \(service.path)", context)
-        Telemetry(admitted, started: started, command: Self.name).write(options, context)
+        Telemetry.write(Self.operation, .success, context)
         admitted.forgetEntries()
         // What is written relative to the working directory is found again when the store is read again.
         let store = try absolute(context)
@@ -80,6 +80,7 @@ struct MountCommand: CredfsCommand {
         while try service.nextRequest() == .reload {
             reload(service, admitted, store, context)
         }
+        context.outcome = "ended"
     }
 
     /// Lets whoever waits know that the directory can be used.
@@ -141,7 +142,9 @@ struct MountCommand: CredfsCommand {
     }
 
     private func record(_ status: OperationEvent.Status, _ reason: String, _ context: CommandContext) {
-        context.recorder.record(OperationEvent(.mount, status: status, reason: reason, store: context.store))
+        context.recorder.record(
+            OperationEvent(.mount, context.subjects, status: status, reason: reason, store: context.store)
+        )
     }
 }
 

@@ -29,6 +29,7 @@ struct PasswordCommand: CredfsCommand {
         let unlocked = try keyOptions.open(store, before.manifest, context)
         let keys = try before.verified(with: unlocked.keys).keys
         let identifier = try identifier(before.manifest, opened: unlocked.slot)
+        context.subjects.slots = [identifier]
         let presented = PresentedKey(.password(try newPassword.password(store)))
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in
             try check(identifier, manifest)

@@ -102,6 +102,8 @@ struct RotateCommand: CredfsCommand {
             let progress = Progress("rotating", context.console)
             rotation.progress = { progress.update($0, of: $1) }
             rotation.alongside = { try context.audit.reseal(store, from: $0, to: $1) }
+            context.subjects.secrets = before.manifest.secrets.map(\.name)
+            context.subjects.slots = dropSlot
             let keys = try rotation.run(
                 store,
                 unlocked.keys,
@@ -131,6 +133,7 @@ struct RotateCommand: CredfsCommand {
         guard Set(references.map(\.name)).count == references.count else {
             throw CommandError(.usage, "a name is given twice")
         }
+        context.subjects.secrets = references.map(\.name)
         for reference in references { _ = try before.manifest.entry(reference) }
         let keys = try keyOptions.verify(before, store, context).keys
         let input = ValueInput(valueFile: valueFile, readsStandardInput: name.last == "-")

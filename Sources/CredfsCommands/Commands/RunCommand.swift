@@ -173,7 +173,11 @@ struct RunCommand: CredfsCommand {
             in: RuntimeDirectory(user: context.user, environment: context.environment),
             report: { say($0, context) }
         )
-        let started = ContinuousClock.now
+        context.subjects.mount = run.id
+        // Who reads these is seen by nobody; who opens a file of the mount is.
+        let unseen = settings.backend == .fuse ? [] : admitted.entries.map(\.name)
+        let given = values.map(\.secret).filter { admitted.entry($0) != nil }
+        context.subjects.secrets = unseen.isEmpty ? given : unseen
         let outcome = try run.perform(program(context), secrets: &secrets) { directory in
             let environment = JobEnvironment(
                 inherited: EnvironmentVariables.rawEntries(),
@@ -189,7 +193,6 @@ struct RunCommand: CredfsCommand {
             }
             return environment.entries + (pristine ? Self.path() : [])
         }
-        Telemetry(admitted, started: started, command: Self.name).write(options, context)
         conclude(outcome, context)
     }
 
@@ -278,7 +281,13 @@ struct RunCommand: CredfsCommand {
         case .started:
             // Whoever is killed records nothing at its end.
             context.recorder.record(
-                OperationEvent(.run, status: .success, reason: "started", store: context.store)
+                OperationEvent(
+                    .run,
+                    context.subjects,
+                    status: .success,
+                    reason: "started",
+                    store: context.store
+                )
             )
         case .servingEnded: context.console.warning("the secrets of the job are not served any more")
         case .weakBackend(let backend):
@@ -290,6 +299,8 @@ struct RunCommand: CredfsCommand {
 
     private func conclude(_ outcome: JobRun.Outcome, _ context: CommandContext) {
         context.exitStatus = outcome.status
+        context.subjects.exitStatus = outcome.status
+        context.outcome = outcome.refusal.map { "not started: \($0)" } ?? "ended"
         if let refusal = outcome.refusal {
             context.console.error(CommandError(.runFailed, "cannot run \(command[0]): \(refusal)"))
         }

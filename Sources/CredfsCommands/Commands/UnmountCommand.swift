@@ -29,11 +29,22 @@ struct UnmountCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
-        if let directory { return try Unmounting.end(at: directory, in: runtime) }
+        if let directory {
+            context.subjects.mount = try Unmounting.end(at: directory, in: runtime)
+            return
+        }
         Unmounting.clean(runtime)
         var failure: MountError?
         for found in FoundMount.all(in: runtime) where found.mount.kind == .mount {
-            do throws(MountError) { try Unmounting.end(found, in: runtime) } catch { failure = failure ?? error }
+            do throws(MountError) { try Unmounting.end(found, in: runtime) } catch {
+                failure = failure ?? error
+                continue
+            }
+            var subjects = OperationEvent.Subjects()
+            subjects.mount = found.mount.id
+            context.recorder.record(
+                OperationEvent(.unmount, subjects, status: .success, store: found.mount.store.flatMap(StoreID.init))
+            )
         }
         if let failure { throw failure }
     }

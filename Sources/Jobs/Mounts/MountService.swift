@@ -22,7 +22,8 @@ package final class MountService {
     private let runtime: RuntimeDirectory
     private let signals: SignalQueue
     private let ownsDirectory: Bool
-    private let id: String
+    /// The identifier of the mount.
+    package let id: String
     private var mount: SharedMount?
     private var record: LiveRecord?
     private var live: LiveMount?

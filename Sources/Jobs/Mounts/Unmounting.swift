@@ -43,14 +43,18 @@ package enum Unmounting {
 
     /// Ends whatever of ours is mounted at a path.
     ///
+    /// - Returns: its identifier; nil for a mount that is recorded nowhere.
     /// - Throws: class `place` where there is nothing.
-    package static func end(at directory: String, in runtime: RuntimeDirectory) throws(MountError) {
+    package static func end(at directory: String, in runtime: RuntimeDirectory) throws(MountError) -> String? {
         let path = (try? MountPlace.resolved(directory)) ?? directory
         let found = FoundMount.all(in: runtime).first { $0.mount.path == path }
         if let found, found.mount.kind == .run, found.isLive {
             throw MountError(.place, "\(directory) is the mount of a job", hint: "end the job: kill \(found.mount.pid)")
         }
-        if let found { return try end(found, in: runtime) }
+        if let found {
+            try end(found, in: runtime)
+            return found.mount.id
+        }
         guard MountTable.has(path) else {
             throw MountError(
                 .place,
@@ -59,6 +63,7 @@ package enum Unmounting {
             )
         }
         try Mounter.detach(path)
+        return nil
     }
 
     /// Takes away what killed servers left: mounts, directories and records.

@@ -2,6 +2,7 @@
 
 package import SecretFileSystem
 package import SecretStore
+package import SystemCalls
 
 extension JobRun {
     /// What is shown to the job.
@@ -62,5 +63,15 @@ extension JobRun {
         package let isolation: Isolation
         /// Why its program could not be run.
         package let refusal: String?
+    }
+}
+
+extension ChildProcess.Exit {
+    /// The status as a shell has it: 128+n for a signal.
+    package var shellStatus: Int32 {
+        switch self {
+        case .status(let status): status
+        case .signal(let signal): 128 + signal
+        }
     }
 }

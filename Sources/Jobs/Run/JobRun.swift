@@ -3,7 +3,7 @@
 internal import ProcessHardening
 internal import SecretFileSystem
 package import SecureMemory
-package import SystemCalls
+internal import SystemCalls
 internal import SystemPackage
 
 /// The whole life of a job: its secrets are exposed, it runs, it ends, and nothing is left behind.
@@ -12,7 +12,8 @@ package final class JobRun {
     private let settings: Settings
     private let runtime: RuntimeDirectory
     private let supervisor: Supervisor
-    private let id = RuntimeDirectory.newID()
+    /// The identifier of the mount.
+    package let id = RuntimeDirectory.newID()
     private let report: (Message) -> Void
 
     /// Prepares a run: from here on signals are collected, and what killed runs left is taken away.
@@ -192,15 +193,5 @@ package final class JobRun {
         let isTooLong = refusal.errno == .argListTooLong
         let hint = "use --file-vars=none, or show fewer secrets with --only: each has a variable"
         return MountError(.failed, refusal.message, hint: isTooLong ? hint : nil)
-    }
-}
-
-extension ChildProcess.Exit {
-    /// The status as a shell has it: 128+n for a signal.
-    package var shellStatus: Int32 {
-        switch self {
-        case .status(let status): status
-        case .signal(let signal): 128 + signal
-        }
     }
 }

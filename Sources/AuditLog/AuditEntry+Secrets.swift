@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+extension AuditEntry {
+    /// Whether the entry is about a secret of this name.
+    package func concerns(_ name: String) -> Bool { secret == name || secrets.contains(name) }
+
+    /// The entry with names of secrets, or as many entries as the names need.
+    package func naming(_ names: [String]) -> [AuditEntry] {
+        guard names.count > 1 else {
+            var entry = self
+            entry.secret = names.first ?? secret
+            return [entry]
+        }
+        var entries: [AuditEntry] = []
+        var rest = names[...]
+        while !rest.isEmpty {
+            var room = AuditLine.maximumListByteCount
+            var entry = self
+            entry.secrets = Array(
+                rest.prefix { name in
+                    room -= JSONText.largestByteCount(of: name)
+                    return room >= 0
+                }
+            )
+            // A name that fits nowhere is cut, as every text is.
+            if entry.secrets.isEmpty { entry.secret = rest.first }
+            rest = rest.dropFirst(max(1, entry.secrets.count))
+            entries.append(entry)
+        }
+        return entries
+    }
+}
