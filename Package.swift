@@ -35,6 +35,12 @@ let shipped: [LinkerSetting] =
         )
     ]
 
+// The runtime of the language looks for a program to print crashes with when it starts; a statically linked one aborts where
+// there is no /proc. `Main.swift` answers that there is none.
+let withoutAuxiliaryPrograms: [LinkerSetting] = [
+    .unsafeFlags(["-Xlinker", "--wrap=swift_copyAuxiliaryExecutablePath"])
+]
+
 // Injected failures of system calls (FaultPlan): in debug builds alone, for the module that makes the calls and for tests.
 let faults = strict + [.define("CREDFS_FAULT_HOOK", .when(configuration: .debug))]
 
@@ -144,7 +150,7 @@ let package = Package(
             dependencies: ["CredfsCommands"],
             // It has a `main` function, not a script of statements.
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
-            linkerSettings: shipped
+            linkerSettings: shipped + withoutAuxiliaryPrograms
         ),
 
         // What the tests share, and programs that a test starts because only a process of its own can show something.
@@ -192,9 +198,8 @@ let package = Package(
         .testTarget(
             name: "SecretFileSystemTests",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
-                "CredfsTestSupport",
-                systemPackage,
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls",
+                "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
         ),

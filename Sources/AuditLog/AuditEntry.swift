@@ -65,6 +65,8 @@ package struct AuditEntry: Sendable, Equatable {
     package var authReason: String?
     /// Of a job that ended.
     package var exitStatus: Int64?
+    /// The name of the user.
+    package var user: String?
     /// The start of the process in clock ticks since the system started.
     package var startTime: UInt64?
     /// The programs of the ancestors of the process, its parent first.
@@ -94,6 +96,7 @@ package struct AuditEntry: Sendable, Equatable {
         entry.executable = executable
         entry.parent = parent
         entry.store = store
+        entry.user = user
         entry.startTime = startTime
         entry.ancestors = ancestors
         entry.unit = unit
@@ -182,6 +185,7 @@ extension AuditEntry {
         if let authMode { text.member("authMode", authMode) }
         if let authReason { text.member("authReason", authReason) }
         if let exitStatus { text.member("exitStatus", number: exitStatus) }
+        if let user { text.member("user", user) }
         if let startTime { text.member("startTime", number: startTime) }
         if !ancestors.isEmpty { text.member("ancestors", list: ancestors) }
         if let unit { text.member("unit", unit) }
@@ -248,6 +252,7 @@ extension AuditEntry {
             authMode = try members.text("authMode")
             authReason = try members.text("authReason")
             exitStatus = try members.number("exitStatus")
+            user = try members.text("user")
             startTime = try members.number("startTime")
             ancestors = try members.list("ancestors")
             unit = try members.text("unit")

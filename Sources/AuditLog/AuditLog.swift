@@ -84,6 +84,23 @@ package final class AuditLog {
     /// - Throws: `AuditError`; a log on a full disk remembers how many entries it had no room for.
     @discardableResult
     package func append(_ entry: AuditEntry, synchronizing: Bool) throws(AuditError) -> Appended {
+        try append([entry], synchronizing: synchronizing)
+    }
+
+    /// Writes entries behind the last one with one write(2) under one lock: all or none.
+    ///
+    /// - Parameters:
+    ///   - entries: what they say, one at least.
+    ///   - lost: how many events before them were not recorded by the caller.
+    ///   - synchronizing: whether they must be on the disk before this returns.
+    /// - Returns: where the last one stands.
+    /// - Throws: `AuditError`; a log on a full disk remembers how many entries it had no room for.
+    @discardableResult
+    package func append(
+        _ entries: [AuditEntry],
+        lost: UInt64 = 0,
+        synchronizing: Bool
+    ) throws(AuditError) -> Appended {
         guard let keyFile = try directory.openKey(O_RDWR) else {
             throw try hasEntries() ? missingKey() : .noLog
         }
@@ -91,7 +108,8 @@ package final class AuditLog {
             // Commands that only read are not kept waiting for it.
             if synchronizing { directory.removeLeftovers() }
             let state = try readState(keyFile)
-            let placed = try placeOrCount(entry, state, keyFile)
+            state.lost += lost
+            let placed = try placeOrCount(entries, state, keyFile)
             try write(state, keyFile)
             return placed
         }
@@ -100,13 +118,21 @@ package final class AuditLog {
         return Appended(sequence: placed.sequence, isLogShorter: placed.isShorter)
     }
 
-    /// Writes an entry, or else keeps that there was one: that takes no room, so it works on a full disk.
-    private func placeOrCount(_ entry: AuditEntry, _ state: AuditState, _ keyFile: AuditFile) throws(AuditError)
+    /// Brings what was written to the current file onto the disk; wraps fdatasync(2).
+    package func synchronize() throws(AuditError) {
+        try directory.open(AuditDirectory.logName, O_RDONLY)?.synchronizeData()
+    }
+
+    /// Writes entries, or else keeps that there were some: that takes no room, so it works on a full disk.
+    private func placeOrCount(_ entries: [AuditEntry], _ state: AuditState, _ keyFile: AuditFile) throws(AuditError)
         -> Placed
     {
-        do throws(AuditError) { return try place(entry, state, keyFile) } catch {
-            state.lost += 1
-            try? write(state, keyFile)
+        do throws(AuditError) { return try place(entries, state, keyFile) } catch {
+            // The keys at hand may be ahead of what was written.
+            if let stored = try? readState(keyFile) {
+                stored.lost = state.lost + UInt64(entries.count)
+                try? write(stored, keyFile)
+            }
             throw error
         }
     }
@@ -117,9 +143,9 @@ package final class AuditLog {
         let isShorter: Bool
     }
 
-    /// Writes an entry to the file it belongs to; the state is not written yet.
+    /// Writes entries to the file they belong to; the state is not written yet.
     private func place(
-        _ entry: AuditEntry,
+        _ entries: [AuditEntry],
         _ state: AuditState,
         _ keyFile: AuditFile
     ) throws(AuditError) -> Placed {
@@ -131,10 +157,10 @@ package final class AuditLog {
             state.logSize = 0
             log = try directory.openLog()
         }
-        if state.logSize == 0 { try beginFile(for: entry, state, log, keyFile) }
-        var entry = entry
-        entry.lost = state.lost == 0 ? nil : state.lost
-        try write(entry, state, log)
+        var entries = entries
+        if state.logSize == 0 { try beginFile(for: entries[0], state, log, keyFile) }
+        entries[0].lost = state.lost == 0 ? nil : state.lost
+        try write(entries, state, log)
         state.lost = 0
         return Placed(log: log, sequence: state.sequence - 1, isShorter: isShorter)
     }
@@ -198,20 +224,23 @@ package final class AuditLog {
         // Before the entry that says it, so that a crash between them leaves the same files to begin with.
         try write(state, keyFile)
         let oldest = state.firsts.first ?? state.sequence
-        try write(entry.beginning(first: oldest, isNew: isNew), state, log)
+        try write([entry.beginning(first: oldest, isNew: isNew)], state, log)
         try write(state, keyFile)
         if !isNew { directory.removeLogs(before: oldest) }
         try directory.synchronize()
     }
 
-    private func write(_ entry: AuditEntry, _ state: AuditState, _ log: AuditFile) throws(AuditError) {
-        guard state.sequence < KeyRatchet.maximumSequence else { throw .damaged("the audit log cannot grow") }
-        let body = AuditLine.body(entry, sequence: state.sequence, previous: state.previous)
-        let code = try AuditError.sealing { () throws(SealingError) in try state.ratchet.code(of: body.span) }
-        let line = body + AuditLine.tail(code)
-        try log.append(line, at: Int(state.logSize))
-        state.logSize += UInt64(line.count)
-        try AuditError.sealing { () throws(SealingError) in try state.advance(past: code) }
+    private func write(_ entries: [AuditEntry], _ state: AuditState, _ log: AuditFile) throws(AuditError) {
+        var lines: [UInt8] = []
+        for entry in entries {
+            guard state.sequence < KeyRatchet.maximumSequence else { throw .damaged("the audit log cannot grow") }
+            let body = AuditLine.body(entry, sequence: state.sequence, previous: state.previous)
+            let code = try AuditError.sealing { () throws(SealingError) in try state.ratchet.code(of: body.span) }
+            lines += body + AuditLine.tail(code)
+            try AuditError.sealing { () throws(SealingError) in try state.advance(past: code) }
+        }
+        try log.append(lines, at: Int(state.logSize))
+        state.logSize += UInt64(lines.count)
     }
 
     func readState(_ keyFile: AuditFile) throws(AuditError) -> AuditState {

@@ -15,6 +15,7 @@ final class AuditTrail: OperationRecorder {
     /// Whether a command that holds the keys begins a log where there is none.
     var beginsLog = true
     private unowned let context: CommandContext
+    private lazy var user = UserDatabase.name(of: context.user)
     /// This process: it does not change while a command runs.
     private lazy var process = ProcessIdentity.of(ProcessAttributes.processID)
     /// What was said already: nobody wants to read it for every event.
@@ -25,7 +26,7 @@ final class AuditTrail: OperationRecorder {
     }
 
     func record(_ event: OperationEvent) {
-        if context.console.verbosity == .verbose { show(event) }
+        show(event)
         do {
             guard let store = try context.options?.open(context),
                 let log = try Self.log(of: store, event.store, context)
@@ -41,14 +42,16 @@ final class AuditTrail: OperationRecorder {
         }
     }
 
-    /// In words on a terminal, else as JSON lines.
+    /// Shows an event to those who pass `--verbose`: in words on a terminal, else as the lines of its entries.
     private func show(_ event: OperationEvent) {
-        guard isatty(Console.standardError) == 0 else {
-            let names = event.subjects.secrets.isEmpty ? "" : " \(Names.shown(event.subjects.secrets.map(\.text)))"
-            let words = "recorded: \(event.operation.rawValue)\(names): \(event.status.rawValue)"
-            return context.console.detail(words + (event.reason.map { ", \($0)" } ?? ""))
+        guard context.console.verbosity == .verbose else { return }
+        guard isatty(Console.standardError) == 1 else {
+            for entry in entries(event) { context.console.detail("event: \(entry.json)") }
+            return
         }
-        for entry in entries(event) { context.console.detail("event: \(entry.json)") }
+        let names = event.subjects.secrets.isEmpty ? "" : " " + Names.shown(event.subjects.secrets.map(\.text))
+        let reason = event.reason.map { ", \($0)" } ?? ""
+        context.console.detail("recorded: \(event.operation.rawValue)\(names): \(event.status.rawValue)\(reason)")
     }
 
     /// Begins the log unless there is one; for whoever has just got the keys.
@@ -86,12 +89,12 @@ final class AuditTrail: OperationRecorder {
     /// The log of a store, or nil where there is no directory for one.
     ///
     /// The directory is not checked: a refusal because of its mode is worth an entry, too. The log checks its own files.
-    static func log(of store: Store, _ identity: StoreID?, _ context: CommandContext) throws -> AuditLog? {
+    static func log(of store: Store, _ identity: StoreID?, _ context: CommandContext) throws -> sending AuditLog? {
         guard let state = try store.existingState(for: identity) else { return nil }
         return try log(in: state, context)
     }
 
-    private static func log(in state: Folder, _ context: CommandContext) throws -> AuditLog {
+    private static func log(in state: Folder, _ context: CommandContext) throws -> sending AuditLog {
         AuditLog(
             AuditDirectory(
                 try state.reopened(),
@@ -124,6 +127,7 @@ final class AuditTrail: OperationRecorder {
         entry.service = event.service
         entry.reason = event.reason
         entry.uid = Int64(context.user)
+        entry.user = user
         entry.identify(process)
         entry.mount = event.subjects.mount
         entry.store = event.store?.text

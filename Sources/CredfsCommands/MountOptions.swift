@@ -25,7 +25,19 @@ struct MountOptions: ParsableArguments {
     )
     var callers: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How opens are recorded: default, sync (on the disk before the answer), required (else refused), or both with a comma (CREDFS_AUDIT).",
+            valueName: "how"
+        ),
+        completion: .list(["default", "sync", "required"])
+    )
+    var audit: String?
+
     func validate() throws {
+        if let audit, OpenRecorder.settings(audit) == nil {
+            throw ValidationError("--audit takes default, sync or required.")
+        }
         if let callers, ReadPolicy.Callers(rawValue: callers) == nil {
             throw ValidationError("--callers takes job, owner or any.")
         }

@@ -2,6 +2,7 @@
 
 package import FuseBridge
 internal import SecretStore
+internal import Synchronization
 package import SystemPackage
 
 /// Answers the requests of a mount by the rules of a `SecretFileSystem`.
@@ -9,14 +10,17 @@ package final class MountedSecrets: FileSystem {
     /// The rules.
     package let rules: SecretFileSystem
     private let buffers: ReadBuffers
+    private let audit: OpenAudit?
 
     /// Makes the server side of a mount.
     ///
     /// - Parameters:
     ///   - rules: what is answered.
     ///   - buffers: as many as the session has workers, each as large as its `max_read`.
-    package init(_ rules: SecretFileSystem, buffers: ReadBuffers) {
+    ///   - audit: records opens; nil where there is no log.
+    package init(_ rules: SecretFileSystem, buffers: ReadBuffers, audit: OpenAudit? = nil) {
         self.rules = rules
+        self.audit = audit
         self.buffers = buffers
     }
 
@@ -46,16 +50,38 @@ package final class MountedSecrets: FileSystem {
         _ context: RequestContext,
         reply: consuming Reply<Opening>
     ) {
+        let result: Result<OpenSecret, FileSystemError>
         do throws(FileSystemError) {
-            let secret = try rules.open(
-                inode,
-                intent,
-                caller: context.caller,
-                buffers: buffers,
-                worker: context.worker
+            result = .success(
+                try rules.open(inode, intent, caller: context.caller, buffers: buffers, worker: context.worker)
             )
-            reply.opened(OpenSecretFile(secret, buffers: buffers))
-        } catch { reply.fail(errno(for: error)) }
+        } catch { result = .failure(error) }
+        guard let audit, let name = rules.name(of: inode), let record = OpenAudit.Outcome(result) else {
+            return Self.answer(reply, result, buffers)
+        }
+        // Nobody waits here for the log: what has to wait is answered by its writer.
+        var reply: Reply<Opening>? = consume reply
+        let buffers = buffers
+        let isAtOnce = audit.record(name, context.caller, record) {
+            let waiting = WaitingOpen(reply.take()?.park())
+            return { isAdmitted in
+                guard let reply = waiting.resume() else { return }
+                Self.answer(reply, isAdmitted ? result : .failure(.damaged), buffers)
+            }
+        }
+        guard isAtOnce, let reply = reply.take() else { return }
+        Self.answer(reply, result, buffers)
+    }
+
+    private static func answer(
+        _ reply: consuming Reply<Opening>,
+        _ result: Result<OpenSecret, FileSystemError>,
+        _ buffers: ReadBuffers
+    ) {
+        switch result {
+        case .success(let secret): reply.opened(OpenSecretFile(secret, buffers: buffers))
+        case .failure(let error): reply.fail(errno(for: error))
+        }
     }
 
     /// Answers an open of the directory.
@@ -84,6 +110,20 @@ extension Session {
             do throws(Errno) { try invalidate(name.text, in: .root) } catch { failure = failure ?? error }
         }
         if let failure { throw failure }
+    }
+}
+
+/// An open that waits for its entry in the log.
+private final class WaitingOpen: Sendable {
+    private let parked: Mutex<ParkedReply<Opening>?>
+
+    init(_ parked: consuming ParkedReply<Opening>?) {
+        self.parked = Mutex(parked)
+    }
+
+    func resume() -> Reply<Opening>? {
+        let parked = parked.withLock { $0.take() }
+        return parked?.resume()
     }
 }
 

@@ -105,6 +105,12 @@ package final class SecretFileSystem: Sendable {
         return attributes(of: snapshot.records[position])
     }
 
+    /// The secret that a number stands for in the generation that is served.
+    package func name(of inode: InodeNumber) -> SecretName? {
+        let snapshot = snapshot
+        return snapshot.position(of: inode).map { snapshot.records[$0].name }
+    }
+
     /// Opens a file: asks the policy, then the time, then authenticates the value.
     package func open(
         _ inode: InodeNumber,

@@ -13,6 +13,14 @@ package enum ProcessTree {
         return parent(inStat: text)
     }
 
+    /// The process (thread group id) that a thread belongs to; nil where it is gone or may not be seen.
+    package static func leader(of thread: Int32) -> Int32? {
+        guard let text = try? OwnedDescriptor.open("/proc/\(thread)/status", O_RDONLY).readText(limit: 4096),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("Tgid:\t") })
+        else { return nil }
+        return Int32(line.dropFirst(6))
+    }
+
     /// Whether a process exists that has not ended.
     package static func isRunning(_ process: Int32) -> Bool {
         guard let state = state(process) else { return false }

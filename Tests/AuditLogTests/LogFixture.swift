@@ -120,6 +120,7 @@ func fullEntry() -> AuditEntry {
     entry.authMode = "unauthenticated"
     entry.authReason = "permissions"
     entry.exitStatus = 137
+    entry.user = "deploy"
     entry.startTime = 123_456
     entry.ancestors = ["/usr/bin/bash", "", "/usr/lib/systemd/systemd"]
     entry.unit = "deploy.service"

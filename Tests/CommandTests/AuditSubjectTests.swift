@@ -24,6 +24,7 @@ struct AuditSubjectTests {
         let authReason: String?
         let exitStatus: Int?
         let pid: Int
+        let user: String?
         let startTime: UInt64?
         let executable: String?
         let parent: String?
@@ -208,6 +209,7 @@ struct AuditSubjectTests {
         #expect(outcome.status == .exited(0), "\(outcome.errorText)")
         let entry = try last(sandbox, "list")
         #expect(entry.executable?.hasSuffix("/credfs") == true)
+        #expect(entry.user == NSUserName())
         #expect(entry.claimed?.argument == "made-up")
         #expect(entry.claimed?.name == "credfs")
         #expect((entry.startTime ?? 0) > 0)

@@ -26,7 +26,7 @@ BLOCK = 4096
 TYPES = {
     "timestamp": str, "operation": str, "status": str, "secret": str, "service": str, "reason": str, "uid": int, "pid": int,
     "executable": str, "parent": str, "mount": str, "store": str, "repeat": dict, "first": int, "lost": int, "secrets": list,
-    "slots": list, "authMode": str, "authReason": str, "exitStatus": int, "startTime": int, "ancestors": list, "unit": str,
+    "slots": list, "authMode": str, "authReason": str, "exitStatus": int, "user": str, "startTime": int, "ancestors": list, "unit": str,
     "claimed": dict,
 }
 LATER = list(TYPES)[12:]

@@ -59,11 +59,13 @@ struct MountCommand: CredfsCommand {
         let manager = serviceManager(context)
         context.subjects.mount = service.id
         let empty = Snapshot(generation: 0, items: [], modified: context.now(), source: NoContent())
+        let recorder = try admitted.manifest.map { try OpenRecorder(options, $0.store, mount.audit, context) }
         try service.begin(
             admitted.snapshot(now: context.now()) ?? empty,
             rules,
             store: admitted.manifest?.store,
-            auth: admitted.auth
+            auth: admitted.auth,
+            recording: { (mount) throws(MountError) in try recorder?.begin(mount: mount) }
         )
         defer {
             try? manager?.send("STOPPING=1")

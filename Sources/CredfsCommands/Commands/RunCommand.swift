@@ -167,10 +167,12 @@ struct RunCommand: CredfsCommand {
         rules.unsetsPlain = unsetPlain
         rules.valueVariables = values.filter { admitted.entry($0.secret) != nil }.map(\.variable)
         var hasWarned = false
+        let recorder = try admitted.manifest.map { try OpenRecorder(options, $0.store, mount.audit, context) }
         let run = try JobRun(
             content,
             settings,
             in: RuntimeDirectory(user: context.user, environment: context.environment),
+            recording: { (mount) throws(MountError) in try recorder?.begin(mount: mount) },
             report: { say($0, context) }
         )
         context.subjects.mount = run.id

@@ -57,18 +57,21 @@ package final class MountService {
     ///   - rules: whom it is for.
     ///   - store: the store it is from.
     ///   - auth: whether its secrets are there.
+    ///   - recording: begins to record opens.
     /// - Throws: class `mount`; then nothing is mounted.
     package func begin(
         _ snapshot: Snapshot,
         _ rules: MountRules,
         store: StoreID?,
-        auth: AuthMode
+        auth: AuthMode,
+        recording: @escaping OpenRecording
     ) throws(MountError) {
         let mount = SharedMount(
             SecretFileSystem(snapshot, ownership: rules.ownership, decision: rules.decisionWithoutJob),
             rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount()),
             path: path,
-            making: ownsDirectory ? OwnDirectory(runtime: runtime, name: id, mode: 0o700) : nil
+            making: ownsDirectory ? OwnDirectory(runtime: runtime, name: id, mode: 0o700) : nil,
+            audit: { [id] () throws(MountError) in try recording(id) }
         )
         self.mount = mount
         do throws(MountError) {

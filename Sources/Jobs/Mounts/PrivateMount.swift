@@ -10,9 +10,18 @@ final class PrivateMount: Exposure {
     let path: String
     private let fileSystem: SecretFileSystem
     private let options: FuseMount.Options
+    private let audit: () throws(MountError) -> OpenAudit?
     private var served: ServedMount?
 
-    init(_ fileSystem: SecretFileSystem, _ options: FuseMount.Options, _ isolation: Isolation, path: String) {
+    /// - Parameter audit: begins to record opens, once this process is bound.
+    init(
+        _ fileSystem: SecretFileSystem,
+        _ options: FuseMount.Options,
+        _ isolation: Isolation,
+        path: String,
+        audit: @escaping () throws(MountError) -> OpenAudit?
+    ) {
+        self.audit = audit
         self.fileSystem = fileSystem
         self.options = options
         self.isolation = isolation
@@ -23,7 +32,7 @@ final class PrivateMount: Exposure {
 
     func begin(for job: Job) throws {
         try ServingFilter.install(for: job)
-        served = try ServedMount(try job.takeDevice(), fileSystem, options)
+        served = try ServedMount(try job.takeDevice(), fileSystem, options, audit: try audit())
     }
 
     func end() -> Bool {

@@ -2,14 +2,18 @@
 
 internal import FuseBridge
 internal import Glibc
-internal import SecretFileSystem
+package import SecretFileSystem
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
+/// Begins to record the opens of the mount with an identifier, on a thread that is started then; nil where there is no log.
+package typealias OpenRecording = (_ mount: String) throws(MountError) -> OpenAudit?
+
 /// A mount that is being served.
 final class ServedMount {
     private let rules: SecretFileSystem
+    private let audit: OpenAudit?
     private var session: Session?
 
     /// How many threads answer.
@@ -27,16 +31,20 @@ final class ServedMount {
     ///   - device: a mounted device.
     ///   - rules: what is answered.
     ///   - options: what it was mounted with.
+    ///   - audit: records opens; ended with the mount.
     /// - Throws: class `mount`.
     init(
         _ device: consuming OwnedDescriptor,
         _ rules: SecretFileSystem,
-        _ options: FuseMount.Options
+        _ options: FuseMount.Options,
+        audit: OpenAudit?
     ) throws(MountError) {
+        self.audit = audit
         let buffers: ReadBuffers
         do throws(SecureMemoryError) {
             buffers = try ReadBuffers(workerCount: Self.workerCount, byteCount: options.maximumReadByteCount)
         } catch {
+            audit?.end()
             throw MountError(
                 .mount,
                 "cannot get \(error.byteCount) bytes of locked memory: \(error.errno.message)",
@@ -47,11 +55,14 @@ final class ServedMount {
         do throws(Errno) {
             session = try Session(
                 device: device,
-                serving: MountedSecrets(rules, buffers: buffers),
+                serving: MountedSecrets(rules, buffers: buffers, audit: audit),
                 maximumReadByteCount: options.maximumReadByteCount,
                 workerCount: Self.workerCount
             )
-        } catch { throw MountError(.mount, "cannot serve the mount: \(error.message)") }
+        } catch {
+            audit?.end()
+            throw MountError(.mount, "cannot serve the mount: \(error.message)")
+        }
     }
 
     deinit {
@@ -85,5 +96,6 @@ final class ServedMount {
         detach()
         session.stop()
         self.session = nil
+        audit?.end()
     }
 }

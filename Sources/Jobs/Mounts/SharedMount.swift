@@ -12,12 +12,22 @@ final class SharedMount: Exposure {
     let path: String
     private let fileSystem: SecretFileSystem
     private let options: FuseMount.Options
+    private let audit: () throws(MountError) -> OpenAudit?
     private let directory: OwnDirectory?
     private var unmountHelper: UnmountHelper?
     private(set) var served: ServedMount?
 
-    /// Makes an exposure; the directory is made and removed, and nil for one that is there.
-    init(_ fileSystem: SecretFileSystem, _ options: FuseMount.Options, path: String, making directory: OwnDirectory?) {
+    /// - Parameters:
+    ///   - directory: what is made and removed; nil for a directory that is there.
+    ///   - audit: begins to record opens, once this process is bound.
+    init(
+        _ fileSystem: SecretFileSystem,
+        _ options: FuseMount.Options,
+        path: String,
+        making directory: OwnDirectory?,
+        audit: @escaping () throws(MountError) -> OpenAudit?
+    ) {
+        self.audit = audit
         self.fileSystem = fileSystem
         self.options = options
         self.path = path
@@ -39,7 +49,7 @@ final class SharedMount: Exposure {
         unmountHelper = try UnmountHelper(for: path)
         let device = try Mounter.mount(at: path, options)
         try ServingFilter.install(for: job)
-        served = try ServedMount(device, fileSystem, options)
+        served = try ServedMount(device, fileSystem, options, audit: try audit())
     }
 
     func end() -> Bool {

@@ -14,6 +14,7 @@ package final class JobRun {
     private let supervisor: Supervisor
     /// The identifier of the mount.
     package let id = RuntimeDirectory.newID()
+    private let recording: OpenRecording
     private let report: (Message) -> Void
 
     /// Prepares a run: from here on signals are collected, and what killed runs left is taken away.
@@ -22,17 +23,20 @@ package final class JobRun {
     ///   - content: the secrets.
     ///   - settings: how they are shown.
     ///   - runtime: where.
+    ///   - recording: begins to record opens.
     ///   - report: says something to people.
     /// - Throws: class `failed`.
     package init(
         _ content: Content,
         _ settings: Settings,
         in runtime: RuntimeDirectory,
+        recording: @escaping OpenRecording,
         report: @escaping (Message) -> Void
     ) throws(MountError) {
         self.content = content
         self.settings = settings
         self.runtime = runtime
+        self.recording = recording
         self.report = report
         do throws(Errno) {
             try ProcessAttributes.becomeSubreaper()
@@ -155,9 +159,10 @@ package final class JobRun {
             ownership: rules.ownership,
             decision: rules.decision(supervisor: ProcessAttributes.processID)
         )
+        let audit = { [recording, id] () throws(MountError) in try recording(id) }
         return isolation == .none
-            ? SharedMount(fileSystem, options, path: path, making: directory(0o700))
-            : PrivateMount(fileSystem, options, isolation, path: path)
+            ? SharedMount(fileSystem, options, path: path, making: directory(0o700), audit: audit)
+            : PrivateMount(fileSystem, options, isolation, path: path, audit: audit)
     }
 
     private var options: FuseMount.Options {

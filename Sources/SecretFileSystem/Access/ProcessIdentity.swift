@@ -62,7 +62,7 @@ package struct ProcessIdentity: Sendable, Equatable {
         self.process = process
     }
 
-    private static func executable(of process: Int32) -> Executable? {
+    static func executable(of process: Int32) -> Executable? {
         guard let path = ProcessAttributes.executable(of: process),
             let status = try? FileStatus.ofPath("/proc/\(process)/exe", followingLink: true)
         else { return nil }

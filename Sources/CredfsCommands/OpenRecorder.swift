@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import AuditLog
+internal import Jobs
+internal import SecretFileSystem
+internal import SecretStore
+internal import SystemPackage
+
+/// Recording of the opens of a mount in the audit log of the store.
+struct OpenRecorder {
+    /// What `--audit` and `CREDFS_AUDIT` take.
+    enum Rule: String, CaseIterable {
+        /// An entry is on the disk before the open is answered.
+        case sync
+        /// What cannot be recorded is not opened.
+        case required
+    }
+
+    private let options: StoreOptions
+    private let store: StoreID
+    private let context: CommandContext
+    private let settings: AuditWriter.Settings
+
+    /// Reads the rules of a text such as `sync,required`; nil where there are others.
+    static func settings(_ text: String) -> AuditWriter.Settings? {
+        var settings = AuditWriter.Settings()
+        for word in text.split(separator: ",", omittingEmptySubsequences: false) where text != "default" {
+            switch Rule(rawValue: String(word)) {
+            case .sync: settings.synchronizes = true
+            case .required: settings.isRequired = true
+            case nil: return nil
+            }
+        }
+        return settings
+    }
+
+    /// Prepares the recording of opens of secrets of a store.
+    init(
+        _ options: StoreOptions,
+        _ store: StoreID,
+        _ rules: String?,
+        _ context: CommandContext
+    ) throws {
+        self.options = options
+        self.store = store
+        self.context = context
+        guard
+            let settings = Self.settings(
+                rules ?? context.variable("AUDIT").flatMap { $0.isEmpty ? nil : $0 } ?? "default"
+            )
+        else { throw CommandError(.usage, "CREDFS_AUDIT takes default, sync or required") }
+        self.settings = settings
+    }
+
+    /// Starts the writer of a mount.
+    ///
+    /// - Throws: class `failed` where there is no log, or no thread, and opens must be recorded.
+    func begin(mount: String) throws(MountError) -> OpenAudit? {
+        do {
+            guard let log = try AuditTrail.log(of: try options.open(context), store, context), try log.exists() else {
+                throw AuditError.noLog
+            }
+            let console = context.console
+            let writer = try AuditWriter(log, settings) { error in
+                let message = "opens are not recorded in the audit log: \(error.message)"
+                if error.isReadOnly { console.detail(message) } else { console.warning(message) }
+            }
+            return OpenAudit(writer, mount: mount, store: store.text)
+        } catch {
+            let message = (error as? AuditError)?.message ?? CommandError(anyError: error).message
+            guard settings.isRequired else {
+                context.console.detail("opens are not recorded: \(message)")
+                return nil
+            }
+            throw MountError(
+                .failed,
+                "opens must be recorded and cannot be: \(message)",
+                hint: "see credfs doctor, or leave out --audit required"
+            )
+        }
+    }
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import AuditLog
+package import FuseBridge
+package import SecretStore
+internal import SystemCalls
+
+/// Records who opened which secret of a mount, and who was refused, before the caller has its answer.
+package final class OpenAudit: Sendable {
+    /// How an open was decided.
+    package enum Outcome: Sendable, Equatable {
+        case opened
+        case failed(FileSystemError)
+    }
+
+    private let writer: AuditWriter
+    private let mount: String
+    private let store: String?
+    private let identities = IdentityCache()
+
+    /// Makes the recorder of a mount; it ends the writer.
+    ///
+    /// - Parameters:
+    ///   - writer: takes the entries.
+    ///   - mount: the identifier of the mount.
+    ///   - store: the identity of the store.
+    package init(_ writer: AuditWriter, mount: String, store: String?) {
+        self.writer = writer
+        self.mount = mount
+        self.store = store
+    }
+
+    /// Records an open while it is unanswered.
+    ///
+    /// - Parameters:
+    ///   - secret: its name.
+    ///   - caller: who asks.
+    ///   - result: how it was decided.
+    ///   - waiting: called where the answer has to wait for the entry; what it returns is called once, on another thread,
+    ///     with whether the open may be granted.
+    /// - Returns: whether the answer can be given at once.
+    package func record(
+        _ secret: SecretName,
+        _ caller: Caller,
+        _ result: Outcome,
+        waiting: () -> @Sendable (Bool) -> Void
+    ) -> Bool {
+        let identity = identities.identity(of: caller.thread)
+        var key: AuditWriter.FoldingKey?
+        if result == .opened, let startTime = identity.startTime, let file = identity.executable {
+            let folding = AuditWriter.FoldingKey(
+                process: identity.process,
+                startTime: startTime,
+                device: file.device,
+                inode: file.inode,
+                user: caller.user,
+                secret: secret.text
+            )
+            if writer.fold(folding, at: AuditTime.now) { return true }
+            key = folding
+        }
+        writer.record(entry(secret, caller, result, identity), folding: key, done: waiting())
+        return false
+    }
+
+    /// Writes what is waiting; later opens are refused where they must be recorded.
+    package func end() {
+        writer.end()
+    }
+
+    private func entry(
+        _ secret: SecretName,
+        _ caller: Caller,
+        _ result: Outcome,
+        _ identity: ProcessIdentity
+    ) -> AuditEntry {
+        let (status, reason) = Self.words(result)
+        var entry = AuditEntry(timestamp: AuditTime.now(), operation: "open", status: status)
+        entry.secret = secret.text
+        entry.reason = reason
+        entry.uid = Int64(caller.user)
+        entry.user = UserDatabase.name(of: caller.user)
+        entry.identify(identity)
+        entry.mount = mount
+        entry.store = store
+        return entry
+    }
+
+    private static func words(_ result: Outcome) -> (status: String, reason: String?) {
+        switch result {
+        case .opened: ("success", nil)
+        case .failed(.refused): ("denied", "the caller is not one of those who may open it")
+        case .failed(.noSuchName): ("denied", "hidden from the caller")
+        case .failed(.expired): ("failed", "the secret has expired")
+        case .failed(.damaged): ("failed", "the sealed value does not authenticate")
+        case .failed(let error): ("failed", errno(for: error).message)
+        }
+    }
+}
+
+extension FileSystemError {
+    /// Whether it says something of a caller and a secret.
+    var isRecorded: Bool { [.refused, .noSuchName, .expired, .damaged].contains(self) }
+}
+
+extension OpenAudit.Outcome {
+    /// What of a decision is recorded; nil for what says nothing of a caller.
+    init?(_ result: Result<OpenSecret, FileSystemError>) {
+        switch result {
+        case .success: self = .opened
+        case .failure(let error):
+            guard error.isRecorded else { return nil }
+            self = .failed(error)
+        }
+    }
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Testing
+
+/// Opens of secrets as entries of the audit log, on real mounts.
+@Suite(.serialized, .timeLimit(.minutes(3)))
+struct OpenAuditTests {
+    private struct Entry: Decodable {
+        struct Repeat: Decodable {
+            let count: Int
+        }
+
+        struct Claims: Decodable {
+            let argument: String?
+            let name: String?
+        }
+
+        let operation: String
+        let secret: String?
+        let status: String
+        let reason: String?
+        let uid: Int?
+        let pid: Int
+        let mount: String?
+        let executable: String?
+        let parent: String?
+        let startTime: UInt64?
+        let ancestors: [String]?
+        let claimed: Claims?
+        let `repeat`: Repeat?
+    }
+
+    private func entries(_ box: JobBox) throws -> [Entry] {
+        try String(decoding: Files.read(box.sandbox.path("state/audit.log")), as: UTF8.self).split(separator: "\n").map
+        {
+            try JSONDecoder().decode(Entry.self, from: Data($0.utf8))
+        }
+    }
+
+    private func opens(_ box: JobBox) throws -> [Entry] { try entries(box).filter { $0.operation == "open" } }
+
+    private func resolved(_ path: String) -> String { URL(filePath: path).resolvingSymlinksInPath().path }
+
+    @Test func anOpenIsInTheLogBeforeItsReaderHasTheValue() async throws {
+        let box = try await JobBox(["T": "t", "U": "u"])
+        let log = box.sandbox.path("state/audit.log")
+        let outcome = try await box.run(
+            ["--keep-store"],
+            shell: "read -r value < $T_FILE; grep -c '\"operation\":\"open\",\"secret\":\"T\"' \(log)"
+        )
+        #expect(outcome.outputText == "1\n", "\(outcome.errorText)")
+        let open = try #require(try opens(box).first)
+        #expect(try opens(box).map(\.secret) == ["T"])
+        #expect(open.status == "success")
+        #expect(open.executable == resolved("/bin/bash"))
+        #expect(open.uid == Int(geteuid()))
+        #expect((open.startTime ?? 0) > 0)
+        #expect(open.claimed?.name == "bash" && open.claimed?.argument == "/bin/bash")
+        #expect(open.ancestors?.first == open.parent && open.parent?.hasSuffix("/credfs") == true)
+        let run = try #require(try entries(box).last { $0.operation == "run" })
+        #expect(open.mount == run.mount && open.mount != nil)
+        try await box.sandbox.succeed("audit", "verify")
+        let shown = try await box.sandbox.succeed("audit", "show", "--secret", "T").outputText
+        #expect(shown.contains(" success open T "))
+    }
+
+    @Test func everyReaderIsNamed() async throws {
+        let box = try await JobBox(["T": "t"])
+        let outcome = try await box.run([], shell: "cat $T_FILE; head -c1 $T_FILE; exec -a made-up cat $T_FILE")
+        #expect(outcome.outputText == "ttt", "\(outcome.errorText)")
+        let opens = try opens(box)
+        #expect(opens.map(\.executable) == [resolved("/bin/cat"), resolved("/usr/bin/head"), resolved("/bin/cat")])
+        #expect(opens.map(\.claimed?.argument) == ["cat", "head", "made-up"])
+        #expect(Set(opens.map(\.pid)).count == 3)
+    }
+
+    @Test func aThreadAndAScriptAreTheirProcess() async throws {
+        let box = try await JobBox(["T": "t"])
+        let script = """
+            import os, threading
+            def read(): print(open(os.environ["T_FILE"]).read(), os.getpid(), end="")
+            thread = threading.Thread(target=read)
+            thread.start()
+            thread.join()
+            """
+        let path = try box.sandbox.directory.write(Array(script.utf8), to: "read.py")
+        let outcome = try await box.run([], shell: "exec /usr/bin/python3 \(path)")
+        let words = outcome.outputText.split(separator: " ")
+        try #require(words.count == 2, "\(outcome.errorText)")
+        let open = try #require(try opens(box).first)
+        #expect(open.pid == Int(words[1]))
+        #expect(open.executable == resolved("/usr/bin/python3"))
+    }
+
+    @Test func repeatsAreCountedAndNoneIsMissed() async throws {
+        let box = try await JobBox(["T": "t"])
+        let outcome = try await box.run([], shell: "for i in {1..200}; do read -r x < $T_FILE || exit; done")
+        #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+        let opens = try opens(box)
+        let first = opens.count { $0.repeat == nil }
+        #expect(first + opens.reduce(0) { $0 + ($1.repeat?.count ?? 0) } == 200)
+        #expect(opens.count < 200)
+        try await box.sandbox.succeed("audit", "verify")
+    }
+
+    @Test(.enabled(if: isRoot, "the mount is shared without a helper"))
+    func aRefusalIsRecordedEachTime() async throws {
+        let box = try await JobBox(["T": "t"])
+        let job = try await box.start(["--shared"], shell: "echo $T_FILE > $READY.new; mv $READY.new $READY; sleep 60")
+        let path = job.text.trimmingCharacters(in: .whitespacesAndNewlines)
+        for _ in 0..<3 {
+            let outcome = try await ChildProcess.run("/bin/cat", [path], environment: ["LC_ALL": "C"])
+            #expect(outcome.errorText.contains("Permission denied"))
+        }
+        kill(job.credfs.id, SIGTERM)
+        _ = try await job.credfs.end()
+        let denied = try opens(box)
+        #expect(denied.map(\.status) == ["denied", "denied", "denied"])
+        #expect(denied.allSatisfy { $0.executable == resolved("/bin/cat") && $0.reason != nil })
+    }
+
+    @Test func opensOfAMountAreRecorded() async throws {
+        let box = try await JobBox(["T": "t"])
+        let directory = try await box.credfs("mount").outputText.trimmingCharacters(in: .whitespacesAndNewlines)
+        #expect(try await ChildProcess.run("/bin/cat", ["\(directory)/T"], environment: [:]).outputText == "t")
+        let open = try #require(try opens(box).first)
+        #expect(open.status == "success")
+        #expect(open.mount == (try entries(box).last { $0.operation == "mount" }?.mount))
+        #expect(try await box.credfs("unmount", directory).status == .exited(0))
+        try await box.sandbox.succeed("audit", "verify")
+    }
+
+    @Test(.enabled(if: isRoot, "a file system is mounted"), arguments: ["default", "required"])
+    func onAFullDiskTheRuleDecides(rule: String) async throws {
+        let box = try await JobBox(["T": "t"])
+        let state = try Snapshot(box.sandbox.path("state"))
+        let path = box.sandbox.path("state")
+        let result = unsafe "size=64k,mode=0700".withCString {
+            unsafe mount("tmpfs", path, "tmpfs", 0, UnsafeRawPointer($0))
+        }
+        try #require(result == 0)
+        defer { unsafe umount2(path, Int32(MNT_DETACH)) }
+        for (name, entry) in state.entries { try box.sandbox.directory.write(entry.bytes, to: "store/state/\(name)") }
+        var fillers = 0
+        let page = [UInt8](repeating: 0, count: 4096)
+        while (try? box.sandbox.directory.write(page, to: "store/state/filler\(fillers)")) != nil { fillers += 1 }
+        // The last page of the log still has room for some entries, but not for these.
+        let outcome = try await box.run(
+            ["--audit", rule],
+            shell: "for i in {1..30}; do cat $T_FILE || exit 9; done"
+        )
+        if rule == "required" {
+            #expect(outcome.status == .exited(9))
+            #expect(outcome.errorText.contains("Input/output error"))
+        } else {
+            #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+            #expect(outcome.outputText == String(repeating: "t", count: 30))
+        }
+        let warnings = outcome.lines("warning").filter { $0.hasPrefix("opens are not recorded in the audit log: ") }
+        #expect(warnings.count == 1, "\(outcome.errorText)")
+        for filler in 0..<fillers { try FileManager.default.removeItem(atPath: "\(path)/filler\(filler)") }
+        try await box.sandbox.succeed("show", "T")
+        let verdict = try await box.sandbox.succeed("audit", "verify").outputText
+        #expect(verdict.contains("could not be recorded"))
+    }
+
+    @Test func withoutALogARequiredOneIsARefusal() async throws {
+        let box = try await JobBox(["T": "t"])
+        #expect(try await box.run(["--audit", "required,sync"], shell: "cat $T_FILE").outputText == "t")
+        try FileManager.default.removeItem(atPath: box.sandbox.path("state/audit.key"))
+        let refused = try await box.run(["--audit", "required"], shell: "cat $T_FILE")
+        refused.expectRefusal(125, "opens must be recorded and cannot be: ")
+        #expect(try await box.run([], shell: "cat $T_FILE").outputText == "t")
+        try await box.run(["--audit", "never"], shell: "true").expectRefusal(64, "--audit takes")
+    }
+}
