@@ -29,7 +29,7 @@ extension AuditLog {
         } catch {
             guard error.isLasting else { throw error }
         }
-        return try directory.whileLocked(withinMilliseconds: limits.lockMilliseconds) { () throws(AuditError) in
+        return try directory.whileLocked(withinMilliseconds: Self.patienceMilliseconds) { () throws(AuditError) in
             try directory.setAside()
         }
     }
