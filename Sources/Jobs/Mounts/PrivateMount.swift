@@ -13,7 +13,7 @@ final class PrivateMount: Exposure {
     private let audit: () throws(MountError) -> OpenAudit?
     private var served: ServedMount?
 
-    /// - Parameter audit: begins to record opens, once this process is bound.
+    /// Makes an exposure; `audit` begins to record opens, once this process is bound.
     init(
         _ fileSystem: SecretFileSystem,
         _ options: FuseMount.Options,

@@ -17,9 +17,10 @@ final class SharedMount: Exposure {
     private var unmountHelper: UnmountHelper?
     private(set) var served: ServedMount?
 
-    /// - Parameters:
-    ///   - directory: what is made and removed; nil for a directory that is there.
-    ///   - audit: begins to record opens, once this process is bound.
+    /// Makes an exposure.
+    ///
+    /// The directory is made and removed, and nil for one that is there; `audit` begins to record opens, once this process
+    /// is bound.
     init(
         _ fileSystem: SecretFileSystem,
         _ options: FuseMount.Options,
