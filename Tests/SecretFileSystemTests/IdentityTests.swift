@@ -7,22 +7,22 @@ import SystemCalls
 import Testing
 
 @Suite struct IdentityTests {
-    @Test(
-        arguments: [
-            ("0::/system.slice/deploy.service\n", "deploy.service", nil),
-            ("0::/system.slice/system-getty.slice/getty@tty1.service\n", "getty@tty1.service", nil),
-            ("0::/user.slice/user-1000.slice/session-3.scope\n", "session-3.scope", nil),
-            (
-                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/editor.service\n",
-                "user@1000.service/editor.service", nil
-            ),
-            // A user can make these; the unit of the system is further out.
-            ("0::/user.slice/user-1000.slice/session-3.scope/deploy.service\n", "session-3.scope", nil),
-            ("0::/\n", nil, nil), ("", nil, nil), ("0::/../../other\n", nil, nil),
-            ("1:name=systemd:/system.slice/old.service\n0::/\n", "old.service", nil),
-            ("12:pids:/x.service\n1:name=systemd:/y.service\n", "y.service", nil),
-        ] as [(String, String?, String?)]
-    )
+    static let memberships: [(String, String?, String?)] = [
+        ("0::/system.slice/deploy.service\n", "deploy.service", nil),
+        ("0::/system.slice/system-getty.slice/getty@tty1.service\n", "getty@tty1.service", nil),
+        ("0::/user.slice/user-1000.slice/session-3.scope\n", "session-3.scope", nil),
+        (
+            "0::/user.slice/user-1000.slice/user@1000.service/app.slice/editor.service\n",
+            "user@1000.service/editor.service", nil
+        ),
+        // A user can make these; the unit of the system is further out.
+        ("0::/user.slice/user-1000.slice/session-3.scope/deploy.service\n", "session-3.scope", nil),
+        ("0::/\n", nil, nil), ("", nil, nil), ("0::/../../other\n", nil, nil),
+        ("1:name=systemd:/system.slice/old.service\n0::/\n", "old.service", nil),
+        ("12:pids:/x.service\n1:name=systemd:/y.service\n", "y.service", nil),
+    ]
+
+    @Test(arguments: memberships)
     func aUnitIsReadOutOfTheControlGroup(text: String, unit: String?, container: String?) {
         let group = ControlGroup(membership: text)
         #expect(group.unit == unit)
