@@ -67,6 +67,11 @@ let package = Package(
         // The house, from the ground up.
         .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: faults),
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        .target(
+            name: "SecureFiles",
+            dependencies: ["SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
         .target(name: "SecureJSON", swiftSettings: strict),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: strict),
         .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
@@ -91,12 +96,14 @@ let package = Package(
 
         .target(
             name: "SecretStore",
-            dependencies: ["CYAML", "SecureJSON", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: [
+                "CYAML", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "SystemCalls", systemPackage,
+            ],
             swiftSettings: strict
         ),
         .target(
             name: "AuditLog",
-            dependencies: ["SecureJSON", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: ["Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
@@ -114,7 +121,8 @@ let package = Package(
         .target(
             name: "PlaintextDocuments",
             dependencies: [
-                "SecretStore", "SecureJSON", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls",
+                "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "ProcessHardening",
+                "SystemCalls",
                 systemPackage,
             ],
             swiftSettings: strict
@@ -122,21 +130,24 @@ let package = Package(
         .target(
             name: "Jobs",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureJSON", "SecureMemory", "ProcessHardening",
-                "SystemCalls", systemPackage,
+                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureFiles", "SecureJSON", "SecureMemory",
+                "ProcessHardening",
+                "SystemCalls",
+                systemPackage,
             ],
             swiftSettings: strict
         ),
         .target(
             name: "HostChecks",
-            dependencies: ["SecretStore", "SystemCalls", systemPackage],
+            dependencies: ["AuditLog", "SecretStore", "SecureFiles", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
             name: "CredfsCommands",
             dependencies: [
-                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "SecureJSON",
-                "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
+                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "Sealing",
+                "SecureFiles", "SecureJSON", "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser,
+                systemPackage,
             ],
             swiftSettings: strict
         ),
@@ -179,20 +190,24 @@ let package = Package(
         .testTarget(
             name: "SecretStoreTests",
             dependencies: [
-                "SecretStore", "SecureJSON", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport",
+                "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "SystemCalls",
+                "CredfsTestSupport",
                 systemPackage,
             ],
             swiftSettings: faults
         ),
         .testTarget(
             name: "AuditLogTests",
-            dependencies: ["AuditLog", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage],
+            dependencies: [
+                "AuditLog", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+            ],
             swiftSettings: faults
         ),
         .testTarget(
             name: "SecretFileSystemTests",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "SystemCalls",
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
+                "SystemCalls",
                 "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
@@ -212,7 +227,9 @@ let package = Package(
         ),
         .testTarget(
             name: "HostChecksTests",
-            dependencies: ["HostChecks", "SecretStore", "SystemCalls", "CredfsTestSupport", systemPackage],
+            dependencies: [
+                "HostChecks", "SecretStore", "SecureFiles", "SystemCalls", "CredfsTestSupport", systemPackage,
+            ],
             swiftSettings: strict
         ),
         // Real mounts: as root, with /dev/fuse.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import SecretStore
+internal import SecureFiles
 internal import SecureJSON
 
 /// Summary of the last run or mount, rejected ones too, in `state/telemetry.json` and nowhere else; never a name or a

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import HostChecks
 internal import SecretStore
+internal import SecureFiles
 internal import SecureJSON
 
 /// The command `credfs doctor`.

@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import HostChecks
 internal import PlaintextDocuments
 internal import SecretStore
+internal import SecureFiles
 internal import SecureJSON
 internal import SystemCalls
 internal import SystemPackage

@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import Sealing
 internal import SecretStore
+internal import SecureFiles
 internal import SecureJSON
 internal import SecureMemory
 
