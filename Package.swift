@@ -198,7 +198,8 @@ let package = Package(
         .testTarget(
             name: "SecretFileSystemTests",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls",
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
+                "SystemCalls",
                 "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
