@@ -199,8 +199,7 @@ let package = Package(
             name: "SecretFileSystemTests",
             dependencies: [
                 "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
-                "SystemCalls",
-                "CredfsTestSupport", systemPackage,
+                "SystemCalls", "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
         ),
