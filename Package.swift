@@ -67,12 +67,18 @@ let package = Package(
         // The house, from the ground up.
         .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: faults),
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        .target(
+            name: "SecureFiles",
+            dependencies: ["SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(name: "SecureJSON", swiftSettings: strict),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: strict),
         .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
         // For programs that use secrets: the only public API of the package.
         .target(
             name: "Credentials",
-            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: ["SecureJSON", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .testTarget(
@@ -90,12 +96,14 @@ let package = Package(
 
         .target(
             name: "SecretStore",
-            dependencies: ["CYAML", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: [
+                "CYAML", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "SystemCalls", systemPackage,
+            ],
             swiftSettings: strict
         ),
         .target(
             name: "AuditLog",
-            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: ["Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
@@ -112,27 +120,34 @@ let package = Package(
         ),
         .target(
             name: "PlaintextDocuments",
-            dependencies: ["SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls", systemPackage],
+            dependencies: [
+                "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "ProcessHardening",
+                "SystemCalls",
+                systemPackage,
+            ],
             swiftSettings: strict
         ),
         .target(
             name: "Jobs",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureMemory", "ProcessHardening", "SystemCalls",
+                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureFiles", "SecureJSON", "SecureMemory",
+                "ProcessHardening",
+                "SystemCalls",
                 systemPackage,
             ],
             swiftSettings: strict
         ),
         .target(
             name: "HostChecks",
-            dependencies: ["SecretStore", "SystemCalls", systemPackage],
+            dependencies: ["AuditLog", "SecretStore", "SecureFiles", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
             name: "CredfsCommands",
             dependencies: [
                 "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "Sealing",
-                "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser, systemPackage,
+                "SecureFiles", "SecureJSON", "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser,
+                systemPackage,
             ],
             swiftSettings: strict
         ),
@@ -161,6 +176,7 @@ let package = Package(
             dependencies: ["SystemCalls", "CredfsTestSupport", systemPackage],
             swiftSettings: faults
         ),
+        .testTarget(name: "SecureJSONTests", dependencies: ["SecureJSON"], swiftSettings: strict),
         .testTarget(
             name: "SecureMemoryTests",
             dependencies: ["SecureMemory", "CredfsTestSupport", systemPackage],
@@ -174,19 +190,24 @@ let package = Package(
         .testTarget(
             name: "SecretStoreTests",
             dependencies: [
-                "SecretStore", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+                "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "SystemCalls",
+                "CredfsTestSupport",
+                systemPackage,
             ],
             swiftSettings: faults
         ),
         .testTarget(
             name: "AuditLogTests",
-            dependencies: ["AuditLog", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage],
+            dependencies: [
+                "AuditLog", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+            ],
             swiftSettings: faults
         ),
         .testTarget(
             name: "SecretFileSystemTests",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "SystemCalls",
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
+                "SystemCalls",
                 "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
@@ -206,7 +227,9 @@ let package = Package(
         ),
         .testTarget(
             name: "HostChecksTests",
-            dependencies: ["HostChecks", "SecretStore", "SystemCalls", "CredfsTestSupport", systemPackage],
+            dependencies: [
+                "HostChecks", "SecretStore", "SecureFiles", "SystemCalls", "CredfsTestSupport", systemPackage,
+            ],
             swiftSettings: strict
         ),
         // Real mounts: as root, with /dev/fuse.

@@ -31,21 +31,32 @@ let package = Package(
         .systemLibrary(name: "CFuzzer"),
         .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: counted),
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: counted),
+        .target(
+            name: "SecureFiles",
+            dependencies: ["SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: counted
+        ),
+        .target(name: "SecureJSON", swiftSettings: counted),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: counted),
         .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: counted),
         .target(
             name: "SecretStore",
-            dependencies: ["CYAML", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: [
+                "CYAML", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "SystemCalls", systemPackage,
+            ],
             swiftSettings: counted
         ),
         .target(
             name: "AuditLog",
-            dependencies: ["Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: ["Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "SystemCalls", systemPackage],
             swiftSettings: counted
         ),
         .target(
             name: "PlaintextDocuments",
-            dependencies: ["SecretStore", "Sealing", "SecureMemory", "ProcessHardening", "SystemCalls", systemPackage],
+            dependencies: [
+                "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "ProcessHardening",
+                "SystemCalls", systemPackage,
+            ],
             swiftSettings: counted
         ),
         .executableTarget(

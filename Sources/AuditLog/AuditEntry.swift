@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureJSON
+
 /// What one line of the log says, beside where it stands: who did what to which secret, and how it ended.
 ///
 /// Never a value, a ciphertext or a length.
@@ -114,6 +116,8 @@ package struct AuditLine: Sendable, Equatable {
     /// What the texts of a list may take together; a longer list is cut.
     static let maximumListByteCount = 8192
     static let codeByteCount = 32
+    /// The levels of a line.
+    static let maximumDepth = 4
     /// `,"mac":"`, 64 digits, `"}`.
     private static let tailByteCount = 74
 
@@ -206,7 +210,7 @@ extension AuditLine {
     /// Members that this version does not know are allowed.
     package init?(_ line: [UInt8]) {
         guard line.count > Self.tailByteCount, line.count < Self.maximumByteCount,
-            let members = JSONText.object(line),
+            let members = JSONValue.members(line.span, maximumDepth: Self.maximumDepth),
             case .number(let sequence) = members["sequence"], let sequence = UInt64(sequence),
             (1...KeyRatchet.maximumSequence).contains(sequence),
             let previous = Self.code(members["previous"]), let code = Self.code(members["mac"]),
@@ -220,8 +224,8 @@ extension AuditLine {
     /// The bytes of a line that its code covers.
     package static func bodyCount(_ line: [UInt8]) -> Int { line.count - tailByteCount }
 
-    private static func code(_ value: JSONText.Value?) -> [UInt8]? {
-        guard case .text(let text) = value, let code = Hexadecimal.bytes(text), code.count == codeByteCount else {
+    private static func code(_ value: JSONValue?) -> [UInt8]? {
+        guard case .string(let text) = value, let code = Hexadecimal.bytes(text), code.count == codeByteCount else {
             return nil
         }
         return code
@@ -229,9 +233,9 @@ extension AuditLine {
 }
 
 extension AuditEntry {
-    fileprivate init?(_ members: [String: JSONText.Value]) {
-        guard case .text(let timestamp) = members["timestamp"], case .text(let operation) = members["operation"],
-            case .text(let status) = members["status"]
+    fileprivate init?(_ members: [String: JSONValue]) {
+        guard case .string(let timestamp) = members["timestamp"], case .string(let operation) = members["operation"],
+            case .string(let status) = members["status"]
         else { return nil }
         self.init(timestamp: timestamp, operation: operation, status: status)
         do {
@@ -264,11 +268,11 @@ extension AuditEntry {
 /// A member is not of its type.
 private struct WrongMember: Error {}
 
-extension [String: JSONText.Value] {
+extension [String: JSONValue] {
     fileprivate func text(_ key: String) throws(WrongMember) -> String? {
         switch self[key] {
         case nil, .null: nil
-        case .text(let text): text
+        case .string(let text): text
         default: throw WrongMember()
         }
     }
@@ -286,9 +290,9 @@ extension [String: JSONText.Value] {
     fileprivate func list(_ key: String) throws(WrongMember) -> [String] {
         switch self[key] {
         case nil, .null: return []
-        case .list(let values):
+        case .array(let values):
             return try values.map { (value) throws(WrongMember) in
-                guard case .text(let text) = value else { throw WrongMember() }
+                guard case .string(let text) = value else { throw WrongMember() }
                 return text
             }
         default: throw WrongMember()

@@ -2,6 +2,7 @@
 
 internal import Glibc
 package import Sealing
+internal import SecureFiles
 internal import SecureMemory
 
 /// Changing the key of the store: the log goes on, its first key is sealed anew in two steps around the commit.

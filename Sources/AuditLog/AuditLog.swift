@@ -2,6 +2,7 @@
 
 internal import Glibc
 package import Sealing
+internal import SecureFiles
 internal import SecureMemory
 
 /// The log of a store on one machine: every entry is authenticated with a key of its own, which is gone once it is written.
@@ -243,13 +244,13 @@ package final class AuditLog {
     }
 
     func readState(_ keyFile: AuditFile) throws(AuditError) -> AuditState {
-        let record = try keyFile.readSecret(count: AuditState.byteCount)
+        let damaged = AuditError.damaged("\(keyFile.path) does not hold the key of an audit log")
+        guard keyFile.size == AuditState.byteCount else { throw damaged }
+        let record = try keyFile.secret(limit: AuditState.byteCount)
         let state = try AuditError.sealing { () throws(SealingError) in
             try record.withBytes { (record) throws(SealingError) in try AuditState(record) }
         }
-        guard keyFile.size == AuditState.byteCount, let state else {
-            throw .damaged("\(directory.path(AuditDirectory.keyName)) does not hold the key of an audit log")
-        }
+        guard let state else { throw damaged }
         return state
     }
 
@@ -258,12 +259,12 @@ package final class AuditLog {
         try record.withBytes { (record) throws(AuditError) in try keyFile.overwrite(record) }
     }
 
-    private func hasEntries() throws(AuditError) -> Bool {
+    func hasEntries() throws(AuditError) -> Bool {
         if let log = try directory.open(AuditDirectory.logName, O_RDONLY), log.size > 0 { return true }
         return try !directory.oldLogs().isEmpty
     }
 
-    private func missingKey() -> AuditError {
+    func missingKey() -> AuditError {
         .damaged("\(directory.path(AuditDirectory.keyName)) is missing beside an audit log")
     }
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import SecureFiles
+internal import SystemCalls
 
 /// The entries of a log for people to read: as they stand there, authenticated by nobody.
 package final class AuditTail {
@@ -56,13 +58,13 @@ package final class AuditTail {
             current.end = try current.presentSize()
             return true
         }
-        let identity = try current?.identity()
-        guard let file = try log.directory.open(AuditDirectory.logName, O_RDONLY), try file.identity() != identity
+        let identity = current?.identity
+        guard let file = try log.directory.open(AuditDirectory.logName, O_RDONLY), file.status.identity != identity
         else { return false }
         let files = try log.openLogs()
         var newer: [AuditFile] = []
         for file in files.reversed() {
-            if try file.identity() == identity { break }
+            if file.status.identity == identity { break }
             newer.insert(file, at: 0)
         }
         readers = newer.map(LogReader.init)

@@ -2,6 +2,7 @@
 
 internal import Glibc
 package import Sealing
+internal import SecureFiles
 internal import SecureMemory
 
 extension AuditLog {

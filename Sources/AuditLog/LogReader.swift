@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import SecureFiles
+internal import SystemCalls
 
 /// Reads the lines of a file of a log, as far as it was written when it was opened or as it grows.
 final class LogReader {
@@ -25,10 +27,10 @@ final class LogReader {
     }
 
     /// The size that the file has now.
-    func presentSize() throws(AuditError) -> Int { try file.presentSize() }
+    func presentSize() throws(AuditError) -> Int { try file.presentStatus().size }
 
     /// The file, whatever its name is now.
-    func identity() throws(AuditError) -> AuditFileIdentity { try file.identity() }
+    var identity: FileIdentity { file.status.identity }
 
     /// What comes next.
     enum Item: Equatable {

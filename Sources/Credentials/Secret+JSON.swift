@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureJSON
+
 /// One step from a JSON value to a member of it: a key (`"password"`) or an index (`0`).
 public struct JSONPathElement: Sendable, Hashable, ExpressibleByStringLiteral, ExpressibleByIntegerLiteral {
     enum Kind: Hashable {

@@ -4,6 +4,7 @@ internal import AuditLog
 internal import Glibc
 internal import SecretFileSystem
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 
 /// Takes the events of operations to the audit log of the store, and shows them to those who pass `--verbose`.
@@ -174,9 +175,9 @@ extension CommandError {
         switch error {
         case .noLog:
             self.init(.failed, error.message, hint: "it is begun by the next command that opens the store with its key")
-        case .insecure: self.init(.permissions, error.message, hint: "see who may: ls -l")
+        case .file(let error): self.init(StoreError(error))
         case .damaged: self.init(.authentication, error.message)
-        case .busy, .system, .sealing: self.init(.failed, error.message)
+        case .busy, .sealing: self.init(.failed, error.message)
         }
     }
 }

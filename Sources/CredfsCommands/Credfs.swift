@@ -3,6 +3,7 @@
 package import ArgumentParser
 internal import Jobs
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 
 /// The root command.
@@ -103,8 +104,14 @@ extension CredfsCommand {
         }
     }
 
-    /// Says and records what only the reduced mode accepted.
+    /// Says and records what was accepted as it was delivered, and what only the reduced mode accepted.
     private func reportPermissions(_ context: CommandContext) {
+        for delivery in context.checker.deliveries {
+            context.console.detail(delivery)
+            context.recorder.record(
+                OperationEvent(.permissions, status: .success, reason: delivery, store: context.store)
+            )
+        }
         for warning in context.checker.warnings {
             context.console.warning(warning)
             context.recorder.record(

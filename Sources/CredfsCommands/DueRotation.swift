@@ -2,6 +2,7 @@
 
 internal import Glibc
 internal import SecretStore
+internal import SecureFiles
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage

@@ -2,6 +2,7 @@
 
 internal import PlaintextDocuments
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 

@@ -5,6 +5,7 @@ internal import Glibc
 internal import HostChecks
 internal import PlaintextDocuments
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 

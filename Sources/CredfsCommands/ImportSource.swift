@@ -3,6 +3,7 @@
 internal import Glibc
 internal import PlaintextDocuments
 internal import SecretStore
+internal import SecureFiles
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -101,7 +102,7 @@ final class DirectorySource: ImportSource {
         case .directory: return leftOut.append(name)
         case .symbolicLink:
             guard try folder.link(name) == "..data/\(name)" else {
-                throw PermissionChecker.openFailure(folder.path(of: name), .tooManySymbolicLinkLevels)
+                throw StoreError(.open(folder.path(of: name), .tooManySymbolicLinkLevels))
             }
             if data == nil { data = try volume() }
             linked.insert(name)
@@ -114,7 +115,7 @@ final class DirectorySource: ImportSource {
     private func volume() throws -> Folder {
         guard let target = try folder.link("..data"), target.hasPrefix(".."), target != "..", !target.contains("/"),
             let volume = try folder.folder(target)
-        else { throw PermissionChecker.openFailure(folder.path(of: "..data"), .tooManySymbolicLinkLevels) }
+        else { throw StoreError(.open(folder.path(of: "..data"), .tooManySymbolicLinkLevels)) }
         return volume
     }
 

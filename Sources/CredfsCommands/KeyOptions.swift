@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import SecretStore
+internal import SecureFiles
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -164,7 +165,8 @@ struct KeyOptions: ParsableArguments {
         return CommandError(
             .authentication,
             "there is no key: \(store.keyPath) does not exist",
-            hint: "put the key file there, or name it with --key-file or CREDFS_KEY_FILE"
+            hint: "put it there, or name it: --key-file, CREDFS_KEY_FILE or CREDFS_KEY; without a key (a fork in CI): "
+                + "credfs verify --no-key"
         )
     }
 

@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import Jobs
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 

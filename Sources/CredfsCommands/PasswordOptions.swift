@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import SecretStore
+internal import SecureFiles
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -20,6 +21,10 @@ struct PasswordOptions: ParsableArguments {
 
     /// Whether a flag names a password.
     var isGiven: Bool { passwordFile != nil || passwordFd != nil }
+
+    func validate() throws {
+        if passwordFile != nil && passwordFd != nil { throw ValidationError("name one password, not several.") }
+    }
 
     /// Whether a variable names one.
     func isGivenByVariable(_ context: CommandContext) -> Bool {

@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 
 /// What a shell offers where a secret is to be named: the names are readable in the manifest, so nobody is asked for a

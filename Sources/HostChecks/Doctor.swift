@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import AuditLog
 package import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 
 /// Explains a host: what works, what does not, and what mends it.
@@ -52,12 +54,31 @@ package enum Doctor {
         package init() {}
     }
 
+    /// Moves an audit log aside that cannot go on.
+    private static func auditLog(
+        _ host: HostView,
+        _ location: StoreLocation,
+        _ checker: PermissionChecker
+    ) throws(StoreError) -> [String] {
+        let store = try Store(location, checker: checker)
+        let identity = (try? LoadedManifest(readableIn: store))?.manifest.store
+        guard let state = try store.existingState(for: identity) else { return [] }
+        let log = AuditLog(
+            AuditDirectory(try state.reopened(), path: state.path, user: host.user, isStrict: checker.isStrict)
+        )
+        do throws(AuditError) {
+            guard let place = try log.setAsideIfUnusable() else { return [] }
+            return ["moved the audit log that had ended to \(place); the next command with the key begins another"]
+        } catch { throw StoreError(.failed, error.message) }
+    }
+
     /// Puts modes of the store right and takes away mounts whose process has gone.
     package static func repair(_ host: HostView, _ request: StoreRequest) -> Repair {
         var repair = Repair()
         do throws(StoreError) {
             let checker = PermissionChecker(isStrict: true, user: host.user)
             repair.modes = try StoreCreation.repair(try request.location.get(), checker)
+            repair.modes += try auditLog(host, try request.location.get(), checker)
         } catch {
             // That there is no store is told by the check.
             if error.code != .noStore && error.code != .usage { repair.failures.append(error.message) }

@@ -19,6 +19,7 @@ package struct Finding: Sendable, Equatable {
         case environment
         case store
         case permissions
+        case auditLog = "audit-log"
         case manifest
         case clock
         case expiry

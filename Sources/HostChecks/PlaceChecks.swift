@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
@@ -30,6 +31,9 @@ package enum PlaceChecks {
     }
 
     // MARK: The runtime directory
+
+    /// What helps where the mode or owner of a directory is for the system to change.
+    private static let other = "set XDG_RUNTIME_DIR to a directory of your own"
 
     /// The rules are those of the directory's user (`RuntimeDirectory` in Jobs).
     static func runtime(_ host: HostView) -> Finding {
@@ -63,7 +67,7 @@ package enum PlaceChecks {
             return .problem(
                 .runtimeDirectory,
                 "\(path) can be changed by others than root: uid \(entry.owner), mode \(octal(entry.permissions))",
-                fix: "chown root \(path) && chmod 0755 \(path)"
+                fix: other
             )
         }
         return roomy(path, host)
@@ -80,7 +84,7 @@ package enum PlaceChecks {
                 path,
                 entry,
                 host,
-                otherwise: "set XDG_RUNTIME_DIR to a directory of your own",
+                otherwise: other,
                 forbidden: 0o077
             )
         }
@@ -91,7 +95,7 @@ package enum PlaceChecks {
             return .problem(
                 .runtimeDirectory,
                 "/tmp is not sticky: others can replace what is in it (mode \(octal(parent.permissions)))",
-                fix: "\(host.sudo)chmod 1777 /tmp, or set XDG_RUNTIME_DIR"
+                fix: other
             )
         }
         let finding = roomy("/tmp", host)
@@ -112,7 +116,8 @@ package enum PlaceChecks {
         }
         guard entry.permissions & 0o077 == 0 else {
             let message = "\(path) is open to others: mode \(octal(entry.permissions)), expected 0700"
-            let fix = "chmod 0700 \(quoted(path))"
+            let isShared = SystemDirectory.contains(path, permissions: entry.permissions)
+            let fix = isShared ? otherwise : "chmod 0700 \(quoted(path))"
             let isProblem = entry.permissions & forbidden != 0
             return isProblem
                 ? .problem(.runtimeDirectory, message, fix: fix) : .warning(.runtimeDirectory, message, fix: fix)
@@ -123,14 +128,14 @@ package enum PlaceChecks {
     /// Whether something can be made in a directory: the last question, after those of owner and mode.
     private static func roomy(_ path: String, _ host: HostView) -> Finding {
         guard let errno = host.calls.canWrite(host.root + path) else { return .ok(.runtimeDirectory, path) }
-        let other = "set XDG_RUNTIME_DIR to a directory of your own in memory"
+        let memory = "\(Self.other) in memory"
         let fix =
             switch errno {
             case .readOnlyFileSystem:
                 "mount a tmpfs there (\(host.sudo)mount -t tmpfs tmpfs \(quoted(path)); "
-                    + "of a container: --tmpfs \(quoted(path))), or \(other)"
-            case .noSpace: "make room there: df -h \(quoted(path)); df -i \(quoted(path)); or \(other)"
-            default: other
+                    + "of a container: --tmpfs \(quoted(path))), or \(memory)"
+            case .noSpace: "make room there: df -h \(quoted(path)); df -i \(quoted(path)); or \(memory)"
+            default: memory
             }
         return .problem(.runtimeDirectory, "nothing can be made in \(path): \(errno.message)", fix: fix)
     }

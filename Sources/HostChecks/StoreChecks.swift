@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import AuditLog
 package import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
@@ -48,6 +50,7 @@ package struct StoreChecks {
         }
         checkPermissions(store, checker)
         let loaded = readManifest(store)
+        checkState(store, loaded?.manifest.store, checker)
         findings.append(Self.clock(loaded?.manifest.updated, host))
         if let loaded { findings += Self.expiry(loaded.manifest, host) }
         let leftovers = leftovers(store)
@@ -67,11 +70,45 @@ package struct StoreChecks {
         return request.isNamed ? .warning(.store, message, fix: error.hint) : .ok(.store, message, fix: error.hint)
     }
 
+    private mutating func checkState(_ store: Store, _ identity: StoreID?, _ checker: PermissionChecker) {
+        do throws(StoreError) {
+            guard let state = try store.existingState(for: identity) else { return }
+            let directory = AuditDirectory(
+                try state.reopened(),
+                path: state.path,
+                user: host.user,
+                isStrict: request.isStrict
+            )
+            do throws(AuditError) {
+                try AuditLog(directory).checkUsable()
+                findings.append(.ok(.auditLog, "the audit log can be written"))
+            } catch {
+                let message = "the audit log has ended: \(error.message)"
+                findings.append(.problem(.auditLog, message, fix: "credfs doctor --fix"))
+            }
+        } catch { findings.append(.problem(.auditLog, error.message, fix: error.hint)) }
+    }
+
+    /// Keys, passwords and identities that variables name.
+    private func checkNamedKeys(_ checker: PermissionChecker) throws(StoreError) {
+        for variable in ["CREDFS_KEY_FILE", "CREDFS_PASSWORD_FILE", "CREDFS_AGE_KEY_FILE"] {
+            guard let path = host.variable(variable), !path.isEmpty else { continue }
+            let (directory, name) = Store.split(path)
+            guard try Folder.open(directory, followingLink: true)?.keyFile(name, checker) != nil else {
+                throw StoreError(.failed, "\(variable) names no file: \(path)", hint: "put the file there, or unset it")
+            }
+        }
+    }
+
     private mutating func checkPermissions(_ store: Store, _ checker: PermissionChecker) {
         var errors: [StoreError] = []
         do throws(StoreError) {
             try store.checkPermissions()
+            let identity = (try? LoadedManifest(readableIn: store))?.manifest.store
+            if identity != nil { try store.checkState(for: identity) }
         } catch { errors.append(error) }
+        do throws(StoreError) { try checkNamedKeys(checker) } catch { errors.append(error) }
+        for delivery in checker.deliveries { findings.append(.ok(.permissions, delivery)) }
         for error in checker.findings {
             // What CREDFS_PERMISSIONS_STRICT=0 lets every other command accept.
             findings.append(
@@ -81,7 +118,7 @@ package struct StoreChecks {
             )
         }
         for error in errors { findings.append(.problem(.permissions, error.message, fix: error.hint)) }
-        if !findings.contains(where: { $0.check == .permissions }) {
+        if !findings.contains(where: { $0.check == .permissions && $0.status != .ok }) {
             findings.append(.ok(.permissions, "directory, key, manifest and state are private"))
         }
     }

@@ -2,6 +2,7 @@
 
 internal import Glibc
 package import SecretStore
+internal import SecureFiles
 package import SystemCalls
 package import SystemPackage
 

@@ -2,6 +2,7 @@
 
 internal import Glibc
 package import SecretStore
+internal import SecureFiles
 package import SystemCalls
 internal import SystemPackage
 
@@ -39,7 +40,7 @@ package final class PlaintextFile {
     package init(manifestOf store: Store) throws(StoreError) {
         let place = try store.manifestPlace()
         let descriptor = try Self.open(place.name, in: place.folder)
-        _ = try store.checker.check(descriptor, store.manifestPath, store.manifestExpectation)
+        try Folder.check(descriptor, store.manifestPath, store.manifestExpectation, store.checker)
         stamp = try Self.stamp(of: descriptor, store.manifestPath)
         path = store.manifestPath
         folder = place.folder

@@ -4,6 +4,7 @@ internal import Glibc
 internal import ProcessHardening
 internal import Sealing
 internal import SecretStore
+internal import SecureFiles
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage

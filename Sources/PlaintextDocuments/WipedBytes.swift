@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Sealing
+package import SecureFiles
 package import SecureMemory
 internal import SystemCalls
 

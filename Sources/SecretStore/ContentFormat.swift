@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureJSON
+
 /// Whether content has the form that its entry asks for. Content is only looked at, never decoded or changed.
 ///
 /// One newline at the end is allowed by every format, since most tools write it.
@@ -12,7 +14,7 @@ extension SecretEntry.Format {
         }
         switch self {
         case .text: return Self.isText(content)
-        case .json: return JSONSyntax.accepts(content)
+        case .json: return JSONScanner.accepts(content)
         case .hex32: return Self.isHex32(line)
         case .pem: return PEMSyntax.accepts(content)
         case .base64: return Base64Syntax.accepts(line)

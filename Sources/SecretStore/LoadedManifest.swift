@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import SecureFiles
+
 /// A manifest that was read but not yet authenticated.
 package struct LoadedManifest: Sendable {
     /// What it says.
@@ -14,6 +16,8 @@ package struct LoadedManifest: Sendable {
         guard try store.hasManifest() else { throw Store.noStore(store.location) }
         try store.checkPermissions()
         try self.init(file: store.readManifest())
+        // Only now it is known where the state of a manifest elsewhere is.
+        try store.checkState(for: manifest.store)
         try checkSealed()
     }
 

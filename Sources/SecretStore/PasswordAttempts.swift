@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureFiles
 package import SystemCalls
 
 /// How many passwords in a row were wrong, and until when no other is tried.
@@ -107,7 +108,9 @@ extension Store {
 
     /// Makes sure that a password may be tried, before anybody is asked for one.
     package func checkAttempts(_ store: StoreID) throws(StoreError) {
-        guard let state = try existingState(), let attempts = try Self.attempts(in: state, checker) else { return }
+        guard let state = try existingState(for: store), let attempts = try Self.attempts(in: state, checker) else {
+            return
+        }
         let left = attempts.wait(.now()).left
         if left > 0 { throw Self.lockedOut(attempts, left) }
     }
@@ -135,7 +138,7 @@ extension Store {
     ) throws(StoreError) -> R {
         let state = try stateForAttempts(store)
         let lock = try state.lock(Self.attemptsLockName, waiting: {})
-        defer { _ = lock.number }
+        defer { _ = lock }
         let before = try Self.attempts(in: state, checker)
         let now = clocks()
         if let before { try Self.requireNoWait(before, now, state) }
@@ -154,7 +157,9 @@ extension Store {
             throw StoreError(
                 .incorrectPassword,
                 "incorrect password, \(Count.of(attempts.remaining, "attempt")) remaining",
-                hint: attempts.delay > 0 ? "the next is accepted in \(Self.words(attempts.delay))" : nil
+                hint: attempts.delay > 0
+                    ? "the next is accepted in \(Self.words(attempts.delay))"
+                    : "try again, or open the store with another key slot: credfs keys list"
             )
         }
     }

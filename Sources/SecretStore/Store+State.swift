@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
@@ -9,25 +10,35 @@ extension Store {
     private static let signedName = "signed.yaml"
     private static let rotationLockName = "rotate.lock"
 
-    /// The state directory if there is one: the one that was named, else `state` in the store.
-    package func existingState() throws(StoreError) -> Folder? {
-        if let path = location.state { return try Folder.open(path) }
-        guard let folder else { return nil }
-        return try folder.folder(StoreLocation.stateName)
-    }
+    private static let stateFileNames: Set<String> = [
+        lockName, signedName, rotationLockName, "attempts", "attempts.lock", "telemetry.json",
+    ]
 
-    /// The directory that `state(for:)` would give, without making it.
+    /// The state directory if there is one: the one that `state(for:)` gives, or one in a store that cannot be written.
     ///
     /// - Parameter store: nil where the manifest could not be read.
     /// - Returns: the directory, not checked, or nil if there is none.
     /// - Throws: `StoreError`.
     package func existingState(for store: StoreID?) throws(StoreError) -> Folder? {
-        if location.state == nil, folder?.isWritable != true, let store, let home = location.stateHome,
+        if let path = location.state { return try Folder.open(path) }
+        if folder?.isWritable != true, let store, let home = location.stateHome,
             let state = try Folder.open("\(home)/\(store.text)")
         {
             return state
         }
-        return try existingState()
+        return try folder?.folder(StoreLocation.stateName)
+    }
+
+    /// Checks the state directory, if there is one, and the files in it.
+    package func checkState(for store: StoreID?) throws(StoreError) {
+        guard let state = try existingState(for: store) else { return }
+        try state.check(.privateDirectory, checker)
+        for name in try Self.stateFiles(in: state) { try state.check(name, .privateFile, checker) }
+    }
+
+    /// The names of files in the state directory that are ours.
+    static func stateFiles(in state: Folder) throws(StoreError) -> [String] {
+        try state.names().filter { stateFileNames.contains($0) || $0.hasPrefix("audit.") }.sorted()
     }
 
     /// The state directory, made if need be.
@@ -46,7 +57,7 @@ extension Store {
         } else {
             throw StoreError(.failed, "no place for state", hint: "pass --state DIR or set CREDFS_STATE")
         }
-        _ = try checker.check(state.descriptor, state.path, .privateDirectory)
+        try state.check(.privateDirectory, checker)
         return state
     }
 
@@ -61,7 +72,7 @@ extension Store {
     package func withLock<R>(_ store: StoreID, waiting: () -> Void, _ body: () throws -> R) throws -> R {
         let lock = try state(for: store).lock(Self.lockName, waiting: waiting)
         // The lock ends with its descriptor, which this use keeps to the end.
-        defer { _ = lock.number }
+        defer { _ = lock }
         // Commands that were given different state directories meet at the directory of the manifest.
         return try manifestPlace().folder.whileLocked(waiting: waiting, body)
     }
@@ -69,7 +80,7 @@ extension Store {
     /// Runs a function while no other process rotates; it may wait for programs that make new values.
     package func whileRotating<R>(_ store: StoreID, waiting: () -> Void, _ body: () throws -> R) throws -> R {
         let lock = try state(for: store).lock(Self.rotationLockName, waiting: waiting)
-        defer { _ = lock.number }
+        defer { _ = lock }
         return try body()
     }
 
@@ -83,13 +94,13 @@ extension Store {
     }
 
     /// Removes the manifest that was signed last here.
-    func forgetSigned() throws(StoreError) {
-        try existingState()?.remove(Self.signedName)
+    func forgetSigned(_ store: StoreID) throws(StoreError) {
+        try existingState(for: store)?.remove(Self.signedName)
     }
 
     /// The manifest that was signed last here, if it is still there and authentic.
     package func lastSigned(_ keys: StoreKeys) -> Manifest? {
-        guard let state = try? existingState() ?? state(for: keys.store),
+        guard let state = try? existingState(for: keys.store),
             let contents = try? state.contents(
                 of: Self.signedName,
                 limit: Manifest.maximumByteCount,
@@ -100,18 +111,4 @@ extension Store {
         else { return nil }
         return verified.manifest
     }
-}
-
-extension Folder {
-    /// Opens a directory, making it and those above it, 0700, where they are missing.
-    package static func make(_ path: String) throws(StoreError) -> Folder {
-        if let folder = try open(path) { return folder }
-        let (directory, name) = Store.split(path.hasSuffix("/") ? String(path.dropLast()) : path)
-        // A link above the directory itself is the user's own arrangement of their home.
-        if let parent = try open(directory, followingLink: true) { return try parent.makeFolder(name) }
-        return try make(directory).makeFolder(name)
-    }
-
-    /// Whether names can be made in this directory.
-    var isWritable: Bool { descriptor.isWritableDirectory }
 }

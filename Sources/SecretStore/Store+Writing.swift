@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import SecureFiles
 package import SystemCalls
+internal import SystemPackage
 
 /// Writing a manifest.
 extension Store {
@@ -86,7 +88,7 @@ extension Store {
         try folder.removeLeftovers(of: backup)
         if let previous, !forgetsOlder { try folder.replace(backup, with: previous.bytes.span) }
         try folder.replace(name, with: text.span, mode: mode(permissions ?? previous?.status.permissions))
-        if forgetsOlder { try forgetOlder(folder, backup) }
+        if forgetsOlder { try forgetOlder(folder, backup, manifest.store) }
         rememberSigned(text.span, manifest.store)
         return manifest
     }
@@ -102,10 +104,10 @@ extension Store {
     }
 
     /// Removes what a key that was taken away could still open here.
-    private func forgetOlder(_ folder: Folder, _ backup: String) throws(StoreError) {
+    private func forgetOlder(_ folder: Folder, _ backup: String, _ store: StoreID) throws(StoreError) {
         do throws(StoreError) {
             try folder.remove(backup)
-            try forgetSigned()
+            try forgetSigned(store)
         } catch {
             throw StoreError(
                 .failed,
@@ -117,7 +119,7 @@ extension Store {
 
     /// The permissions of an open manifest file.
     package func manifestPermissions(_ file: borrowing OwnedDescriptor) throws(StoreError) -> UInt16 {
-        try PermissionChecker.status(of: file, manifestPath).permissions
+        try StoreError.wrapping("examine", manifestPath) { () throws(Errno) in try file.status() }.permissions
     }
 
     /// 0600, or what a manifest elsewhere had, less what nobody else may do.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Sealing
+package import SecureFiles
 package import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -33,7 +34,10 @@ package struct Store {
             let (directory, name) = Self.split(path)
             // The directory of a manifest elsewhere guards nothing: the file is sealed, signed and checked itself.
             manifestFolder = try Folder.open(directory, followingLink: true)
-            manifestName = name
+            // A Kubernetes volume has links that stay in it; what is written goes to the file behind them.
+            let place = try manifestFolder?.place(of: name)
+            manifestFolder = place?.directory ?? manifestFolder
+            manifestName = place?.name ?? name
             if manifestFolder == nil { throw Self.noStore(location) }
         } else if folder == nil {
             throw Self.noStore(location)
@@ -54,7 +58,7 @@ package struct Store {
     package var keyPath: String { "\(location.directory)/\(StoreLocation.keyName)" }
 
     /// What the manifest file must be.
-    package var manifestExpectation: PermissionChecker.Expectation {
+    package var manifestExpectation: FileRequirement {
         location.manifest == nil ? .privateFile : .sharedManifest
     }
 
@@ -75,17 +79,14 @@ package struct Store {
     /// What is read later is checked again, on the descriptor that is read.
     package func checkPermissions() throws(StoreError) {
         if let folder {
-            _ = try checker.check(folder.descriptor, folder.path, .privateDirectory)
-            if let key = try folder.file(StoreLocation.keyName) {
-                _ = try checker.check(key, keyPath, .privateFile)
-            }
+            try folder.check(.privateDirectory, checker)
+            _ = try folder.file(StoreLocation.keyName, .privateFile, checker)
         }
         let place = try manifestPlace()
-        guard let manifest = try place.folder.file(place.name) else { throw Self.noStore(location) }
-        _ = try checker.check(manifest, manifestPath, manifestExpectation)
-        if let state = try existingState() {
-            _ = try checker.check(state.descriptor, state.path, .privateDirectory)
+        guard try place.folder.file(place.name, manifestExpectation, checker) != nil else {
+            throw Self.noStore(location)
         }
+        try checkState(for: nil)
     }
 
     /// Reads the manifest file.
@@ -116,7 +117,7 @@ package struct Store {
         return try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: keyPath) }
     }
 
-    /// Reads a key file, a password file or an identity file anywhere.
+    /// Reads a key file, a password file or an identity file anywhere: private, or as it was delivered in memory.
     ///
     /// - Returns: its content.
     /// - Throws: class `permissions`, or `failed` if it is not there.
@@ -127,9 +128,9 @@ package struct Store {
     ) throws(StoreError) -> SecureBuffer {
         let (directory, name) = split(path)
         guard let folder = try Folder.open(directory, followingLink: true),
-            let content = try folder.secret(name, limit: limit, checker)
+            let file = try folder.keyFile(name, checker)
         else { throw .system("open", path, .noSuchFileOrDirectory) }
-        return content
+        return try file.secret(limit: limit)
     }
 
     /// Whether a path that is not asked for by name has a file.
@@ -157,9 +158,5 @@ package struct Store {
     }
 
     /// The directory and the name of a path.
-    package static func split(_ path: String) -> (directory: String, name: String) {
-        guard let slash = path.lastIndex(of: "/") else { return (".", path) }
-        let directory = slash == path.startIndex ? "/" : String(path[..<slash])
-        return (directory, String(path[path.index(after: slash)...]))
-    }
+    package static func split(_ path: String) -> (directory: String, name: String) { PathParts.split(path) }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Sealing
+package import SecureFiles
 package import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -87,8 +88,9 @@ package enum StoreCreation {
             } else if location.manifest == nil {
                 _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName)
             }
+            let notes = try ensureStateModes(store)
             try store.checkPermissions()
-            return Outcome(isNew: isNew, notes: try notes(store, directory), store: keys?.store, keys: keys)
+            return Outcome(isNew: isNew, notes: try self.notes(store, directory, notes), store: keys?.store, keys: keys)
         }
     }
 
@@ -105,7 +107,7 @@ package enum StoreCreation {
         guard try store.hasManifest() else { throw Store.noStore(location) }
         try ensureModes(directory)
         if location.manifest == nil { _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName) }
-        let notes = try notes(store, directory)
+        let notes = try notes(store, directory, try ensureStateModes(store))
         // What modes cannot mend, such as a second name, does not make untrue what was mended.
         let isVerified = (try? store.checkPermissions()) != nil
         return isVerified ? notes : notes.dropLast()
@@ -115,22 +117,41 @@ package enum StoreCreation {
     private static func ensureModes(_ directory: Folder) throws(StoreError) {
         try refuseForeign(directory)
         _ = try directory.ensureMode(0o700)
-        if directory.isWritable, let state = try directory.folder(StoreLocation.stateName) {
-            _ = try state.ensureMode(0o700)
-        }
+        // The lock, which is in it, is taken only in a private directory.
+        if directory.isWritable { _ = try directory.folder(StoreLocation.stateName)?.ensureMode(0o700) }
         _ = try directory.ensureMode(0o600, of: StoreLocation.keyName)
+    }
+
+    /// Puts the modes of the state directory and of the files in it right.
+    ///
+    /// - Returns: what was changed among the files, in words.
+    private static func ensureStateModes(_ store: Store) throws(StoreError) -> [String] {
+        guard let state = try state(of: store) else { return [] }
+        _ = try state.ensureMode(0o700)
+        var notes: [String] = []
+        for name in try Store.stateFiles(in: state) where try state.kind(of: name) == .regular {
+            if try state.ensureMode(0o600, of: name) == true { notes.append("ensured 0600 on \(state.path(of: name))") }
+        }
+        return notes
+    }
+
+    private static func state(of store: Store) throws(StoreError) -> Folder? {
+        try store.existingState(for: (try? LoadedManifest(readableIn: store))?.manifest.store)
     }
 
     /// A directory with other things in it that others use is hardly meant: its mode would shut them out.
     private static func refuseForeign(_ directory: Folder) throws(StoreError) {
-        let mode = try PermissionChecker.status(of: directory.descriptor, directory.path).permissions
+        let status = try directory.status()
+        let mode = status.permissions
         guard mode & 0o077 != 0, try directory.file(StoreLocation.manifestName) == nil,
             try directory.file(StoreLocation.keyName) == nil, try !directory.names().isEmpty
         else { return }
         throw StoreError(
             .permissions,
             "\(directory.path) is not a store, not empty and open to others: mode \(PermissionChecker.octal(mode))",
-            hint: "name a directory of its own, or if this one is meant: chmod 0700 \(quoted(directory.path))"
+            hint: SystemDirectory.contains(directory.path, status)
+                ? "name a directory of its own"
+                : "name a directory of its own, or if this one is meant: chmod 0700 \(quoted(directory.path))"
         )
     }
 
@@ -201,14 +222,18 @@ package enum StoreCreation {
         return key
     }
 
-    private static func notes(_ store: Store, _ directory: Folder) throws(StoreError) -> [String] {
+    private static func notes(
+        _ store: Store,
+        _ directory: Folder,
+        _ changed: [String]
+    ) throws(StoreError) -> [String] {
         var notes = ["ensured 0700 on \(directory.path)"]
-        if let state = try store.existingState() { notes.append("ensured 0700 on \(state.path)") }
+        if let state = try state(of: store) { notes.append("ensured 0700 on \(state.path)") }
         // A manifest beside one that is elsewhere is not the store's, and was not touched.
         let names = [StoreLocation.keyName] + (store.location.manifest == nil ? [StoreLocation.manifestName] : [])
         for name in names where try directory.file(name) != nil {
             notes.append("ensured 0600 on \(name)")
         }
-        return notes + ["permissions verified"]
+        return notes + changed + ["permissions verified"]
     }
 }

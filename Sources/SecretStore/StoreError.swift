@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Sealing
+internal import SecureFiles
 package import SecureMemory
 internal import SystemCalls
 package import SystemPackage
@@ -51,19 +52,7 @@ package struct StoreError: Error, Sendable, Equatable {
 
     /// The error of a system call on a path.
     package static func system(_ action: String, _ path: String, _ errno: Errno) -> StoreError {
-        StoreError(.failed, "cannot \(action) \(path): \(errno.message)", hint: hint(for: errno, path))
-    }
-
-    /// What mends what the system says about a place.
-    private static func hint(for errno: Errno, _ path: String) -> String? {
-        guard path.hasPrefix("/") else { return nil }
-        let directory = quoted(Store.split(path).directory)
-        return switch errno {
-        case .readOnlyFileSystem: "name a place that can be written (in a job of 'credfs run', see --keep-store)"
-        case .noSpace, .diskQuotaExceeded: "make room there: df -h \(directory); df -i \(directory)"
-        case .permissionDenied, .notPermitted: "see who may: ls -ld \(directory)"
-        default: nil
-        }
+        StoreError(FileError.system(action, path, errno))
     }
 
     /// The error of a cryptographic operation that was not a question of authenticity.
@@ -88,15 +77,6 @@ package struct StoreError: Error, Sendable, Equatable {
     /// Runs something cryptographic.
     package static func wrapping<R: ~Copyable>(_ body: () throws(SealingError) -> R) throws(StoreError) -> R {
         do throws(SealingError) { return try body() } catch { throw sealing(error) }
-    }
-
-    /// Runs a system call about a path.
-    package static func wrapping<R: ~Copyable>(
-        _ action: String,
-        _ path: String,
-        _ body: () throws(Errno) -> R
-    ) throws(StoreError) -> R {
-        do throws(Errno) { return try body() } catch { throw system(action, path, error) }
     }
 
     /// Runs something that needs secure memory.

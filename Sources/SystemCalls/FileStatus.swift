@@ -34,6 +34,9 @@ package struct FileStatus: Sendable, Equatable {
     /// The inode number on that device.
     package let inode: UInt64
 
+    /// What tells the file from one that took its name.
+    package var identity: FileIdentity { FileIdentity(device: device, inode: inode) }
+
     /// What stat(2) says of a path: for reports only, since a path can change.
     ///
     /// - Parameters:
@@ -79,4 +82,12 @@ package struct FileStatus: Sendable, Equatable {
         device = UInt64(status.st_dev)
         inode = UInt64(status.st_ino)
     }
+}
+
+/// A file, whatever its name.
+package struct FileIdentity: Sendable, Equatable {
+    /// The device that holds the file.
+    package let device: UInt64
+    /// The inode number on that device.
+    package let inode: UInt64
 }

@@ -17,21 +17,35 @@ extension OwnedDescriptor {
         try SystemCalls.writeAll(number, bytes)
     }
 
+    /// Reads until a buffer is full or the file ends, however many calls that takes.
+    ///
+    /// - Returns: the number of bytes read.
+    package func readFully(into bytes: inout MutableSpan<UInt8>) throws(Errno) -> Int {
+        var filled = 0
+        while filled < bytes.count {
+            let count = try read(into: &bytes, from: filled)
+            if count == 0 { break }
+            filled += count
+        }
+        return filled
+    }
+
+    /// Reads until there are so many bytes or the file ends; for what holds nothing secret.
+    package func readFully(upTo limit: Int) throws(Errno) -> [UInt8] {
+        var bytes = [UInt8](repeating: 0, count: limit)
+        var span = bytes.mutableSpan
+        let count = try readFully(into: &span)
+        bytes.removeLast(limit - count)
+        return bytes
+    }
+
     /// Reads to the end, as text with U+FFFD where it is not UTF-8; for what holds nothing secret.
     ///
     /// - Parameter limit: where reading stops.
     /// - Returns: the text.
     /// - Throws: the error of read(2).
     package func readText(limit: Int) throws(Errno) -> String {
-        var bytes = [UInt8](repeating: 0, count: limit)
-        var filled = 0
-        while filled < limit {
-            var span = bytes.mutableSpan
-            let count = try read(into: &span, from: filled)
-            if count == 0 { break }
-            filled += count
-        }
-        return String(decoding: bytes[..<filled], as: UTF8.self)
+        String(decoding: try readFully(upTo: limit), as: UTF8.self)
     }
 
     /// Writes a text as UTF-8.

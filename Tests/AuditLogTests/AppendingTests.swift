@@ -204,13 +204,13 @@ import Testing
         let path = fixture.directory.path(name)
         try FileManager.default.moveItem(atPath: path, toPath: path + ".moved")
         try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: path + ".moved")
-        #expect(failure { try fixture.append() } == .insecure("\(path) is a symbolic link"))
+        #expect(failure { try fixture.append() }?.message == "\(path) is a symbolic link")
         try FileManager.default.removeItem(atPath: path)
         try FileManager.default.linkItem(atPath: path + ".moved", toPath: path)
-        #expect(failure { try fixture.append() } == .insecure("\(path) has 2 hard links"))
+        #expect(failure { try fixture.append() }?.message == "\(path) has 2 hard links, expected 1")
         try FileManager.default.removeItem(atPath: path)
         unsafe mkfifo(path, 0o600)
-        #expect(failure { try fixture.append() } == .insecure("\(path) is not a regular file"))
+        #expect(failure { try fixture.append() }?.message == "\(path) is not a regular file")
     }
 
     @Test func aKeyThatOthersCouldReadIsNotUsedAndTheModeOfALogIsPutRight() throws {
@@ -220,7 +220,8 @@ import Testing
         let attributes = try FileManager.default.attributesOfItem(atPath: fixture.directory.path("audit.log"))
         #expect(attributes[.posixPermissions] as? Int == 0o600)
         unsafe chmod(fixture.directory.path("audit.key"), 0o640)
-        #expect(failure { try fixture.append() }?.message.hasSuffix("audit.key could be read by others") == true)
+        let refusal = failure { try fixture.append() }?.message
+        #expect(refusal?.hasSuffix("audit.key: mode 0640, expected 0600") == true, "\(refusal ?? "none")")
     }
 
     @Test func synchronizedEntriesAreWrittenLikeOthers() throws {

@@ -5,6 +5,7 @@ import CredfsTestSupport
 import Foundation
 import Glibc
 import Sealing
+import SecureFiles
 import SystemCalls
 import SystemPackage
 import Testing
@@ -105,7 +106,7 @@ import Testing
         try fixture.begin()
         var error: AuditError?
         for _ in 0..<1000 where error == nil { error = failure { try fixture.append() } }
-        guard case .system("write", _, .noSpace) = error else {
+        guard case .file(let cause) = error, cause.kind == .system(.noSpace) else {
             Issue.record("the disk is full: \(String(describing: error))")
             return
         }

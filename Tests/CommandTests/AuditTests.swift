@@ -26,7 +26,9 @@ struct AuditTests {
     private func entries(_ sandbox: Sandbox, _ arguments: String...) async throws -> [Entry] {
         let outcome = try await sandbox.run(["audit", "show", "--json"] + arguments)
         try #require(outcome.status == .exited(0), "\(outcome.errorText)")
-        return try outcome.outputText.split(separator: "\n").map {
+        let lines = outcome.outputText.split(separator: "\n")
+        #expect(lines.allSatisfy { $0.hasPrefix("{\"schemaVersion\":1,\"timestamp\":") })
+        return try lines.map {
             try JSONDecoder().decode(Entry.self, from: Data($0.utf8))
         }
     }

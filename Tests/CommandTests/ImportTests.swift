@@ -61,6 +61,11 @@ import Testing
         #expect(try sandbox.snapshot() == before)
         let plan = try await sandbox.succeed("import", path, "--overwrite", "--dry-run")
         #expect(plan.outputText == "add NEW\nreplace ONE\nsame TWO\n")
+        let document = try await sandbox.succeed("import", path, "--overwrite", "--dry-run", "--json").json()
+        #expect(document["schemaVersion"] as? Int == 1)
+        let changes = [("add", "NEW"), ("replace", "ONE"), ("same", "TWO")].map { ["action": $0, "name": $1] }
+        #expect(document["changes"] as? [[String: String]] == changes)
+        (try await sandbox.run("import", path, "--json")).expectRefusal(64)
         #expect(try sandbox.snapshot() == before)
         let kept = try await sandbox.succeed("import", path, "--skip-existing")
         #expect(kept.errorText.contains("1 added, 1 kept as they were, 1 unchanged"))

@@ -96,7 +96,8 @@ struct OpenAuditTests {
 
     @Test func repeatsAreCountedAndNoneIsMissed() async throws {
         let box = try await JobBox(["T": "t"])
-        let outcome = try await box.run([], shell: "for i in {1..200}; do read -r x < $T_FILE || exit; done")
+        let loop = "for i in {1..200}; do read -r x < $T_FILE; [[ $x == t ]] || exit; done"
+        let outcome = try await box.run([], shell: loop)
         #expect(outcome.status == .exited(0), "\(outcome.errorText)")
         let opens = try opens(box)
         let first = opens.count { $0.repeat == nil }

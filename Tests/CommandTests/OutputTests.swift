@@ -44,12 +44,16 @@ extension ChildProcess.Outcome {
         let secrets = try #require(list["secrets"] as? [[String: Any]])
         #expect(secrets.map { $0["name"] as? String } == ["EMPTY", "FULL", "service.KEY"])
         #expect(secrets[0]["filled"] as? Bool == false)
-        let all: Set = ["name", "service", "required", "filled", "format", "expires", "updated", "description"]
+        let all: Set = [
+            "name", "service", "required", "filled", "format", "newline", "mode", "expires", "updated", "description",
+        ]
         #expect(secrets.allSatisfy { Set($0.keys) == all })
         #expect(secrets[1]["service"] is NSNull)
         #expect(secrets[1]["expires"] as? String == time)
         #expect(secrets[1]["required"] as? Bool == true)
         #expect(secrets[1]["format"] as? String == "text")
+        #expect(secrets[1]["newline"] as? String == "exact")
+        #expect(secrets[1]["mode"] as? String == "0400")
         #expect(secrets[1]["description"] as? String == "for people")
         #expect(secrets[2]["service"] as? String == "service")
         #expect(secrets[2]["expires"] is NSNull)

@@ -4,6 +4,7 @@ import CredfsTestSupport
 import FuseBridge
 import SecretFileSystem
 import SecretStore
+import SecureFiles
 import Synchronization
 import SystemPackage
 import Testing

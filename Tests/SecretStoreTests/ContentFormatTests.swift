@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import SecretStore
+import SecureJSON
 import Testing
 
 @Suite struct ContentFormatTests {
@@ -23,7 +24,8 @@ import Testing
     @Test(arguments: [
         "", " ", "{", "}", "[1,]", "[,1]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{a:1}", "01", "1.", ".5", "1e", "+1",
         "-", "nul", "truefalse", "\"", "\"\\", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"a\nb\"", "[1] 2", "[1", "NaN",
-        "{\"a\":1", "{\"a\" 1}", "{1:2}", "'a'",
+        "{\"a\":1", "{\"a\" 1}", "{1:2}", "'a'", #""\ud83d""#, #""\ud83dx""#, #""\ud83d\u0041""#, #""\ude00""#,
+        #""\ude00\ud83d""#,
     ])
     func whatIsNoJSONTextIsRefused(_ text: String) {
         #expect(!Self.accepts(.json, text))
@@ -32,8 +34,8 @@ import Testing
     @Test func jsonIsUTF8AndOfBoundedDepth() {
         #expect(!Self.accepts(.json, [0x22, 0xff, 0x22]))
         let deep = { (depth: Int) in String(repeating: "[", count: depth) + String(repeating: "]", count: depth) }
-        #expect(Self.accepts(.json, deep(JSONSyntax.maximumDepth + 1)))
-        #expect(!Self.accepts(.json, deep(JSONSyntax.maximumDepth + 2)))
+        #expect(Self.accepts(.json, deep(JSONScanner.usualDepth + 1)))
+        #expect(!Self.accepts(.json, deep(JSONScanner.usualDepth + 2)))
     }
 
     @Test func textIsUTF8WithoutNUL() {

@@ -2,6 +2,7 @@
 
 import Sealing
 import SecretStore
+import SecureFiles
 import SecureMemory
 import Testing
 

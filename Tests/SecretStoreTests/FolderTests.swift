@@ -4,6 +4,7 @@ import CredfsTestSupport
 import Foundation
 import Glibc
 import SecretStore
+import SecureFiles
 import Synchronization
 import SystemCalls
 import SystemPackage
@@ -238,12 +239,12 @@ import Testing
 
     private func error(
         _ name: String,
-        _ expectation: PermissionChecker.Expectation = .privateFile,
+        _ expectation: FileRequirement = .privateFile,
         user: UInt32 = geteuid()
     ) throws -> StoreError? {
         failure {
             guard let file = try folder.file(name) else { throw StoreError(.failed, "absent") }
-            _ = try PermissionChecker(isStrict: true, user: user).check(file, name, expectation)
+            try Folder.check(file, name, expectation, PermissionChecker(isStrict: true, user: user))
         }
     }
 
@@ -284,13 +285,13 @@ import Testing
         unsafe link(directory.path("f"), directory.path("g"))
         let checker = PermissionChecker(isStrict: false)
         let file = try folder.descriptor.open("f", O_RDONLY)
-        _ = try checker.check(file, "f", .privateFile)
+        try Folder.check(file, "f", .privateFile, checker)
         #expect(checker.warnings.count == 2)
         #expect(checker.findings.first?.hint == "chmod 0600 f")
         // What is asked twice is told once.
-        _ = try checker.check(file, "f", .privateFile)
+        try Folder.check(file, "f", .privateFile, checker)
         #expect(checker.findings.map(\.message) == checker.warnings && checker.warnings.count == 2)
-        #expect(failure { try checker.check(file, "f", .privateDirectory) }?.message == "f is not a directory")
+        #expect(failure { try Folder.check(file, "f", .privateDirectory, checker) }?.message == "f is not a directory")
     }
 
     @Test func aPathThatCannotBeOpenedSaysWhy() {
@@ -302,7 +303,7 @@ import Testing
             (.ioError, .failed, "cannot open p: input/output error"),
         ]
         for (errno, code, message) in codes {
-            let error = PermissionChecker.openFailure("p", errno)
+            let error = StoreError(.open("p", errno))
             #expect(error.code == code)
             #expect(error.message == message)
         }

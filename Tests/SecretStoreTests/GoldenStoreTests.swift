@@ -4,6 +4,7 @@ import CredfsTestSupport
 import Foundation
 import Sealing
 import SecretStore
+import SecureFiles
 import SecureMemory
 import SystemCalls
 import Testing

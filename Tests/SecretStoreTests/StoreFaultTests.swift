@@ -4,6 +4,7 @@
     import CredfsTestSupport
     import Foundation
     import SecretStore
+    import SecureFiles
     import SystemCalls
     import SystemPackage
     import Testing

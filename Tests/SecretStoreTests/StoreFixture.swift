@@ -3,6 +3,7 @@
 import CredfsTestSupport
 import Sealing
 import SecretStore
+import SecureFiles
 import SecureMemory
 import SystemCalls
 import Testing

@@ -4,6 +4,7 @@ import CredfsTestSupport
 import Foundation
 import Glibc
 import SecretStore
+import SecureFiles
 import Testing
 
 @Suite struct StoreRepairTests {

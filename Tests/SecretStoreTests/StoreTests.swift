@@ -5,6 +5,7 @@ import Foundation
 import Glibc
 import Sealing
 import SecretStore
+import SecureFiles
 import SystemCalls
 import Testing
 
@@ -279,7 +280,7 @@ import Testing
             try Store(homeless, checker: PermissionChecker(isStrict: true)).state(for: identity)
         }
         #expect(error?.message == "no place for state")
-        #expect(try Store(homeless, checker: PermissionChecker(isStrict: true)).existingState() == nil)
+        #expect(try Store(homeless, checker: PermissionChecker(isStrict: true)).existingState(for: nil) == nil)
     }
 
     @Test func aStateDirectoryThatOthersCanEnterIsRefused() throws {

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import AuditLog
 internal import SecretStore
+internal import SecureJSON
 internal import SystemCalls
 
 /// The command `credfs audit`.
@@ -64,7 +65,7 @@ struct AuditShowCommand: CredfsCommand {
             context.console.warning("\(file) line \(line) is not an entry")
         case .entry(let line, let text):
             guard filter.admits(line.entry) else { return }
-            try context.console.output((json ? text : Console.visible(Self.text(line.entry))) + "\n")
+            try context.console.output((json ? JSONOutput.entry(text) : Console.visible(Self.text(line.entry))) + "\n")
         }
     }
 
@@ -170,7 +171,7 @@ struct AuditVerifyCommand: CredfsCommand {
     }
 
     private func print(_ report: AuditReport, _ context: CommandContext) throws {
-        if json { return try context.console.output(JSONOutput.text(JSONOutput.AuditVerification(report))) }
+        if json { return try context.console.output(JSONOutput.verification(report)) }
         var lines = report.problems.map { "\($0.kind.rawValue): \($0.message)" }
         if report.lost > 0 {
             lines.append("warning: \(Count.of(Int(clamping: report.lost), "event")) could not be recorded")
@@ -191,41 +192,24 @@ struct AuditVerifyCommand: CredfsCommand {
 
 extension JSONOutput {
     /// The document of `audit verify --json`.
-    struct AuditVerification: Encodable {
-        struct Problem: Encodable {
-            let kind: String
-            let file: Nullable<String>
-            let line: Nullable<Int>
-            let sequence: Nullable<UInt64>
-            let message: String
+    fileprivate static func verification(_ report: AuditReport) -> String {
+        let problems: [JSONValue] = report.problems.map { problem in
+            .object([
+                "kind": .string(problem.kind.rawValue), "file": .string(orNull: problem.file),
+                "line": .integer(problem.line), "sequence": .integer(problem.sequence),
+                "message": .string(problem.message),
+            ])
         }
+        return text([
+            "intact": .boolean(report.isIntact), "first": .integer(report.first), "last": .integer(report.last),
+            "entries": .integer(report.entryCount), "files": .integer(report.fileCount),
+            "lost": .integer(report.lost), "problems": .array(problems),
+        ])
+    }
 
-        let schemaVersion = JSONOutput.schemaVersion
-        let intact: Bool
-        let first: Nullable<UInt64>
-        let last: Nullable<UInt64>
-        let entries: UInt64
-        let files: Int
-        let lost: UInt64
-        let problems: [Problem]
-
-        init(_ report: AuditReport) {
-            intact = report.isIntact
-            first = Nullable(report.first)
-            last = Nullable(report.last)
-            entries = report.entryCount
-            files = report.fileCount
-            lost = report.lost
-            problems = report.problems.map { problem in
-                Problem(
-                    kind: problem.kind.rawValue,
-                    file: Nullable(problem.file),
-                    line: Nullable(problem.line),
-                    sequence: Nullable(problem.sequence),
-                    message: problem.message
-                )
-            }
-        }
+    /// The object of a line of the log, with the version as its first member: what its code covers stays as it was written.
+    fileprivate static func entry(_ line: String) -> String {
+        "{\"schemaVersion\":\(schemaVersion.text(.line)),\(line.dropFirst())"
     }
 }
 

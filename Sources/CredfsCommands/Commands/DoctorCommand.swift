@@ -3,6 +3,8 @@
 internal import ArgumentParser
 internal import HostChecks
 internal import SecretStore
+internal import SecureFiles
+internal import SecureJSON
 
 /// The command `credfs doctor`.
 struct DoctorCommand: CredfsCommand {
@@ -39,7 +41,7 @@ struct DoctorCommand: CredfsCommand {
         let (problems, warnings) = (report.count(.problem), report.count(.warning))
         let isOK = problems == 0 && (!strict || warnings == 0)
         if json {
-            try context.console.output(JSONOutput.text(JSONOutput.Diagnosis(report, isOK: isOK)))
+            try context.console.output(JSONOutput.diagnosis(report, isOK: isOK))
         } else {
             let shown = report.findings.filter { !options.quiet || $0.status != .ok }
             try context.console.output(shown.map(Self.lines).joined())
@@ -78,18 +80,19 @@ struct DoctorCommand: CredfsCommand {
     }
 }
 
-extension JSONOutput.Diagnosis {
-    init(_ report: Doctor.Report, isOK: Bool) {
-        self.init(
-            ok: isOK,
-            checks: report.findings.map { finding in
-                Check(
-                    check: finding.check.rawValue,
-                    status: finding.status.rawValue,
-                    message: finding.message,
-                    fix: Nullable(finding.fix)
-                )
-            }
-        )
+extension JSONOutput {
+    /// The document of `doctor --json`.
+    fileprivate static func diagnosis(_ report: Doctor.Report, isOK: Bool) -> String {
+        text([
+            "ok": .boolean(isOK),
+            "checks": .array(
+                report.findings.map { finding in
+                    .object([
+                        "check": .string(finding.check.rawValue), "status": .string(finding.status.rawValue),
+                        "message": .string(finding.message), "fix": .string(orNull: finding.fix),
+                    ])
+                }
+            ),
+        ])
     }
 }

@@ -4,6 +4,8 @@ internal import ArgumentParser
 internal import Glibc
 internal import Jobs
 internal import SecretStore
+internal import SecureFiles
+internal import SecureJSON
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -28,8 +30,8 @@ struct EnvCommand: CredfsCommand {
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
-    @Option(help: "Who reads them: shell, dotenv, docker, github, gitlab or systemd.")
-    var format = VariableSyntax.shell
+    @Option(help: "Who reads them: shell (the default), dotenv, docker, github, gitlab or systemd.")
+    var format: VariableSyntax?
 
     @Option(
         help: ArgumentHelp("Print on standard error what hides the values in the log: github.", valueName: "log")
@@ -41,6 +43,9 @@ struct EnvCommand: CredfsCommand {
     )
     var fileVar: [String] = []
 
+    @Flag(help: "Print JSON.")
+    var json = false
+
     @Argument(
         help: ArgumentHelp("The mounted directory; not needed where there is only one.", valueName: "dir"),
         completion: .directory
@@ -50,6 +55,10 @@ struct EnvCommand: CredfsCommand {
     /// What hides values in a log shows them to whoever reads the output.
     var operation: OperationEvent.Operation { mask == nil ? .environment : .show }
 
+    func validate() throws {
+        if json && format != nil { throw ValidationError("--json and --format exclude each other.") }
+    }
+
     func run(_ context: CommandContext) throws {
         let chosen = try fileVar.map { try VariableAssignment.parse($0, option: "--file-var", usual: nil) }
         let path = try directory ?? onlyMount(context)
@@ -58,9 +67,12 @@ struct EnvCommand: CredfsCommand {
             try folder.names(),
             chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 }
         )
-        var lines = [("CREDENTIALS_DIRECTORY", folder.path)]
-        lines += variables.pairs.map { ($0.variable.text, "\(folder.path)/\($0.secret.text)") }
-        for (name, path) in lines { try requireNoObstacle(name, path) }
+        var lines = [(name: "CREDENTIALS_DIRECTORY", path: folder.path, secret: SecretName?.none)]
+        lines += variables.pairs.map { ($0.variable.text, "\(folder.path)/\($0.secret.text)", $0.secret) }
+        let format = format ?? .shell
+        if !json {
+            for line in lines { try requireNoObstacle(format, line.name, line.path) }
+        }
         if mask == .github {
             context.subjects.secrets = variables.pairs.map(\.secret)
             // Not on standard output: that is what people append to $GITHUB_ENV. The runner reads commands from both.
@@ -69,11 +81,15 @@ struct EnvCommand: CredfsCommand {
             try writer.flush()
         }
         let writer = try PlaintextWriter(Console.standardOutput, "standard output")
-        for (name, path) in lines { try format.write(name, path.utf8.span, to: writer) }
+        if json {
+            try writer.write(JSONOutput.variables(lines))
+        } else {
+            for line in lines { try format.write(line.name, line.path.utf8.span, to: writer) }
+        }
         try writer.flush()
     }
 
-    private func requireNoObstacle(_ name: String, _ path: String) throws {
+    private func requireNoObstacle(_ format: VariableSyntax, _ name: String, _ path: String) throws {
         guard let obstacle = format.obstacle(name, path.utf8.span) else { return }
         throw CommandError(
             .invalid,
@@ -96,6 +112,22 @@ struct EnvCommand: CredfsCommand {
             )
         }
         return path
+    }
+}
+
+extension JSONOutput {
+    /// The document of `env --json`.
+    fileprivate static func variables(_ variables: [(name: String, path: String, secret: SecretName?)]) -> String {
+        text([
+            "variables": .array(
+                variables.map { variable in
+                    .object([
+                        "name": .string(variable.name), "path": .string(variable.path),
+                        "secret": .string(orNull: variable.secret?.text),
+                    ])
+                }
+            )
+        ])
     }
 }
 

@@ -42,7 +42,7 @@ struct GetCommand: CredfsCommand {
         let manifest = try ReadableManifest.load(options, keyOptions, context)
         let entry = try manifest.entry(reference)
         if json {
-            try context.console.output(JSONOutput.text(JSONOutput.Secrets(secrets: [.init(entry)])))
+            try context.console.output(JSONOutput.secrets([entry]))
         } else {
             try context.console.output(Self.text(entry))
         }
@@ -74,20 +74,5 @@ enum ReadableManifest {
         }
         context.console.detail("the signature was not checked, since that needs the password")
         return loaded.manifest
-    }
-}
-
-extension JSONOutput.Secrets.Secret {
-    init(_ entry: SecretEntry) {
-        self.init(
-            name: entry.name.text,
-            service: Nullable(entry.service),
-            required: entry.required,
-            filled: entry.value != .empty,
-            format: Nullable(entry.format?.rawValue),
-            expires: Nullable(entry.expires?.text),
-            updated: Nullable(entry.rotated?.text),
-            description: Nullable(entry.description)
-        )
     }
 }

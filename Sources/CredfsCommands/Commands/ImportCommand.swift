@@ -4,6 +4,8 @@ internal import ArgumentParser
 internal import HostChecks
 internal import PlaintextDocuments
 internal import SecretStore
+internal import SecureFiles
+internal import SecureJSON
 internal import SystemCalls
 internal import SystemPackage
 
@@ -37,11 +39,15 @@ struct ImportCommand: CredfsCommand {
     @Flag(help: "Print what would be done, by name, and change nothing.")
     var dryRun = false
 
+    @Flag(help: "Print what --dry-run prints as JSON.")
+    var json = false
+
     @Flag(help: "Overwrite and remove the file once its values are sealed.")
     var remove = false
 
     func validate() throws {
         if overwrite && skipExisting { throw ValidationError("--overwrite and --skip-existing exclude each other.") }
+        if json && !dryRun { throw ValidationError("--json belongs to --dry-run.") }
         guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
             throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
         }
@@ -122,8 +128,12 @@ struct ImportCommand: CredfsCommand {
         let kinds = [
             ("add", report.added), ("replace", report.replaced), ("keep", report.kept), ("same", report.unchanged),
         ]
-        let lines = kinds.flatMap { kind, names in names.map { "\(kind) \($0)\n" } }
-        try context.console.output(lines.joined())
+        let changes = kinds.flatMap { action, names in names.map { (action: action, name: $0) } }
+        guard json else {
+            return try context.console.output(changes.map { "\($0.action) \($0.name)\n" }.joined())
+        }
+        let list = changes.map { JSONValue.object(["action": .string($0.action), "name": .string($0.name)]) }
+        try context.console.output(JSONOutput.text(["changes": .array(list)]))
     }
 
     private func finish(_ document: PlaintextFile?, _ context: CommandContext) throws {

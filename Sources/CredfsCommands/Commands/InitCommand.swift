@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import HostChecks
 internal import Sealing
 internal import SecretStore
+internal import SecureFiles
 internal import SecureMemory
 
 /// The command `credfs init`.

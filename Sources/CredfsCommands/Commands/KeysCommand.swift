@@ -4,6 +4,8 @@ internal import ArgumentParser
 internal import Glibc
 internal import Sealing
 internal import SecretStore
+internal import SecureFiles
+internal import SecureJSON
 internal import SecureMemory
 
 /// The commands `credfs keys ...`.
@@ -37,8 +39,7 @@ struct KeysListCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let slots = try ReadableManifest.load(options, keyOptions, context).slots.sorted { $0.key < $1.key }
         if json {
-            let list = slots.map { JSONOutput.KeySlots.Slot($0.key, $0.value) }
-            try context.console.output(JSONOutput.text(JSONOutput.KeySlots(slots: list)))
+            try context.console.output(JSONOutput.slots(slots.map { ($0.key, $0.value.kind) }))
         } else if isatty(Console.standardOutput) == 1 {
             let rows = slots.map { [$0.key, $0.value.kind.word, Self.detail($0.value.kind)] }
             try context.console.output(Table.text([["ID", "TYPE", "OPENS WITH"]] + rows))
@@ -246,31 +247,19 @@ enum KeyFileMaking {
 
 extension JSONOutput {
     /// The document of `keys list --json`.
-    struct KeySlots: Encodable {
-        struct Slot: Encodable {
-            let id: String
-            let type: String
-            let recipient: Nullable<String>
-            let iterations: Nullable<Int>
-
-            init(_ identifier: String, _ slot: KeySlot) {
-                id = identifier
-                type = slot.kind.word
-                switch slot.kind {
-                case .keyFile:
-                    recipient = Nullable(nil)
-                    iterations = Nullable(nil)
-                case .password(let count, _):
-                    recipient = Nullable(nil)
-                    iterations = Nullable(count)
-                case .age(let whom, _):
-                    recipient = Nullable(whom.text)
-                    iterations = Nullable(nil)
-                }
+    fileprivate static func slots(_ slots: [(identifier: String, kind: KeySlot.Kind)]) -> String {
+        let slots: [JSONValue] = slots.map { slot in
+            var members: [String: JSONValue] = [
+                "id": .string(slot.identifier), "type": .string(slot.kind.word), "recipient": .null,
+                "iterations": .null,
+            ]
+            switch slot.kind {
+            case .keyFile: break
+            case .password(let iterations, _): members["iterations"] = .integer(iterations)
+            case .age(let recipient, _): members["recipient"] = .string(recipient.text)
             }
+            return .object(members)
         }
-
-        let schemaVersion = JSONOutput.schemaVersion
-        let slots: [Slot]
+        return text(["slots": .array(slots)])
     }
 }

@@ -30,7 +30,7 @@ struct ListCommand: CredfsCommand {
         let manifest = try ReadableManifest.load(options, keyOptions, context)
         let secrets = try chosen(manifest.secrets).sorted { $0.name < $1.name }
         if json {
-            try context.console.output(JSONOutput.text(JSONOutput.Secrets(secrets: secrets.map { .init($0) })))
+            try context.console.output(JSONOutput.secrets(secrets))
         } else if isatty(Console.standardOutput) == 1 {
             try context.console.output(Self.table(secrets))
         } else {

@@ -6,6 +6,7 @@ internal import HostChecks
 internal import Jobs
 internal import SecretFileSystem
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Jobs
 internal import SecretStore
+internal import SecureJSON
 
 /// The command `credfs status`.
 struct StatusCommand: CredfsCommand {
@@ -24,7 +25,7 @@ struct StatusCommand: CredfsCommand {
         let mounts = FoundMount.all(in: runtime)
         Unmounting.clean(runtime)
         if json {
-            return try context.console.output(JSONOutput.text(JSONOutput.Mounts(mounts)))
+            return try context.console.output(JSONOutput.mounts(mounts))
         }
         for found in mounts {
             let mount = found.mount
@@ -41,39 +42,17 @@ struct StatusCommand: CredfsCommand {
 
 extension JSONOutput {
     /// The document of `status --json`.
-    struct Mounts: Encodable {
-        struct Mount: Encodable {
-            let id: String
-            let kind: String
-            let path: String
-            let pid: Int32
-            let store: Nullable<String>
-            let generation: UInt64
-            let authMode: String
-            let isolation: String
-            let backend: String
-            let state: String
+    fileprivate static func mounts(_ found: [FoundMount]) -> String {
+        let mounts: [JSONValue] = found.map { found in
+            let mount = found.mount
+            return .object([
+                "id": .string(mount.id), "kind": .string(mount.kind.rawValue), "path": .string(mount.path),
+                "pid": .integer(mount.pid), "store": .string(orNull: mount.store),
+                "generation": .integer(mount.generation), "authMode": .string(mount.authMode),
+                "isolation": .string(mount.isolation.rawValue), "backend": .string(mount.backend.rawValue),
+                "state": .string(found.isLive ? "live" : "stale"),
+            ])
         }
-
-        let schemaVersion = JSONOutput.schemaVersion
-        let mounts: [Mount]
-
-        init(_ found: [FoundMount]) {
-            mounts = found.map { found in
-                let mount = found.mount
-                return Mount(
-                    id: mount.id,
-                    kind: mount.kind.rawValue,
-                    path: mount.path,
-                    pid: mount.pid,
-                    store: Nullable(mount.store),
-                    generation: mount.generation,
-                    authMode: mount.authMode,
-                    isolation: mount.isolation.rawValue,
-                    backend: mount.backend.rawValue,
-                    state: found.isLive ? "live" : "stale"
-                )
-            }
-        }
+        return text(["mounts": .array(mounts)])
     }
 }

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Jobs
 internal import SecretStore
+internal import SecureJSON
 
 /// The command `credfs verify`.
 struct VerifyCommand: CredfsCommand {
@@ -36,7 +37,7 @@ struct VerifyCommand: CredfsCommand {
         )
         context.store = outcome.manifest?.store
         if json {
-            try context.console.output(JSONOutput.text(JSONOutput.Verification(outcome, hasKey: !noKey)))
+            try context.console.output(JSONOutput.verification(outcome, hasKey: !noKey))
         } else {
             // The failure is an error, too, which says it.
             let shown = outcome.results.filter { !options.quiet || $0.status == .warning }
@@ -74,22 +75,24 @@ struct VerifyCommand: CredfsCommand {
     }
 }
 
-extension JSONOutput.Verification {
-    init(_ outcome: AcceptanceGuard.Outcome, hasKey: Bool) {
+extension JSONOutput {
+    /// The document of `verify --json`.
+    fileprivate static func verification(_ outcome: AcceptanceGuard.Outcome, hasKey: Bool) -> String {
         let failure = outcome.failure
-        self.init(
-            accepted: failure == nil,
-            authMode: failure == nil && hasKey ? "authenticated" : "unauthenticated",
-            reason: Nullable(failure?.check.reason ?? (hasKey ? nil : "key")),
-            checks: outcome.results.map { result in
-                Check(
-                    check: result.check.rawValue,
-                    status: result.status.rawValue,
-                    code: result.error.map { ExitStatus($0.code).code } ?? 0,
-                    message: result.message
-                )
-            }
-        )
+        return text([
+            "accepted": .boolean(failure == nil),
+            "authMode": .string(failure == nil && hasKey ? "authenticated" : "unauthenticated"),
+            "reason": .string(orNull: failure?.check.reason ?? (hasKey ? nil : "key")),
+            "checks": .array(
+                outcome.results.map { result in
+                    .object([
+                        "check": .string(result.check.rawValue), "status": .string(result.status.rawValue),
+                        "code": .integer(result.error.map { ExitStatus($0.code).code } ?? 0),
+                        "message": .string(result.message),
+                    ])
+                }
+            ),
+        ])
     }
 }
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import FoundationEssentials
 internal import Glibc
 package import SecretStore
+internal import SecureJSON
 internal import SystemCalls
 internal import SystemPackage
 
 /// How a mount is kept apart from processes that are none of the job's.
-package enum Isolation: String, Sendable, Codable, CaseIterable {
+package enum Isolation: String, Sendable, CaseIterable {
     /// A mount namespace of the job.
     case mount
     /// A mount namespace in a user namespace of the job.
@@ -17,7 +17,7 @@ package enum Isolation: String, Sendable, Codable, CaseIterable {
 }
 
 /// What shows the secrets.
-package enum Backend: String, Sendable, Codable, CaseIterable {
+package enum Backend: String, Sendable, CaseIterable {
     /// Every read is answered by credfs.
     case fuse
     /// Files in memory that is never swapped.
@@ -34,9 +34,9 @@ package enum Backend: String, Sendable, Codable, CaseIterable {
 }
 
 /// What is known of one mount; never anything secret.
-package struct LiveMount: Sendable, Codable, Equatable {
+package struct LiveMount: Sendable, Equatable {
     /// What made it.
-    package enum Kind: String, Sendable, Codable {
+    package enum Kind: String, Sendable {
         case run
         case mount
     }
@@ -80,6 +80,42 @@ package struct LiveMount: Sendable, Codable, Equatable {
         self.isolation = isolation
         self.backend = backend
         pidNamespace = Self.ownPidNamespace()
+    }
+}
+
+// The text of a record.
+extension LiveMount {
+    fileprivate var json: JSONValue {
+        var members: [String: JSONValue] = [
+            "id": .string(id), "kind": .string(kind.rawValue), "path": .string(path), "pid": .integer(pid),
+            "generation": .integer(generation), "authMode": .string(authMode),
+            "isolation": .string(isolation.rawValue), "backend": .string(backend.rawValue),
+            "pidNamespace": .integer(pidNamespace),
+        ]
+        if let store { members["store"] = .string(store) }
+        return .object(members)
+    }
+
+    /// Reads a record; nil for anything else.
+    fileprivate init?(_ text: String) {
+        guard let members = JSONValue.members(text.utf8.span, maximumDepth: 1), let id = members["id"]?.text,
+            let kind = members["kind"]?.text.flatMap(Kind.init), let path = members["path"]?.text,
+            let pid: Int32 = members["pid"]?.integer(), let generation: UInt64 = members["generation"]?.integer(),
+            let authMode = members["authMode"]?.text,
+            let isolation = members["isolation"]?.text.flatMap(Isolation.init),
+            let backend = members["backend"]?.text.flatMap(Backend.init),
+            let pidNamespace: UInt64 = members["pidNamespace"]?.integer()
+        else { return nil }
+        self.id = id
+        self.kind = kind
+        self.path = path
+        self.pid = pid
+        self.store = members["store"]?.text
+        self.generation = generation
+        self.authMode = authMode
+        self.isolation = isolation
+        self.backend = backend
+        self.pidNamespace = pidNamespace
     }
 }
 
@@ -127,11 +163,9 @@ package final class LiveRecord {
 
     // A reader may see a part of a longer record that is being replaced: it is shorter than a page, so one write.
     private static func write(_ mount: LiveMount, to file: borrowing OwnedDescriptor) throws(Errno) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard let bytes = try? encoder.encode(mount) else { throw .invalidArgument }
+        let bytes = Array(mount.json.text(.line).utf8)
         try file.seek(to: 0)
-        try file.writeAll(Array(bytes).span)
+        try file.writeAll(bytes.span)
         try file.truncate(to: bytes.count)
     }
 }
@@ -151,7 +185,7 @@ package struct FoundMount: Sendable {
         return names.sorted().compactMap { name in
             guard !name.hasPrefix("."), let file = try? directory.openFile(name),
                 let text = try? file.readText(limit: 1 << 16),
-                let mount = try? JSONDecoder().decode(LiveMount.self, from: Data(text.utf8)), mount.id == name
+                let mount = LiveMount(text), mount.id == name
             else { return nil }
             return FoundMount(mount: mount, isLive: (try? file.lockShared()) != true)
         }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
@@ -130,7 +131,9 @@ package final class RuntimeDirectory {
             throw MountError(
                 .place,
                 "insecure permissions on \(path): others can use it",
-                hint: "chmod 0700 \(quoted(path)), or set XDG_RUNTIME_DIR to a directory of your own"
+                hint: SystemDirectory.contains(path, status)
+                    ? "set XDG_RUNTIME_DIR to a directory of your own"
+                    : "chmod 0700 \(quoted(path)), or set XDG_RUNTIME_DIR to a directory of your own"
             )
         }
     }

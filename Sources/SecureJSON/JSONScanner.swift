@@ -1,30 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Whether bytes are one JSON text (RFC 8259).
-package enum JSONSyntax {
-    /// The largest depth of nested arrays and objects.
-    package static let maximumDepth = 512
-
-    static func accepts(_ content: Span<UInt8>) -> Bool {
-        guard (try? UTF8Span(validating: content)) != nil else { return false }
-        var scanner = JSONScanner()
-        guard scanner.value(content, depth: 0) else { return false }
-        scanner.skipSpace(content)
-        return scanner.position == content.count
-    }
-}
-
 /// Steps over the parts of a JSON text (RFC 8259) without decoding any of it: parsers of libraries copy what they read into
 /// memory that nobody wipes.
 ///
-/// A step that answers false stops where the text is not JSON. Bytes of strings are taken for UTF-8, which is for the caller
-/// to see.
-package struct JSONScanner {
+/// Nothing beyond the grammar is taken: no comments, no trailing commas, no byte order mark, no lone surrogates. A step that
+/// answers false stops where the text is not JSON. Bytes of strings are taken for UTF-8, which is for the caller to see. Every
+/// byte is looked at once.
+package struct JSONScanner: Sendable {
+    /// The largest depth of nested arrays and objects in a value of a store.
+    package static let usualDepth = 512
+
     /// The byte that is next.
     package var position = 0
+    /// Each level is a level of the stack.
+    private let maximumDepth: Int
 
     /// Makes a scanner at the start of a text.
-    package init() {}
+    ///
+    /// - Parameter maximumDepth: the largest depth of nested arrays and objects.
+    package init(maximumDepth: Int = usualDepth) {
+        self.maximumDepth = maximumDepth
+    }
+
+    /// Whether bytes are one JSON text in UTF-8.
+    package static func accepts(_ content: Span<UInt8>, maximumDepth: Int = usualDepth) -> Bool {
+        guard (try? UTF8Span(validating: content)) != nil else { return false }
+        var scanner = JSONScanner(maximumDepth: maximumDepth)
+        guard scanner.value(content) else { return false }
+        scanner.skipSpace(content)
+        return scanner.position == content.count
+    }
 
     /// The next byte, or nil at the end.
     package func peek(_ content: Span<UInt8>) -> UInt8? {
@@ -40,12 +45,12 @@ package struct JSONScanner {
 
     /// Steps over white space.
     package mutating func skipSpace(_ content: Span<UInt8>) {
-        while let character = peek(content), [0x20, 0x09, 0x0a, 0x0d].contains(character) { position += 1 }
+        while let byte = peek(content), byte == 0x20 || byte == 0x09 || byte == 0x0a || byte == 0x0d { position += 1 }
     }
 
     /// Steps over a value.
     package mutating func value(_ content: Span<UInt8>, depth: Int = 0) -> Bool {
-        guard depth <= JSONSyntax.maximumDepth else { return false }
+        guard depth <= maximumDepth else { return false }
         skipSpace(content)
         switch peek(content) {
         case UInt8(ascii: "{"): return members(content, depth: depth)
@@ -106,21 +111,28 @@ package struct JSONScanner {
         case "\"", "\\", "/", "b", "f", "n", "r", "t":
             return true
         case "u":
-            for _ in 0..<4 {
-                switch peek(content) ?? 0 {
-                case 0x30...0x39, 0x41...0x46, 0x61...0x66: position += 1
-                default: return false
-                }
-            }
-            return true
+            guard let unit = codeUnit(content), !(0xdc00...0xdfff).contains(unit) else { return false }
+            guard (0xd800...0xdbff).contains(unit) else { return true }
+            guard take("\\", content), take("u", content), let low = codeUnit(content) else { return false }
+            return (0xdc00...0xdfff).contains(low)
         default:
             return false
         }
     }
 
+    private mutating func codeUnit(_ content: Span<UInt8>) -> UInt32? {
+        guard content.count - position >= 4, let unit = JSONString.codeUnit(at: position, in: content) else {
+            return nil
+        }
+        position += 4
+        return unit
+    }
+
     private mutating func word(_ word: String, _ content: Span<UInt8>) -> Bool {
-        guard content.extracting(position..<content.count).starts(with: word) else { return false }
-        position += word.utf8.count
+        for byte in word.utf8 {
+            guard peek(content) == byte else { return false }
+            position += 1
+        }
         return true
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The content of a JSON string that has been checked, one byte at a time.
-struct JSONString {
+/// The content of a JSON string that was scanned, one byte at a time: whoever asks decides what memory it goes to.
+package struct JSONString: Sendable {
     private var position: Int
     private let end: Int
     /// UTF-8 of an escape, the next byte lowest.
@@ -11,13 +11,13 @@ struct JSONString {
     /// Starts at a string.
     ///
     /// - Parameter range: its bytes, quotes included.
-    init(_ range: Range<Int>) {
+    package init(_ range: Range<Int>) {
         position = range.lowerBound + 1
         end = range.upperBound - 1
     }
 
     /// The next byte of the content as UTF-8.
-    mutating func next(in bytes: Span<UInt8>) -> UInt8? {
+    package mutating func next(in bytes: Span<UInt8>) -> UInt8? {
         if restCount > 0 {
             let byte = UInt8(truncatingIfNeeded: rest)
             rest >>= 8
@@ -31,10 +31,19 @@ struct JSONString {
     }
 
     /// Whether the content is this text, byte for byte.
-    func equals(_ text: String, in bytes: Span<UInt8>) -> Bool {
+    package func equals(_ text: String, in bytes: Span<UInt8>) -> Bool {
         var copy = self
         for byte in text.utf8 where copy.next(in: bytes) != byte { return false }
         return copy.next(in: bytes) == nil
+    }
+
+    /// The content as text, in memory that is not wiped.
+    package func text(in bytes: Span<UInt8>) -> String? {
+        var copy = self
+        var content: [UInt8] = []
+        while let byte = copy.next(in: bytes) { content.append(byte) }
+        guard let text = try? UTF8Span(validating: content.span) else { return nil }
+        return String(copying: text)
     }
 
     /// The number that four hexadecimal digits stand for.

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import SecureFiles
+
+/// Whether a log can go on, which needs no key of the store.
+extension AuditLog {
+    /// Makes sure that entries can be written, or that none were.
+    ///
+    /// - Throws: why the log has ended.
+    package func checkUsable() throws(AuditError) {
+        guard let keyFile = try directory.openKey(O_RDWR) else {
+            guard try !hasEntries() else { throw missingKey() }
+            return
+        }
+        _ = try readState(keyFile)
+        _ = try directory.open(AuditDirectory.logName, O_RDWR | O_APPEND)
+    }
+
+    /// Moves the files of a log that cannot go on to a directory of their own, so that the next command that has the key
+    /// begins another.
+    ///
+    /// - Returns: the path of that directory, or nil where the log can go on.
+    /// - Throws: `AuditError`; then nothing was lost.
+    package func setAsideIfUnusable() throws(AuditError) -> String? {
+        do throws(AuditError) {
+            try checkUsable()
+            return nil
+        } catch {
+            guard error.isLasting else { throw error }
+        }
+        return try directory.whileLocked(withinMilliseconds: Self.patienceMilliseconds) { () throws(AuditError) in
+            try directory.setAside()
+        }
+    }
+}
+
+extension AuditError {
+    /// Whether nothing but another log mends it.
+    fileprivate var isLasting: Bool {
+        switch self {
+        case .damaged: true
+        case .file(let error): error.kind == .insecure
+        default: false
+        }
+    }
+}

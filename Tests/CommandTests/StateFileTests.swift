@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Testing
+
+/// Files in the state directory are checked, and the log never ends unseen.
+@Suite struct StateFileTests {
+    @Test(arguments: ["audit.key", "signed.yaml", "lock"])
+    func anOpenFileInTheStateDirectoryIsRefusedFoundAndMended(_ name: String) async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        let path = sandbox.path("state/\(name)")
+        try Files.setMode(0o644, path)
+        try await sandbox.run("show", "A").expectRefusal(14, "\(path): mode 0644", hint: "chmod 0600 \(path)")
+        let doctor = try await sandbox.run("doctor")
+        #expect(doctor.outputText.contains("problem"), "\(doctor.outputText)")
+        #expect(doctor.outputText.contains("\(path): mode 0644"), "\(doctor.outputText)")
+        let fixed = try await sandbox.run("doctor", "--fix")
+        if name != "lock" { #expect(fixed.errorText.contains("ensured 0600 on \(path)"), "\(fixed.errorText)") }
+        #expect(try Files.mode(path) == 0o600)
+        #expect(try await sandbox.value("A") == Array("value".utf8))
+        // So does init.
+        try Files.setMode(0o640, path)
+        let again = try await sandbox.succeed("init")
+        // Whoever takes the lock puts its mode right without a word.
+        if name != "lock" { #expect(again.errorText.contains("ensured 0600 on \(path)"), "\(again.errorText)") }
+        #expect(try Files.mode(path) == 0o600)
+    }
+
+    @Test(arguments: ["rm audit.key", "echo x > audit.key", "rm audit.log; mkdir audit.log", "ln audit.key k"])
+    func aLogThatHasEndedIsAProblemThatFixMends(_ damage: String) async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        _ = try await sandbox.shell("cd \"$CREDFS_STORE/state\" && \(damage)", [])
+        let doctor = try await sandbox.run("doctor", "--json")
+        #expect(doctor.outputText.contains("the audit log has ended"), "\(doctor.outputText)")
+        let fixed = try await sandbox.run("doctor", "--fix")
+        #expect(fixed.errorText.contains("state/ended-audit-1"), "\(fixed.errorText)")
+        #expect(Files.exists(sandbox.path("state/ended-audit-1/audit.root")))
+        try await sandbox.succeed("show", "A")
+        try await sandbox.succeed("audit", "verify")
+        #expect(try await !sandbox.run("doctor").outputText.contains("has ended"))
+    }
+
+    @Test func aManifestWithoutAStoreDirectoryHasOneState() async throws {
+        let sandbox = try Sandbox()
+        let variables = [
+            "CREDFS_STORE": sandbox.directory.path("absent"), "CREDFS_MANIFEST": sandbox.directory.path("m"),
+        ]
+        try await sandbox.succeed(
+            "init",
+            "--empty",
+            "--password-fd",
+            "0",
+            input: Array("correct horse battery".utf8)
+        )
+        try FileManager.default.moveItem(atPath: sandbox.path("secrets.yaml"), toPath: sandbox.directory.path("m"))
+        try FileManager.default.removeItem(atPath: sandbox.store)
+        for _ in 0..<5 {
+            _ = try await sandbox.run("verify", "--password-fd", "0", input: Array("wrong".utf8), adding: variables)
+        }
+        // Without a terminal the question itself would be the refusal.
+        try await sandbox.run("verify", adding: variables).expectRefusal(13, "locked out")
+        let home = sandbox.directory.path("home/.local/state/credfs")
+        let names = try FileManager.default.contentsOfDirectory(atPath: home)
+        #expect(names.count == 1)
+        let state = "\(home)/\(try #require(names.first))"
+        try Files.setMode(0o755, state)
+        try await sandbox.run("verify", "--password-fd", "0", input: Array("x".utf8), adding: variables)
+            .expectRefusal(14, "mode 0755")
+    }
+
+    @Test func oneKeyOrPasswordIsNamedAndNoOther() async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        for arguments in [
+            ["show", "A", "--password-file", "f", "--password-fd", "0"],
+            ["show", "A", "--key-file", "f", "--key-fd", "0"],
+            ["verify", "--password-file", "f", "--password-fd", "0"],
+            ["run", "--password-file", "f", "--password-fd", "0", "--", "true"],
+            ["init", "--password-file", "f", "--password-fd", "0"],
+            ["init", "--key-file", "f", "--password-fd", "0"],
+            ["password", "--new-password-file", "f", "--new-password-fd", "0"],
+        ] {
+            #expect(try await sandbox.run(arguments).status == .exited(64), "\(arguments)")
+        }
+    }
+
+    @Test func aHintNeverAdvisesAChangeOfADirectoryOfTheSystem() async throws {
+        let sandbox = try Sandbox()
+        for place in ["/tmp", "/dev/shm"] {
+            let outcome = try await sandbox.run("init", "--store", place)
+            #expect(outcome.status == .exited(14), "\(outcome.errorText)")
+            #expect(!outcome.errorText.contains("chmod"), "\(outcome.errorText)")
+            #expect(outcome.lines("hint").count == 1)
+        }
+    }
+
+    @Test func aKeyThatIsMissingIsNamedInEveryWay() async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        try FileManager.default.removeItem(atPath: sandbox.path("secrets.key"))
+        let outcome = try await sandbox.run("show", "A")
+        #expect(outcome.lines("hint").first?.contains("CREDFS_KEY;") == true, "\(outcome.errorText)")
+        #expect(outcome.lines("hint").first?.contains("credfs verify --no-key") == true, "\(outcome.errorText)")
+    }
+}
