@@ -116,7 +116,7 @@ import Testing
         (try await sandbox.run("encrypt", link)).expectRefusal(14, "symbolic link")
         (try await sandbox.run("encrypt", "/dev/null")).expectRefusal(14, "not a regular file")
         (try await sandbox.run("encrypt", sandbox.directory.path("none"))).expectRefusal(1, "no such file")
-        (try await sandbox.run("encrypt", sandbox.directory.path)).expectRefusal(1)
+        (try await sandbox.run("encrypt", sandbox.directory.path)).expectRefusal(14, "not a regular file")
         #expect(try sandbox.snapshot() == before)
     }
 

@@ -255,7 +255,7 @@ extension RunTests {
             let box = try await JobBox(["T": "t"])
             for options in [[], ["--shared"], ["--backend", "ramfs"]] {
                 let script = "grep Seccomp: /proc/self/status | tr -d '\\n'; echo; exec 1>&-; exec sleep 60"
-                let job = try await box.start(options, shell: "(\(script)) >$READY & wait")
+                let job = try await box.start(options, shell: "trap 'kill $!; exit' TERM; (\(script)) >$READY & wait")
                 #expect(job.text == "Seccomp:\t\(try ownFilterCount() == 0 ? 0 : 2)")
                 let tasks = "/proc/\(job.credfs.id)/task"
                 for thread in try FileManager.default.contentsOfDirectory(atPath: tasks) {

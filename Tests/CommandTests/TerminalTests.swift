@@ -16,7 +16,7 @@ import Testing
 
     @Test(arguments: ["encrypt", "import", "rotate"]) func longWorkShowsHowFarItIs(command: String) async throws {
         let sandbox = try await Sandbox([:])
-        let indices = 1...8000
+        let indices = 1...50_000
         let template = "secrets:\n" + indices.map { "  N\($0):\n    value: v\($0)\n" }.joined()
         let dotenv = indices.map { "N\($0)=v\($0)\n" }.joined()
         let source = try sandbox.directory.write(
@@ -32,7 +32,7 @@ import Testing
         try terminal.start(credfs, arguments, environment: sandbox.environment)
         let title = command == "rotate" ? "rotating" : "sealing"
         try await terminal.expect("\rcredfs: \(title) [#", within: .seconds(60))
-        try await terminal.expect("/8000", within: .seconds(60))
+        try await terminal.expect("/50000", within: .seconds(60))
         // The bar is taken away.
         try await terminal.expect("\r\u{1b}[K", within: .seconds(60))
         let last = ["encrypt": "overwriting proves", "import": "still holds", "rotate": "old values"][command]

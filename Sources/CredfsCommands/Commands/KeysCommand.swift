@@ -179,8 +179,9 @@ struct KeysRemoveCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let (store, before) = try options.load(context)
-        context.subjects.slots = [id]
         try check(before.manifest)
+        // Not before it is known to be one: somebody may have typed a password for it.
+        context.subjects.slots = [id]
         let keys = try keyOptions.unlock(store, before.manifest, context)
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in
             try check(manifest)

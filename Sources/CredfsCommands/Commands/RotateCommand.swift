@@ -103,7 +103,7 @@ struct RotateCommand: CredfsCommand {
             rotation.progress = { progress.update($0, of: $1) }
             rotation.alongside = { try context.audit.reseal(store, from: $0, to: $1) }
             context.subjects.secrets = before.manifest.secrets.map(\.name)
-            context.subjects.slots = dropSlot
+            context.subjects.slots = ArgumentList.items(dropSlot)
             let keys = try rotation.run(
                 store,
                 unlocked.keys,
