@@ -109,7 +109,8 @@ struct OpenAuditTests {
     @Test(.enabled(if: isRoot, "the mount is shared without a helper"))
     func aRefusalIsRecordedEachTime() async throws {
         let box = try await JobBox(["T": "t"])
-        let job = try await box.start(["--shared"], shell: "echo $T_FILE > $READY.new; mv $READY.new $READY; exec sleep 60")
+        let script = "echo $T_FILE > $READY.new; mv $READY.new $READY; exec sleep 60"
+        let job = try await box.start(["--shared"], shell: script)
         let path = job.text.trimmingCharacters(in: .whitespacesAndNewlines)
         for _ in 0..<3 {
             let outcome = try await ChildProcess.run("/bin/cat", [path], environment: ["LC_ALL": "C"])
