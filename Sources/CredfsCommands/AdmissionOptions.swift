@@ -70,7 +70,7 @@ struct AdmissionOptions: ParsableArguments {
     func choose(from manifest: Manifest, _ context: CommandContext) throws -> [SecretEntry] {
         var entries = manifest.secrets
         if let only {
-            let names = try only.split(separator: ",").map { try Self.name(String($0)) }
+            let names = try ArgumentList.items([only]).map { try Self.name($0) }
             let wanted = Set(names)
             entries = entries.filter { wanted.contains($0.name) }
             let there = Set(entries.map(\.name))

@@ -5,17 +5,28 @@ internal import SecretStore
 /// Arguments that are lists: an option that may be repeated takes items with commas between them as well.
 enum ArgumentList {
     /// The items of every argument.
-    static func items(_ arguments: [String]) -> [String] {
-        arguments.flatMap { $0.split(separator: ",").map(String.init) }
+    ///
+    /// - Throws: class `usage` where one is empty, as where a variable of a shell is not set: nobody means nothing by that.
+    static func items(_ arguments: [String]) throws(CommandError) -> [String] {
+        var items: [String] = []
+        for argument in arguments {
+            for item in argument.split(separator: ",", omittingEmptySubsequences: false) {
+                guard !item.isEmpty else {
+                    throw CommandError(.usage, "a list has an empty item", hint: "write it as A,B")
+                }
+                items.append(String(item))
+            }
+        }
+        return items
     }
 }
 
 extension Manifest {
     /// The names in arguments; one with a comma is a list unless it is the name of a secret.
-    func listed(_ arguments: [String]) -> [String] {
-        arguments.flatMap { argument -> [String] in
+    func listed(_ arguments: [String]) throws -> [String] {
+        try arguments.flatMap { argument -> [String] in
             let isName = SecretReference(argument).map { index(of: $0.name) != nil } ?? false
-            return isName || !argument.contains(",") ? [argument] : ArgumentList.items([argument])
+            return isName || !argument.contains(",") ? [argument] : try ArgumentList.items([argument])
         }
     }
 }

@@ -83,7 +83,7 @@ struct ImportMapping: ParsableArguments {
 
     private func renames(_ known: Set<String>) throws -> [String: String] {
         var renames: [String: String] = [:]
-        for text in ArgumentList.items(map) {
+        for text in try ArgumentList.items(map) {
             guard let mark = text.firstIndex(of: "="),
                 SecretReference(String(text[text.index(after: mark)...]))?.mayHoldValue == false
             else { throw CommandError(.usage, "--map takes OLD=NEW", hint: SecretReference.rule) }
@@ -95,7 +95,7 @@ struct ImportMapping: ParsableArguments {
     }
 
     private func list(_ text: String, _ option: String, _ known: Set<String>) throws -> Set<String> {
-        let names = text.split(separator: ",").map(String.init)
+        let names = try ArgumentList.items([text])
         for name in names where !known.contains(name) { throw Self.unknown(name, option) }
         return Set(names)
     }

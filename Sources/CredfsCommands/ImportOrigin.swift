@@ -133,7 +133,7 @@ struct ImportOrigin: ParsableArguments {
     }
 
     private func variables(_ context: CommandContext) throws -> any ImportSource {
-        let fromEnv = ArgumentList.items(fromEnv)
+        let fromEnv = try ArgumentList.items(fromEnv)
         var names = fromEnv
         guard !fromEnv.contains(where: { $0.contains("=") }) else { throw CommandError.valueInArgument("--from-env") }
         for name in fromEnv where SecretName(name) == nil || !EnvironmentVariables.isSet(name) {

@@ -33,6 +33,23 @@ import Testing
         }
     }
 
+    /// A shell variable that is not set makes one; a store that only recipients open would then have no key slot at all.
+    @Test(arguments: [
+        ("init --empty --recipient ,", 64), ("init --require A,,B", 64), ("keys add --recipient ,", 64), ("rotate ,", 64),
+        ("rotate --drop-slot ,", 64), ("export ,", 64), ("import --from-env ,", 64), ("import --only , --format dotenv -", 64),
+        ("run --only , -- true", 64), ("run --env , -- true", 64), ("run --file-var , -- true", 64), ("mount --only ONE,", 64),
+    ])
+    func aListWithAnEmptyItemIsAnErrorOfUsage(arguments: String, status: Int32) async throws {
+        let sandbox = arguments.hasPrefix("init") ? try Sandbox() : try await Sandbox(["ONE": "value"])
+        let words = arguments.split(separator: " ").map(String.init)
+        (try await sandbox.run(words, input: Array("ONE=value\n".utf8))).expectRefusal(status, "empty item")
+        if arguments.hasPrefix("init") {
+            #expect(!Files.exists(sandbox.path("secrets.yaml")))
+        } else {
+            #expect(try await sandbox.value("ONE") == Array("value".utf8))
+        }
+    }
+
     @Test func whatIsNamedWithAnEqualsSignAlreadyKeepsItsName() async throws {
         let sandbox = try await Sandbox([:])
         let template = try sandbox.directory.write(Array("secrets:\n  A=B:\n    value: old\n".utf8), to: "template")

@@ -89,7 +89,7 @@ struct InitCommand: CredfsCommand {
     private func placeholders() throws -> [SecretEntry] {
         if empty { return [] }
         var entries: [SecretEntry] = []
-        for argument in require.isEmpty ? Self.usualNames : ArgumentList.items(require) {
+        for argument in require.isEmpty ? Self.usualNames : try ArgumentList.items(require) {
             let reference = try reference(argument)
             guard !reference.mayHoldValue else { throw CommandError.valueInArgument("--require") }
             var entry = SecretEntry(name: reference.name)
@@ -141,7 +141,7 @@ enum Recipients {
     /// Reads them, each named once.
     static func parse(_ arguments: [String]) throws -> [AgeRecipient] {
         var recipients: [AgeRecipient] = []
-        for argument in ArgumentList.items(arguments) {
+        for argument in try ArgumentList.items(arguments) {
             let recipient = try AgeRecipient(named: argument)
             guard !recipients.contains(recipient) else {
                 throw CommandError(.usage, "the recipient \(recipient.text) is named twice")

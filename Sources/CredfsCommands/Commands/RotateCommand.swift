@@ -83,6 +83,7 @@ struct RotateCommand: CredfsCommand {
     }
 
     private func rotateDataKey(_ store: Store, _ before: LoadedManifest, _ context: CommandContext) throws {
+        let dropped = try ArgumentList.items(dropSlot)
         try store.whileRotating(before.manifest.store, waiting: context.noteWaiting) {
             let unlocked = try keyOptions.open(store, before.manifest, context)
             _ = try before.verified(with: unlocked.keys)
@@ -94,16 +95,16 @@ struct RotateCommand: CredfsCommand {
             )
             let openers = try presented.openers(
                 unlocked,
-                dropping: Set(ArgumentList.items(dropSlot)),
+                dropping: Set(dropped),
                 keyFiles: alsoKeyFile,
                 passwordFiles: alsoPasswordFile
             )
-            var rotation = DataKeyRotation(openers: openers, dropped: Set(ArgumentList.items(dropSlot)))
+            var rotation = DataKeyRotation(openers: openers, dropped: Set(dropped))
             let progress = Progress("rotating", context.console)
             rotation.progress = { progress.update($0, of: $1) }
             rotation.alongside = { try context.audit.reseal(store, from: $0, to: $1) }
             context.subjects.secrets = before.manifest.secrets.map(\.name)
-            context.subjects.slots = ArgumentList.items(dropSlot)
+            context.subjects.slots = dropped
             let keys = try rotation.run(
                 store,
                 unlocked.keys,
@@ -124,7 +125,7 @@ struct RotateCommand: CredfsCommand {
             "made a new data key for \(Count.of(before.manifest.secrets.count, "secret")), "
                 + "and removed \(store.backupPath)"
         )
-        for identifier in ArgumentList.items(dropSlot) { context.console.note("removed slot \(identifier)") }
+        for identifier in dropped { context.console.note("removed slot \(identifier)") }
         OldValues.warn(of: "the old keys: give secrets that may have leaked new values", context)
     }
 
