@@ -26,12 +26,14 @@ final class AuditTrail: OperationRecorder {
     }
 
     func record(_ event: OperationEvent) {
-        show(event)
+        // Made once, so that what is shown has the time of what is recorded.
+        lazy var entries = entries(of: event)
+        if context.console.verbosity == .verbose { show(event, entries) }
         do {
             guard let store = try context.options?.open(context),
                 let log = try Self.log(of: store, event.store, context)
             else { return report(.noLog) }
-            for entry in entries(event) {
+            for entry in entries {
                 let appended = try log.append(entry, synchronizing: !event.operation.onlyReads)
                 if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }
             }
@@ -43,10 +45,9 @@ final class AuditTrail: OperationRecorder {
     }
 
     /// Shows an event to those who pass `--verbose`: in words on a terminal, else as the lines of its entries.
-    private func show(_ event: OperationEvent) {
-        guard context.console.verbosity == .verbose else { return }
+    private func show(_ event: OperationEvent, _ entries: [AuditEntry]) {
         guard isatty(Console.standardError) == 1 else {
-            for entry in entries(event) { context.console.detail("event: \(entry.json)") }
+            for entry in entries { context.console.detail("event: \(entry.json)") }
             return
         }
         let names = event.subjects.secrets.isEmpty ? "" : " " + Names.shown(event.subjects.secrets.map(\.text))
@@ -118,7 +119,7 @@ final class AuditTrail: OperationRecorder {
     }
 
     /// The entry of an event, or several where it has more secrets than fit in one.
-    private func entries(_ event: OperationEvent) -> [AuditEntry] {
+    private func entries(of event: OperationEvent) -> [AuditEntry] {
         var entry = AuditEntry(
             timestamp: AuditTime.now(),
             operation: event.operation.rawValue,

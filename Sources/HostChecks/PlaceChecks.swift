@@ -66,7 +66,7 @@ package enum PlaceChecks {
         guard entry.owner == 0, entry.permissions & 0o022 == 0 else {
             return .problem(
                 .runtimeDirectory,
-                "\(path) can be changed by others than root: uid \(entry.owner), mode \(octal(entry.permissions))",
+                "\(path) can be changed by others than root: uid \(entry.owner), mode \(PermissionChecker.octal(entry.permissions))",
                 fix: other
             )
         }
@@ -94,7 +94,7 @@ package enum PlaceChecks {
         guard parent.permissions & 0o1002 == 0o1002 || parent.permissions & 0o002 == 0 else {
             return .problem(
                 .runtimeDirectory,
-                "/tmp is not sticky: others can replace what is in it (mode \(octal(parent.permissions)))",
+                "/tmp is not sticky: others can replace what is in it (mode \(PermissionChecker.octal(parent.permissions)))",
                 fix: other
             )
         }
@@ -115,7 +115,7 @@ package enum PlaceChecks {
             return .problem(.runtimeDirectory, message, fix: otherwise)
         }
         guard entry.permissions & 0o077 == 0 else {
-            let message = "\(path) is open to others: mode \(octal(entry.permissions)), expected 0700"
+            let message = "\(path) is open to others: mode \(PermissionChecker.octal(entry.permissions)), expected 0700"
             let isShared = SystemDirectory.contains(path, permissions: entry.permissions)
             let fix = isShared ? otherwise : "chmod 0700 \(quoted(path))"
             let isProblem = entry.permissions & forbidden != 0
@@ -138,11 +138,6 @@ package enum PlaceChecks {
             default: memory
             }
         return .problem(.runtimeDirectory, "nothing can be made in \(path): \(errno.message)", fix: fix)
-    }
-
-    private static func octal(_ mode: UInt16) -> String {
-        let digits = String(mode, radix: 8)
-        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     }
 
     // MARK: Mounts
