@@ -150,7 +150,7 @@ package final class AuditLog {
         _ keyFile: AuditFile
     ) throws(AuditError) -> Placed {
         var log = try directory.openLog()
-        let isShorter = try settle(state, log)
+        let isShorter = try recover(state, log)
         if state.logSize >= UInt64(limits.fileByteCount) {
             try log.synchronizeData()
             try directory.rename(AuditDirectory.logName, to: AuditDirectory.oldLogName(state.firsts.last ?? 1))
@@ -168,7 +168,7 @@ package final class AuditLog {
     /// Makes the state fit the file again after a crash: entries that verify are adopted, a torn one is cut off.
     ///
     /// - Returns: whether something is missing.
-    private func settle(_ state: AuditState, _ log: AuditFile) throws(AuditError) -> Bool {
+    private func recover(_ state: AuditState, _ log: AuditFile) throws(AuditError) -> Bool {
         let size = UInt64(log.size)
         if size > state.logSize { try adoptTail(state, log) }
         guard size < state.logSize else { return false }

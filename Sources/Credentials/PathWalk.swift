@@ -141,7 +141,7 @@ struct PathWalk {
         let isAbsolute = path.utf8.first == UInt8(ascii: "/")
         if isAbsolute || stack.isEmpty {
             stack = [
-                try system { () throws(Errno) in try Directory(.startOfWalk(isAbsolute ? "/" : ".")) }
+                try system { () throws(Errno) in try Directory(.openPath(directory: isAbsolute ? "/" : ".")) }
             ]
         }
         // By bytes: as a character, a slash with a combining mark behind it is not a slash; to the kernel it is.

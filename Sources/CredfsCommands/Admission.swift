@@ -77,7 +77,7 @@ struct Admission {
         defer { context.decided = .now }
         if let variable = context.ignoringVariable {
             context.console.warning("secrets are ignored because \(variable) is set")
-            context.subjects.settle(.unauthenticated(reason: variable))
+            context.subjects.resolve(.unauthenticated(reason: variable))
             return Admission(.unauthenticated(reason: variable))
         }
         let outcome = AcceptanceGuard.examine(
@@ -90,7 +90,7 @@ struct Admission {
         )
         context.store = outcome.manifest?.store
         if let failure = rules.failure(of: outcome), let error = failure.error {
-            context.subjects.settle(.unauthenticated(reason: failure.check.reason))
+            context.subjects.resolve(.unauthenticated(reason: failure.check.reason))
             let refusal = CommandError(
                 ExitStatus(error.code),
                 "\(failure.check.rawValue): \(error.message)",
@@ -105,7 +105,7 @@ struct Admission {
             context.console.warning(result.message)
         }
         guard let verified = outcome.verified else { throw CommandError(.failed, "the store was not opened") }
-        context.subjects.settle(.authenticated)
+        context.subjects.resolve(.authenticated)
         var admission = Admission(.authenticated, verified)
         admission.entries = try rules.choose(from: verified.manifest, context)
         context.servedCount = admission.entries.count
@@ -118,7 +118,7 @@ struct Admission {
 
 extension OperationEvent.Subjects {
     /// Notes whether there are secrets, and why not.
-    mutating func settle(_ auth: AuthMode) {
+    mutating func resolve(_ auth: AuthMode) {
         authMode = auth.text
         authReason = auth.reason
     }

@@ -50,7 +50,7 @@ final class AuditTrail: OperationRecorder {
             for entry in entries { context.console.detail("event: \(entry.json)") }
             return
         }
-        let names = event.subjects.secrets.isEmpty ? "" : " " + Names.shown(event.subjects.secrets.map(\.text))
+        let names = event.subjects.secrets.isEmpty ? "" : " " + Names.abbreviated(event.subjects.secrets.map(\.text))
         let reason = event.reason.map { ", \($0)" } ?? ""
         context.console.detail("recorded: \(event.operation.rawValue)\(names): \(event.status.rawValue)\(reason)")
     }
@@ -95,7 +95,7 @@ final class AuditTrail: OperationRecorder {
         return try log(in: state, context)
     }
 
-    private static func log(in state: Folder, _ context: CommandContext) throws -> sending AuditLog {
+    private static func log(in state: StoreDirectory, _ context: CommandContext) throws -> sending AuditLog {
         AuditLog(
             AuditDirectory(
                 try state.reopened(),

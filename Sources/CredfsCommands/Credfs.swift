@@ -150,7 +150,7 @@ enum ProcFileSystem {
     ///
     /// - Throws: status 1 with what to do.
     static func require() throws {
-        guard (try? OwnedDescriptor.startOfWalk(file: "/proc/self/exe")) == nil else { return }
+        guard (try? OwnedDescriptor.openPath("/proc/self/exe")) == nil else { return }
         throw CommandError(
             .failed,
             "/proc is not mounted, which this command needs",

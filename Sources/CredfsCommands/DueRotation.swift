@@ -64,7 +64,7 @@ struct DueRotation {
     private func rotate(_ secret: SecretEntry, _ keys: StoreKeys) throws {
         guard let command = secret.rotation?.command else { return }
         // A full disk is better found out before there is a value to lose.
-        try store.rehearse(keys.store)
+        try store.preflight(keys.store)
         let value = try output(of: command)
         var cipher = try keys.valueCipher()
         let kept = try cipher.seal(value, as: secret.name).text

@@ -9,7 +9,7 @@ internal import SystemPackage
 /// Where exported plaintext goes: a file of mode 0600 that is there as a whole or not at all, or standard output.
 final class ExportDestination {
     private let path: String?
-    private let folder: Folder?
+    private let folder: StoreDirectory?
 
     /// Looks at the place.
     ///
@@ -27,7 +27,7 @@ final class ExportDestination {
         }
         let parts = Store.split(path)
         guard !parts.name.isEmpty, parts.name != ".", parts.name != "..",
-            let folder = try Folder.open(parts.directory, followingLink: true)
+            let folder = try StoreDirectory.open(parts.directory, followingLink: true)
         else { throw StoreError.system("create", path, .noSuchFileOrDirectory) }
         self.folder = folder
         if !isForced {
@@ -59,7 +59,7 @@ final class ExportDestination {
     private static func checkStandardOutput() throws {
         let name = "standard output"
         let output = try StoreError.wrapping("examine", name) { () throws(Errno) in
-            try OwnedDescriptor.startOfWalk(file: "/proc/self/fd/1")
+            try OwnedDescriptor.openPath("/proc/self/fd/1")
         }
         let status = try StoreError.wrapping("examine", name) { () throws(Errno) in try output.status() }
         guard status.kind == .regular else { return }
@@ -67,7 +67,7 @@ final class ExportDestination {
         // One without a name is in no directory.
         guard status.linkCount > 0 else { return }
         let path = try StoreError.wrapping("examine", name) { () throws(Errno) in try output.resolvedPath() }
-        guard let path, let folder = try Folder.open(Store.split(path).directory) else {
+        guard let path, let folder = try StoreDirectory.open(Store.split(path).directory) else {
             throw refusal("\(name) is a file at a place that cannot be seen")
         }
         if try folder.isInGitWorkTree() { throw refusal("\(name) is a file in a git work tree") }

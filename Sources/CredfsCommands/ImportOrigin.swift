@@ -127,7 +127,7 @@ struct ImportOrigin: ParsableArguments {
         }
         let source = try DirectorySource(path, limit: limit)
         if !source.leftOut.isEmpty {
-            context.console.warning("hidden files and directories are left out: \(Names.shown(source.leftOut))")
+            context.console.warning("hidden files and directories are left out: \(Names.abbreviated(source.leftOut))")
         }
         return source
     }

@@ -67,10 +67,10 @@ final class DirectorySource: ImportSource {
     private(set) var names: [ImportedName] = []
     /// What was left out: hidden files, which are nobody's secrets, and directories.
     private(set) var leftOut: [String] = []
-    private let folder: Folder
+    private let folder: StoreDirectory
     private let limit: Int
     /// Where the files of a Kubernetes volume lie in fact.
-    private var data: Folder?
+    private var data: StoreDirectory?
     private var linked: Set<String> = []
 
     /// Looks at a directory.
@@ -80,7 +80,7 @@ final class DirectorySource: ImportSource {
     ///   - limit: the largest value in bytes.
     /// - Throws: class `permissions` for what is neither a file nor a directory, `invalid` for a bad name.
     init(_ path: String, limit: Int) throws {
-        guard let folder = try Folder.open(path, followingLink: true) else {
+        guard let folder = try StoreDirectory.open(path, followingLink: true) else {
             throw StoreError.system("open", path, .noSuchFileOrDirectory)
         }
         self.folder = folder
@@ -112,7 +112,7 @@ final class DirectorySource: ImportSource {
     }
 
     /// The directory that `..data` of a Kubernetes volume stands for.
-    private func volume() throws -> Folder {
+    private func volume() throws -> StoreDirectory {
         guard let target = try folder.link("..data"), target.hasPrefix(".."), target != "..", !target.contains("/"),
             let volume = try folder.folder(target)
         else { throw StoreError(.open(folder.path(of: "..data"), .tooManySymbolicLinkLevels)) }

@@ -218,7 +218,9 @@ enum InheritedDescriptor {
         guard number >= 0 else { throw StoreError(.usage, "a descriptor is a number from 0 on") }
         let name = "descriptor \(number)"
         let inherited = OwnedDescriptor(owning: number)
-        guard number <= Console.standardError else { return try Folder.readSecret(inherited, name, limit: limit) }
+        guard number <= Console.standardError else {
+            return try StoreDirectory.readSecret(inherited, name, limit: limit)
+        }
         // A closed standard stream would become the next file that is opened; an open one would be a job's to read again.
         let copy = try StoreError.wrapping("read", name) { () throws(Errno) in
             let copy = try inherited.duplicate()
@@ -226,6 +228,6 @@ enum InheritedDescriptor {
             return copy
         }
         _ = inherited.release()
-        return try Folder.readSecret(copy, name, limit: limit)
+        return try StoreDirectory.readSecret(copy, name, limit: limit)
     }
 }

@@ -102,7 +102,7 @@ extension Manifest {
         guard refused.isEmpty else {
             throw CommandError(
                 .invalid,
-                "other values are there already: \(Names.shown(refused))",
+                "other values are there already: \(Names.abbreviated(refused))",
                 hint: "nothing was changed; --overwrite replaces them, --skip-existing keeps them"
             )
         }

@@ -92,7 +92,7 @@ struct PasswordOptions: ParsableArguments {
             )
         }
         let read = output.ends { (read, _) in read }
-        let password = try Folder.readSecret(read, origin, limit: Store.maximumKeyFileByteCount)
+        let password = try StoreDirectory.readSecret(read, origin, limit: Store.maximumKeyFileByteCount)
         let exit = try StoreError.wrapping("wait for", origin) { () throws(Errno) in try child.wait() }
         guard exit == .status(0) else {
             throw CommandError(.failed, "\(origin) failed", hint: "run it by hand to see why")

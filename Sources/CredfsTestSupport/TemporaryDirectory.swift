@@ -40,6 +40,22 @@ package struct TemporaryDirectory: ~Copyable, Sendable {
         return path(name)
     }
 
+    /// Writes an executable file through another process.
+    ///
+    /// A file that a process of tests has open for writing while it forks for another test stays open in that child until
+    /// its exec: the program would be "text file busy" (ETXTBSY).
+    package func writeProgram(_ text: String, to name: String) async throws -> String {
+        let script = #"cat >"$1" && chmod 755 "$1""#
+        let written = try await ChildProcess.run(
+            "/bin/sh",
+            ["-c", script, "sh", path(name)],
+            environment: ["PATH": "/usr/bin:/bin"],
+            standardInput: Array(text.utf8)
+        )
+        guard written.status == .exited(0) else { throw CocoaError(.fileWriteUnknown) }
+        return path(name)
+    }
+
     /// The content of a file.
     package func read(_ name: String) throws -> [UInt8] {
         [UInt8](try Data(contentsOf: URL(filePath: path(name), directoryHint: .notDirectory)))

@@ -14,7 +14,7 @@ final class Connection: @unchecked Sendable {
     let fileSystem: any FileSystem
     let maximumReadByteCount: Int
     let handles = HandleTable()
-    let parked = ParkingLot()
+    let parked = PendingReplies()
     private(set) var session: OpaquePointer?
     private let workerKey: pthread_key_t
     private let unwantedReplies = Atomic<Int>(0)

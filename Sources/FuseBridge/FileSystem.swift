@@ -6,19 +6,19 @@
 /// be waiting behind it. An inode number may be one that was given out at any time.
 package protocol FileSystem: AnyObject, Sendable {
     /// Finds a name in a directory. The name lives as long as the call.
-    func lookUp(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>)
+    func lookup(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>)
 
     /// Says what is known of a file or directory.
-    func describe(_ inode: InodeNumber, reply: consuming Reply<Attributes>)
+    func getattr(_ inode: InodeNumber, reply: consuming Reply<Attributes>)
 
     /// Opens a file. The thread that asks cannot end before the answer.
-    func open(_ inode: InodeNumber, _ intent: OpenIntent, _ context: RequestContext, reply: consuming Reply<Opening>)
+    func open(_ inode: InodeNumber, _ flags: OpenFlags, _ context: RequestContext, reply: consuming Reply<Opening>)
 
     /// Opens a directory.
-    func openDirectory(_ inode: InodeNumber, reply: consuming Reply<DirectoryOpening>)
+    func opendir(_ inode: InodeNumber, reply: consuming Reply<DirectoryOpening>)
 
     /// Says what is known of the whole.
-    func describeAll(reply: consuming Reply<Statistics>)
+    func statfs(reply: consuming Reply<Statistics>)
 }
 
 /// A file that was opened; it lives from the answer until the kernel knows no descriptor of it, or the session ends.
@@ -30,5 +30,5 @@ package protocol OpenFile: AnyObject, Sendable {
 /// A directory that was opened.
 package protocol OpenDirectory: AnyObject, Sendable {
     /// Adds entries to a page from an offset on, until one does not fit or there are no more.
-    func list(from offset: DirectoryOffset, into page: consuming DirectoryPage)
+    func readdir(from offset: DirectoryOffset, into page: consuming DirectoryPage)
 }

@@ -16,11 +16,11 @@ enum OperationTable {
         unsafe table.lookup = { request, parent, name in
             guard let request = unsafe Request(request) else { return }
             let name = unsafe bytes(of: name)
-            request.fileSystem.lookUp(unsafe name.span, in: InodeNumber(parent), reply: request.reply())
+            request.fileSystem.lookup(unsafe name.span, in: InodeNumber(parent), reply: request.reply())
         }
         unsafe table.getattr = { request, inode, _ in
             guard let request = unsafe Request(request) else { return }
-            request.fileSystem.describe(InodeNumber(inode), reply: request.reply())
+            request.fileSystem.getattr(InodeNumber(inode), reply: request.reply())
         }
         unsafe table.setattr = { request, _, _, _, _ in unsafe Request(request)?.refuse(EROFS) }
         unsafe table.mknod = { request, _, _, _, _ in unsafe Request(request)?.refuse(EROFS) }
@@ -32,8 +32,8 @@ enum OperationTable {
         unsafe table.link = { request, _, _, _ in unsafe Request(request)?.refuse(EROFS) }
         unsafe table.open = { request, inode, info in
             guard let request = unsafe Request(request) else { return }
-            let intent = unsafe intent(info)
-            request.fileSystem.open(InodeNumber(inode), intent, request.context, reply: request.reply())
+            let flags = unsafe flags(info)
+            request.fileSystem.open(InodeNumber(inode), flags, request.context, reply: request.reply())
         }
         unsafe table.read = { request, _, size, offset, info in
             guard let request = unsafe Request(request) else { return }
@@ -42,22 +42,22 @@ enum OperationTable {
         unsafe table.release = { request, _, info in unsafe Request(request)?.close(number(info)) }
         unsafe table.opendir = { request, inode, _ in
             guard let request = unsafe Request(request) else { return }
-            request.fileSystem.openDirectory(InodeNumber(inode), reply: request.reply())
+            request.fileSystem.opendir(InodeNumber(inode), reply: request.reply())
         }
         unsafe table.readdir = { request, _, size, offset, info in
             guard let request = unsafe Request(request) else { return }
-            unsafe request.list(number(info), Int(offset), size, withAttributes: false)
+            unsafe request.readdir(number(info), Int(offset), size, withAttributes: false)
         }
         unsafe table.releasedir = { request, _, info in unsafe Request(request)?.close(number(info)) }
         unsafe table.statfs = { request, _ in
             guard let request = unsafe Request(request) else { return }
-            request.fileSystem.describeAll(reply: request.reply())
+            request.fileSystem.statfs(reply: request.reply())
         }
         unsafe table.create = { request, _, _, _, _ in unsafe Request(request)?.refuse(EROFS) }
         unsafe table.ioctl = { request, _, _, _, _, _, _, _, _ in unsafe Request(request)?.refuse(ENOTTY) }
         unsafe table.readdirplus = { request, _, size, offset, info in
             guard let request = unsafe Request(request) else { return }
-            unsafe request.list(number(info), Int(offset), size, withAttributes: true)
+            unsafe request.readdir(number(info), Int(offset), size, withAttributes: true)
         }
         return table
     }
@@ -78,9 +78,9 @@ private func number(_ info: UnsafeMutablePointer<fuse_file_info>?) -> UInt64 {
     unsafe info?.pointee.fh ?? 0
 }
 
-private func intent(_ info: UnsafeMutablePointer<fuse_file_info>?) -> OpenIntent {
+private func flags(_ info: UnsafeMutablePointer<fuse_file_info>?) -> OpenFlags {
     let flags = unsafe info?.pointee.flags ?? O_WRONLY
-    return OpenIntent(changesFile: flags & O_ACCMODE != O_RDONLY || flags & (O_TRUNC | O_APPEND) != 0)
+    return OpenFlags(changesFile: flags & O_ACCMODE != O_RDONLY || flags & (O_TRUNC | O_APPEND) != 0)
 }
 
 private func bytes(of name: UnsafePointer<CChar>?) -> UnsafeBufferPointer<UInt8> {
@@ -130,9 +130,9 @@ private struct Request {
         file.read(offset..<end, worker: worker, reply: reply)
     }
 
-    func list(_ number: UInt64, _ offset: Int, _ byteCount: Int, withAttributes: Bool) {
+    func readdir(_ number: UInt64, _ offset: Int, _ byteCount: Int, withAttributes: Bool) {
         let page = DirectoryPage(reply(), byteCount: byteCount, withAttributes: withAttributes)
         guard let directory = connection.handles.directory(number) else { return page.fail(.badFileDescriptor) }
-        directory.list(from: DirectoryOffset(offset), into: page)
+        directory.readdir(from: DirectoryOffset(offset), into: page)
     }
 }

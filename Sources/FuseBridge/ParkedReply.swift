@@ -124,7 +124,7 @@ final class Parking: @unchecked Sendable {
 }
 
 /// The requests of a connection that are parked.
-final class ParkingLot: Sendable {
+final class PendingReplies: Sendable {
     private let entries = Mutex<[ObjectIdentifier: Parking]>([:])
 
     func insert(_ parking: Parking) {

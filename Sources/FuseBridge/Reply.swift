@@ -57,7 +57,7 @@ package enum Entry {}
 
 extension Reply where Answer == Entry {
     /// Names the file; wraps `fuse_reply_entry`.
-    package consuming func found(_ attributes: FileAttributes) {
+    package consuming func entry(_ attributes: FileAttributes) {
         var entry = attributes.entry
         end(unsafe fuse_reply_entry(request, &entry))
     }

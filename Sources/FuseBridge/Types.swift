@@ -76,11 +76,11 @@ package struct RequestContext: Sendable, Equatable {
 }
 
 /// How a file is to be opened.
-package struct OpenIntent: Sendable, Equatable {
+package struct OpenFlags: Sendable, Equatable {
     /// Whether anything but reading is wanted.
     package let changesFile: Bool
 
-    /// Makes an intent.
+    /// Makes an flags.
     package init(changesFile: Bool) {
         self.changesFile = changesFile
     }

@@ -137,7 +137,7 @@ package struct HostView {
 
     /// The names in a directory, or none.
     func names(_ path: String) -> [String] {
-        let directory = try? OwnedDescriptor.startOfWalk(root + path)
+        let directory = try? OwnedDescriptor.openPath(directory: root + path)
         return (try? directory?.entryNames()) ?? []
     }
 

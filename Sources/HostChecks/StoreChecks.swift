@@ -94,7 +94,7 @@ package struct StoreChecks {
         for variable in ["CREDFS_KEY_FILE", "CREDFS_PASSWORD_FILE", "CREDFS_AGE_KEY_FILE"] {
             guard let path = host.variable(variable), !path.isEmpty else { continue }
             let (directory, name) = Store.split(path)
-            guard try Folder.open(directory, followingLink: true)?.keyFile(name, checker) != nil else {
+            guard try StoreDirectory.open(directory, followingLink: true)?.keyFile(name, checker) != nil else {
                 throw StoreError(.failed, "\(variable) names no file: \(path)", hint: "put the file there, or unset it")
             }
         }

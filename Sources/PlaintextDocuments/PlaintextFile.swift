@@ -14,7 +14,7 @@ package final class PlaintextFile {
     package let path: String
     /// Open for reading and writing.
     package let descriptor: OwnedDescriptor
-    private let folder: Folder
+    private let folder: StoreDirectory
     private let name: String
     private let stamp: FileStamp
 
@@ -23,7 +23,7 @@ package final class PlaintextFile {
     /// - Throws: class `permissions` for anything but a regular file.
     package init(_ path: String) throws(StoreError) {
         let parts = Store.split(path)
-        guard let folder = try Folder.open(parts.directory, followingLink: true) else {
+        guard let folder = try StoreDirectory.open(parts.directory, followingLink: true) else {
             throw .system("open", path, .noSuchFileOrDirectory)
         }
         let descriptor = try Self.open(parts.name, in: folder)
@@ -40,7 +40,7 @@ package final class PlaintextFile {
     package init(manifestOf store: Store) throws(StoreError) {
         let place = try store.manifestPlace()
         let descriptor = try Self.open(place.name, in: place.folder)
-        try Folder.check(descriptor, store.manifestPath, store.manifestExpectation, store.checker)
+        try StoreDirectory.check(descriptor, store.manifestPath, store.manifestExpectation, store.checker)
         stamp = try Self.stamp(of: descriptor, store.manifestPath)
         path = store.manifestPath
         folder = place.folder
@@ -48,7 +48,7 @@ package final class PlaintextFile {
         name = place.name
     }
 
-    private static func open(_ name: String, in folder: Folder) throws(StoreError) -> OwnedDescriptor {
+    private static func open(_ name: String, in folder: StoreDirectory) throws(StoreError) -> OwnedDescriptor {
         let descriptor = try folder.writableFile(name)
         let path = folder.path(of: name)
         let status = try StoreError.wrapping("examine", path) { () throws(Errno) in try descriptor.status() }

@@ -7,7 +7,7 @@ internal import Synchronization
 
 /// The rules of a mount: which names there are, what is said of them, who may open one and which bytes are read.
 ///
-/// Knows nothing of how requests come and go; `MountedSecrets` does. One flat directory; every secret is a file.
+/// Knows nothing of how requests come and go; `SecretFileServer` does. One flat directory; every secret is a file.
 package final class SecretFileSystem: Sendable {
     /// What the kernel has to be told to forget after a change.
     package struct Invalidations: Sendable, Equatable {
@@ -27,7 +27,7 @@ package final class SecretFileSystem: Sendable {
         package let next: DirectoryOffset
     }
 
-    private let decision: any AccessDecision
+    private let policy: any AccessPolicy
     private let ownership: Ownership
     private let now: @Sendable () -> Timestamp
     private let current: Mutex<Snapshot>
@@ -39,17 +39,17 @@ package final class SecretFileSystem: Sendable {
     /// - Parameters:
     ///   - snapshot: the first generation.
     ///   - ownership: whom the files belong to.
-    ///   - decision: the rule at every open.
+    ///   - policy: the rule at every open.
     ///   - now: the time.
     package init(
         _ snapshot: Snapshot,
         ownership: Ownership,
-        decision: any AccessDecision = AllowEveryone(),
+        policy: any AccessPolicy = AllowEveryone(),
         now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
     ) {
         current = Mutex(snapshot)
         self.ownership = ownership
-        self.decision = decision
+        self.policy = policy
         self.now = now
     }
 
@@ -88,7 +88,7 @@ package final class SecretFileSystem: Sendable {
     }
 
     /// Finds a name.
-    package func lookUp(_ name: Span<UInt8>, in directory: InodeNumber) throws(FileSystemError) -> FileAttributes {
+    package func lookup(_ name: Span<UInt8>, in directory: InodeNumber) throws(FileSystemError) -> FileAttributes {
         let snapshot = snapshot
         guard directory == .root else {
             throw snapshot.position(of: directory) == nil ? .stale : .notDirectory
@@ -114,24 +114,24 @@ package final class SecretFileSystem: Sendable {
     /// Opens a file: asks the policy, then the time, then authenticates the value.
     package func open(
         _ inode: InodeNumber,
-        _ intent: OpenIntent,
+        _ flags: OpenFlags,
         caller: Caller,
         buffers: ReadBuffers,
         worker: WorkerNumber
     ) throws(FileSystemError) -> OpenSecret {
         guard !isClosing.load(ordering: .acquiring) else { throw .closing }
-        guard !intent.changesFile else { throw .readOnly }
+        guard !flags.changesFile else { throw .readOnly }
         guard inode != .root else { throw .isDirectory }
         let snapshot = snapshot
         guard let position = snapshot.position(of: inode) else { throw .stale }
         let record = snapshot.records[position]
-        let attempt = OpenAttempt(
+        let request = AccessRequest(
             name: record.name,
             caller: caller,
             generation: snapshot.generation,
             isForGroup: record.permissions & 0o040 != 0
         )
-        switch decision.verdict(on: attempt) {
+        switch policy.decide(on: request) {
         case .allow: break
         case .refuse: throw .refused
         case .hide: throw .noSuchName
@@ -144,7 +144,7 @@ package final class SecretFileSystem: Sendable {
     }
 
     /// Opens the directory.
-    package func openDirectory(_ inode: InodeNumber) throws(FileSystemError) -> OpenListing {
+    package func opendir(_ inode: InodeNumber) throws(FileSystemError) -> OpenListing {
         guard !isClosing.load(ordering: .acquiring) else { throw .closing }
         let snapshot = snapshot
         guard inode == .root else { throw snapshot.position(of: inode) == nil ? .stale : .notDirectory }

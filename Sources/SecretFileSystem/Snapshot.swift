@@ -71,7 +71,7 @@ package final class Snapshot: Sendable {
     /// The number of the generation.
     package let generation: UInt64
     /// What opens its values.
-    package let source: any ContentSource
+    package let source: any ValueDecryptor
     /// When the directory last changed.
     let modified: Timestamp
     /// In the order of the names.
@@ -97,7 +97,7 @@ package final class Snapshot: Sendable {
         generation: UInt64,
         items: [SnapshotItem],
         modified: Timestamp,
-        source: any ContentSource,
+        source: any ValueDecryptor,
         after previous: Snapshot? = nil
     ) {
         var inodes = previous?.inodes ?? [:]
@@ -167,7 +167,7 @@ package final class Snapshot: Sendable {
             generation: manifest.generation,
             items: items,
             modified: manifest.updated,
-            source: StoreContent(verified.keys),
+            source: StoreDecryptor(verified.keys),
             after: previous
         )
     }

@@ -145,7 +145,8 @@ package enum AcceptanceGuard {
             let manifest = try LoadedManifest(file: store.readManifest())
             loaded = manifest
             try rule(manifest.manifest)
-            return "\(Count.of(manifest.manifest.secrets.count, "secret")), generation \(manifest.manifest.generation)"
+            return
+                "\(Count.pluralized(manifest.manifest.secrets.count, "secret")), generation \(manifest.manifest.generation)"
         }
         guard hasSchema, let loaded else {
             return outcome.skipped(Array(Check.allCases.dropFirst(3)), "the schema check failed")
@@ -154,7 +155,7 @@ package enum AcceptanceGuard {
         outcome.manifest = manifest
         let isSealed = outcome.run(.sealed) { () throws(StoreError) in
             try loaded.checkSealed()
-            return Count.of(manifest.secrets.count { $0.value != .empty }, "sealed value")
+            return Count.pluralized(manifest.secrets.count { $0.value != .empty }, "sealed value")
         }
         if isSealed {
             unlockAndAuthenticate(store, loaded, unlock, &outcome)
@@ -229,7 +230,7 @@ package enum AcceptanceGuard {
             .required,
             StoreError(
                 .invalid,
-                "required secrets without a value: \(Names.shown(missing))",
+                "required secrets without a value: \(Names.abbreviated(missing))",
                 hint: "fill them with: credfs set \(quoted(first))"
             )
         )
@@ -258,7 +259,7 @@ package enum AcceptanceGuard {
             )
         }
         guard expired.isEmpty else {
-            let names = Names.shown(expired.map(\.name.text))
+            let names = Names.abbreviated(expired.map(\.name.text))
             return outcome.warning(.expiry, "expired and left out: \(names)")
         }
         outcome.ok(.expiry, "nothing has expired")
@@ -276,7 +277,7 @@ package enum AcceptanceGuard {
                 try format.check(try cipher.open(value, as: secret.name), of: secret.name)
                 checked += 1
             }
-            return "\(Count.of(checked, "value")) checked for format"
+            return "\(Count.pluralized(checked, "value")) checked for format"
         }
     }
 }

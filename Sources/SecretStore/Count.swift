@@ -3,7 +3,7 @@
 /// Numbers of things in messages.
 package enum Count {
     /// A number and its noun: `1 secret`, `2 secrets`.
-    package static func of(_ count: Int, _ noun: String) -> String {
+    package static func pluralized(_ count: Int, _ noun: String) -> String {
         "\(count) \(noun)\(count == 1 ? "" : "s")"
     }
 }

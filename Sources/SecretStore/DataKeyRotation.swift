@@ -75,7 +75,7 @@ package struct DataKeyRotation {
                 manifest,
                 signedWith: new,
                 previous: loaded.file,
-                forgettingOlder: true,
+                removingBackups: true,
                 now: now
             )
         }

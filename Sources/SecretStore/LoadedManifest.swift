@@ -46,7 +46,7 @@ package struct LoadedManifest: Sendable {
         guard names.isEmpty else {
             throw StoreError(
                 .unsealed,
-                "values that are not sealed: \(Names.shown(names))",
+                "values that are not sealed: \(Names.abbreviated(names))",
                 hint: "seal them with: credfs encrypt"
             )
         }

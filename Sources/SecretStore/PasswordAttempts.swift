@@ -156,7 +156,7 @@ extension Store {
             }
             throw StoreError(
                 .incorrectPassword,
-                "incorrect password, \(Count.of(attempts.remaining, "attempt")) remaining",
+                "incorrect password, \(Count.pluralized(attempts.remaining, "attempt")) remaining",
                 hint: attempts.delay > 0
                     ? "the next is accepted in \(Self.words(attempts.delay))"
                     : "try again, or open the store with another key slot: credfs keys list"
@@ -167,7 +167,7 @@ extension Store {
     private static func requireNoWait(
         _ attempts: PasswordAttempts,
         _ now: PasswordAttempts.Clocks,
-        _ state: Folder
+        _ state: StoreDirectory
     ) throws(StoreError) {
         let wait = attempts.wait(now)
         guard wait.left > 0 else { return }
@@ -185,7 +185,7 @@ extension Store {
 
     private static func words(_ milliseconds: Int64) -> String { "\((milliseconds + 999) / 1000) s" }
 
-    private func stateForAttempts(_ store: StoreID) throws(StoreError) -> Folder {
+    private func stateForAttempts(_ store: StoreID) throws(StoreError) -> StoreDirectory {
         do throws(StoreError) { return try state(for: store) } catch {
             guard error.code == .failed else { throw error }
             throw StoreError(
@@ -197,7 +197,7 @@ extension Store {
     }
 
     private static func attempts(
-        in state: Folder,
+        in state: StoreDirectory,
         _ checker: PermissionChecker
     ) throws(StoreError) -> PasswordAttempts? {
         guard let contents = try state.contents(of: attemptsName, limit: 1 << 20, .privateFile, checker) else {
@@ -214,7 +214,7 @@ extension Store {
         return attempts
     }
 
-    private static func write(_ attempts: PasswordAttempts?, in state: Folder) throws(StoreError) {
+    private static func write(_ attempts: PasswordAttempts?, in state: StoreDirectory) throws(StoreError) {
         try state.removeLeftovers(of: attemptsName)
         guard let attempts else { return try state.remove(attemptsName) }
         try state.replace(attemptsName, with: attempts.text.utf8.span)

@@ -19,10 +19,10 @@ extension Store {
     /// - Parameter store: nil where the manifest could not be read.
     /// - Returns: the directory, not checked, or nil if there is none.
     /// - Throws: `StoreError`.
-    package func existingState(for store: StoreID?) throws(StoreError) -> Folder? {
-        if let path = location.state { return try Folder.open(path) }
+    package func existingState(for store: StoreID?) throws(StoreError) -> StoreDirectory? {
+        if let path = location.state { return try StoreDirectory.open(path) }
         if folder?.isWritable != true, let store, let home = location.stateHome,
-            let state = try Folder.open("\(home)/\(store.text)")
+            let state = try StoreDirectory.open("\(home)/\(store.text)")
         {
             return state
         }
@@ -37,7 +37,7 @@ extension Store {
     }
 
     /// The names of files in the state directory that are ours.
-    static func stateFiles(in state: Folder) throws(StoreError) -> [String] {
+    static func stateFiles(in state: StoreDirectory) throws(StoreError) -> [String] {
         try state.names().filter { stateFileNames.contains($0) || $0.hasPrefix("audit.") }.sorted()
     }
 
@@ -46,14 +46,14 @@ extension Store {
     /// - Parameter store: names the directory under the user's state directory where the store cannot be written.
     /// - Returns: the directory, checked.
     /// - Throws: `StoreError`.
-    package func state(for store: StoreID) throws(StoreError) -> Folder {
-        let state: Folder
+    package func state(for store: StoreID) throws(StoreError) -> StoreDirectory {
+        let state: StoreDirectory
         if let path = location.state {
-            state = try Folder.make(path)
+            state = try StoreDirectory.make(path)
         } else if let folder, folder.isWritable {
             state = try folder.makeFolder(StoreLocation.stateName)
         } else if let home = location.stateHome {
-            state = try Folder.make("\(home)/\(store.text)")
+            state = try StoreDirectory.make("\(home)/\(store.text)")
         } else {
             throw StoreError(.failed, "no place for state", hint: "pass --state DIR or set CREDFS_STATE")
         }

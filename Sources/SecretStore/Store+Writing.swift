@@ -17,14 +17,14 @@ extension Store {
     ///   - keys: the keys of the store.
     ///   - now: the time.
     ///   - waiting: called once if another command holds the lock.
-    ///   - forgetsOlder: whether no older manifest may stay beside the new one, since a slot of it was taken away.
+    ///   - removesBackups: whether no older manifest may stay beside the new one, since a slot of it was taken away.
     ///   - change: must not wait for a person or a pipe.
     /// - Throws: `StoreError`, or what `change` throws; then nothing was changed.
     package func update(
         _ keys: StoreKeys,
         now: Timestamp,
         waiting: () -> Void,
-        forgettingOlder forgetsOlder: Bool = false,
+        removingBackups removesBackups: Bool = false,
         _ change: (inout Manifest) throws -> Void
     ) throws {
         try withLock(keys.store, waiting: waiting) {
@@ -35,7 +35,7 @@ extension Store {
                 manifest,
                 signedWith: keys,
                 previous: loaded.file,
-                forgettingOlder: forgetsOlder,
+                removingBackups: removesBackups,
                 now: now
             )
         }
@@ -48,7 +48,7 @@ extension Store {
     ///   - keys: the keys of the store.
     ///   - previous: the content of the file that is replaced, kept as `.bak`; nil where it held plaintext or there was
     ///     none.
-    ///   - forgetsOlder: whether `.bak` and the copy in the state directory are removed once the new manifest is there.
+    ///   - removesBackups: whether `.bak` and the copy in the state directory are removed once the new manifest is there.
     ///   - permissions: the mode of the new file where `previous` does not tell it.
     ///   - now: the time.
     /// - Returns: the manifest as written.
@@ -58,7 +58,7 @@ extension Store {
         _ manifest: Manifest,
         signedWith keys: StoreKeys,
         previous: FileContents?,
-        forgettingOlder forgetsOlder: Bool = false,
+        removingBackups removesBackups: Bool = false,
         permissions: UInt16? = nil,
         now: Timestamp
     ) throws(StoreError) -> Manifest {
@@ -86,25 +86,25 @@ extension Store {
         let backup = name + Self.backupSuffix
         try folder.removeLeftovers(of: name)
         try folder.removeLeftovers(of: backup)
-        if let previous, !forgetsOlder { try folder.replace(backup, with: previous.bytes.span) }
+        if let previous, !removesBackups { try folder.replace(backup, with: previous.bytes.span) }
         try folder.replace(name, with: text.span, mode: mode(permissions ?? previous?.status.permissions))
-        if forgetsOlder { try forgetOlder(folder, backup, manifest.store) }
+        if removesBackups { try removeBackups(folder, backup, manifest.store) }
         rememberSigned(text.span, manifest.store)
         return manifest
     }
 
     /// Makes sure that a manifest can be written: a file of its size, with room to grow, is made beside it and removed.
-    package func rehearse(_ store: StoreID) throws {
+    package func preflight(_ store: StoreID) throws {
         try withLock(store, waiting: {}) {
             let (folder, name) = try manifestPlace()
             let size = try readManifest().bytes.count
             try folder.removeLeftovers(of: name)
-            try folder.rehearse(name, byteCount: 2 * size + 2 * Manifest.usualSecretByteCount)
+            try folder.preflight(name, byteCount: 2 * size + 2 * Manifest.usualSecretByteCount)
         }
     }
 
     /// Removes what a key that was taken away could still open here.
-    private func forgetOlder(_ folder: Folder, _ backup: String, _ store: StoreID) throws(StoreError) {
+    private func removeBackups(_ folder: StoreDirectory, _ backup: String, _ store: StoreID) throws(StoreError) {
         do throws(StoreError) {
             try folder.remove(backup)
             try forgetSigned(store)

@@ -16,8 +16,8 @@ package struct Store {
     /// Who judges its files.
     package let checker: PermissionChecker
     /// The store directory; nil only beside a manifest elsewhere.
-    package let folder: Folder?
-    private let manifestFolder: Folder?
+    package let folder: StoreDirectory?
+    private let manifestFolder: StoreDirectory?
     private let manifestName: String
 
     /// Opens a store.
@@ -27,13 +27,13 @@ package struct Store {
     ///   - checker: who judges its files.
     /// - Throws: class `noStore` if neither a directory nor a manifest elsewhere is there, `permissions` for a link.
     package init(_ location: StoreLocation, checker: PermissionChecker) throws(StoreError) {
-        let folder = try Folder.open(location.directory)
-        var manifestFolder: Folder?
+        let folder = try StoreDirectory.open(location.directory)
+        var manifestFolder: StoreDirectory?
         var manifestName = StoreLocation.manifestName
         if let path = location.manifest {
             let (directory, name) = Self.split(path)
             // The directory of a manifest elsewhere guards nothing: the file is sealed, signed and checked itself.
-            manifestFolder = try Folder.open(directory, followingLink: true)
+            manifestFolder = try StoreDirectory.open(directory, followingLink: true)
             // A Kubernetes volume has links that stay in it; what is written goes to the file behind them.
             let place = try manifestFolder?.place(of: name)
             manifestFolder = place?.directory ?? manifestFolder
@@ -101,7 +101,7 @@ package struct Store {
     }
 
     /// The open directory that the manifest is in, and its name there.
-    package func manifestPlace() throws(StoreError) -> (folder: Folder, name: String) {
+    package func manifestPlace() throws(StoreError) -> (folder: StoreDirectory, name: String) {
         guard let folder = manifestFolder ?? folder else { throw Self.noStore(location) }
         return (folder, manifestName)
     }
@@ -127,7 +127,7 @@ package struct Store {
         _ checker: PermissionChecker
     ) throws(StoreError) -> SecureBuffer {
         let (directory, name) = split(path)
-        guard let folder = try Folder.open(directory, followingLink: true),
+        guard let folder = try StoreDirectory.open(directory, followingLink: true),
             let file = try folder.keyFile(name, checker)
         else { throw .system("open", path, .noSuchFileOrDirectory) }
         return try file.secret(limit: limit)
@@ -136,7 +136,7 @@ package struct Store {
     /// Whether a path that is not asked for by name has a file.
     package static func exists(_ path: String) throws(StoreError) -> Bool {
         let (directory, name) = split(path)
-        guard let folder = try Folder.open(directory, followingLink: true) else { return false }
+        guard let folder = try StoreDirectory.open(directory, followingLink: true) else { return false }
         return try folder.file(name) != nil
     }
 
@@ -151,7 +151,7 @@ package struct Store {
 
     /// Whether a directory is what `run` puts over a store: empty, in memory, and not to be written.
     package static func isCovered(_ directory: String) -> Bool {
-        guard let directory = try? OwnedDescriptor.startOfWalk(directory), directory.isInMemory,
+        guard let directory = try? OwnedDescriptor.openPath(directory: directory), directory.isInMemory,
             (try? directory.status().permissions) == 0o500
         else { return false }
         return (try? directory.entryNames())?.isEmpty == true

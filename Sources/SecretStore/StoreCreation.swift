@@ -65,7 +65,7 @@ package enum StoreCreation {
         now: Timestamp,
         way: () throws -> Way
     ) throws -> Outcome {
-        let directory = try Folder.make(location.directory)
+        let directory = try StoreDirectory.make(location.directory)
         let identity = try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
         try ensureModes(directory)
         let store = try Store(location, checker: checker)
@@ -102,7 +102,7 @@ package enum StoreCreation {
     /// - Returns: the modes that hold now, in words.
     /// - Throws: class `noStore` if there is none; class `permissions` for what is no store of ours.
     package static func repair(_ location: StoreLocation, _ checker: PermissionChecker) throws(StoreError) -> [String] {
-        guard let directory = try Folder.open(location.directory) else { throw Store.noStore(location) }
+        guard let directory = try StoreDirectory.open(location.directory) else { throw Store.noStore(location) }
         let store = try Store(location, checker: checker)
         guard try store.hasManifest() else { throw Store.noStore(location) }
         try ensureModes(directory)
@@ -114,7 +114,7 @@ package enum StoreCreation {
     }
 
     /// The modes of everything but the manifest, which is not there yet in a new store.
-    private static func ensureModes(_ directory: Folder) throws(StoreError) {
+    private static func ensureModes(_ directory: StoreDirectory) throws(StoreError) {
         try refuseForeign(directory)
         _ = try directory.ensureMode(0o700)
         // The lock, which is in it, is taken only in a private directory.
@@ -135,12 +135,12 @@ package enum StoreCreation {
         return notes
     }
 
-    private static func state(of store: Store) throws(StoreError) -> Folder? {
+    private static func state(of store: Store) throws(StoreError) -> StoreDirectory? {
         try store.existingState(for: (try? LoadedManifest(readableIn: store))?.manifest.store)
     }
 
     /// A directory with other things in it that others use is hardly meant: its mode would shut them out.
-    private static func refuseForeign(_ directory: Folder) throws(StoreError) {
+    private static func refuseForeign(_ directory: StoreDirectory) throws(StoreError) {
         let status = try directory.status()
         let mode = status.permissions
         guard mode & 0o077 != 0, try directory.file(StoreLocation.manifestName) == nil,
@@ -159,7 +159,7 @@ package enum StoreCreation {
     private static func slot(
         _ way: consuming Way,
         _ store: Store,
-        _ directory: Folder,
+        _ directory: StoreDirectory,
         _ dataKey: borrowing Key256,
         _ identity: StoreID
     ) throws -> [String: KeySlot] {
@@ -183,7 +183,7 @@ package enum StoreCreation {
 
     private static func make(
         _ store: Store,
-        _ directory: Folder,
+        _ directory: StoreDirectory,
         _ dataKey: borrowing Key256,
         _ identity: StoreID,
         slots: [String: KeySlot],
@@ -212,7 +212,7 @@ package enum StoreCreation {
     }
 
     /// The key in the store directory: one that an interrupted `init` left, or a new one.
-    private static func keyFile(_ store: Store, _ directory: Folder) throws -> Key256 {
+    private static func keyFile(_ store: Store, _ directory: StoreDirectory) throws -> Key256 {
         if let key = try store.readKeyFile() { return key }
         let key = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }
         try directory.removeLeftovers(of: StoreLocation.keyName)
@@ -224,7 +224,7 @@ package enum StoreCreation {
 
     private static func notes(
         _ store: Store,
-        _ directory: Folder,
+        _ directory: StoreDirectory,
         _ changed: [String]
     ) throws(StoreError) -> [String] {
         var notes = ["ensured 0700 on \(directory.path)"]

@@ -82,7 +82,7 @@ extension Directory {
     }
 
     /// Makes sure that a file of some size could be written, as `replace` would; nothing of it stays.
-    package func rehearse(_ name: String, byteCount: Int) throws(Failure) {
+    package func preflight(_ name: String, byteCount: Int) throws(Failure) {
         let temporary = TemporaryName.new(for: name)
         defer { try? descriptor.unlink(temporary) }
         try Failure.wrapping("write", path(of: name)) { () throws(Errno) in

@@ -10,12 +10,12 @@ extension OwnedDescriptor {
     private static let pathOnly: Int32 = 0o1000_0000
 
     /// A directory to start a walk from; `path` is `/` or `.`.
-    package static func startOfWalk(_ path: String) throws(Errno) -> OwnedDescriptor {
+    package static func openPath(directory path: String) throws(Errno) -> OwnedDescriptor {
         try open(path, pathOnly | O_DIRECTORY)
     }
 
     /// Opens whatever a path leads to without any effect on it, to be asked for its status.
-    package static func startOfWalk(file path: String) throws(Errno) -> OwnedDescriptor {
+    package static func openPath(_ path: String) throws(Errno) -> OwnedDescriptor {
         try open(path, pathOnly)
     }
 

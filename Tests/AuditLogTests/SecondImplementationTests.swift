@@ -7,14 +7,14 @@ import Testing
 
 /// Tests/Scripts/verify_audit.py, written from docs/file-format.md alone, sees what credfs sees.
 @Suite struct SecondImplementationTests {
-    private struct Verdict: Decodable, Equatable {
+    private struct Verification: Decodable, Equatable {
         let intact: Bool
         let first: UInt64?
         let last: UInt64?
         let head: String?
     }
 
-    private func run(_ fixture: LogFixture, _ arguments: [String] = []) async throws -> Verdict {
+    private func run(_ fixture: LogFixture, _ arguments: [String] = []) async throws -> Verification {
         let key = try fixture.directory.write(fixture.key, to: "../\(UUID().uuidString)")
         defer { try? FileManager.default.removeItem(atPath: key) }
         let outcome = try await ChildProcess.run(
@@ -25,26 +25,31 @@ import Testing
             ] + arguments
         )
         #expect(outcome.errorText == "")
-        let verdict = try JSONDecoder().decode(Verdict.self, from: Data(outcome.standardOutput))
-        #expect(outcome.status == .exited(verdict.intact ? 0 : 1))
-        return verdict
+        let found = try JSONDecoder().decode(Verification.self, from: Data(outcome.standardOutput))
+        #expect(outcome.status == .exited(found.intact ? 0 : 1))
+        return found
     }
 
     @Test func aLogOfSeveralFilesAndBlocksIsIntact() async throws {
         let fixture = try LogFixture(4200, fileByteCount: 400_000)
-        let verdict = try await run(fixture)
+        let outcome = try await run(fixture)
         let report = try fixture.verify()
         #expect(report.fileCount > 3)
-        #expect(verdict == Verdict(intact: true, first: 1, last: report.last, head: try fixture.log().head().text))
+        #expect(outcome == Verification(intact: true, first: 1, last: report.last, head: try fixture.log().head().text))
     }
 
     @Test func whatWasDroppedIsNotMissed() async throws {
         let fixture = try LogFixture(40, fileByteCount: 2000, fileCount: 3)
         let report = try fixture.verify()
-        let verdict = try await run(fixture, ["--head", fixture.log().head().text])
+        let outcome = try await run(fixture, ["--head", fixture.log().head().text])
         #expect(
-            verdict
-                == Verdict(intact: true, first: report.first, last: report.last, head: try fixture.log().head().text)
+            outcome
+                == Verification(
+                    intact: true,
+                    first: report.first,
+                    last: report.last,
+                    head: try fixture.log().head().text
+                )
         )
     }
 
@@ -60,7 +65,9 @@ import Testing
         let key = try fixture.directory.read("audit.key")
         try fixture.append()
         try fixture.directory.write(key, to: "audit.key")
-        #expect(try await run(fixture) == Verdict(intact: true, first: 1, last: 5, head: "4:\(try code(fixture, 3))"))
+        #expect(
+            try await run(fixture) == Verification(intact: true, first: 1, last: 5, head: "4:\(try code(fixture, 3))")
+        )
     }
 
     private func code(_ fixture: LogFixture, _ index: Int) throws -> String {

@@ -154,8 +154,8 @@ private struct Diagnosis: Decodable {
         let sandbox = try await Sandbox(["A": "x"])
         try await sandbox.git("init", "-q")
         let witness = sandbox.directory.path("ran")
-        try sandbox.directory.write("#!/bin/sh\ntouch \(witness)\n".utf8, to: "planted", permissions: 0o755)
-        try await sandbox.git("config", "core.fsmonitor", sandbox.directory.path("planted"))
+        let planted = try await sandbox.directory.writeProgram("#!/bin/sh\ntouch \(witness)\n", to: "planted")
+        try await sandbox.git("config", "core.fsmonitor", planted)
         _ = try await sandbox.run("doctor")
         #expect(!Files.exists(witness))
     }

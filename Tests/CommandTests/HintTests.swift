@@ -157,8 +157,7 @@ extension RunTests {
         func whoHasNoDaemonIsNotWarnedOf(_ command: String, _ isFine: Bool) async throws {
             let box = try await JobBox(["T": "t"])
             let words = command.split(separator: " ").map(String.init)
-            let path = try box.sandbox.directory.write("#!/bin/sh\ncat $T_FILE\n".utf8, to: words[0])
-            try Files.setMode(0o755, path)
+            let path = try await box.sandbox.directory.writeProgram("#!/bin/sh\ncat $T_FILE\n", to: words[0])
             let arguments = ["run", "--", path] + words.dropFirst()
             let outcome = try await ChildProcess.run(credfs, arguments, environment: box.environment)
             #expect(outcome.outputText == "t", "\(outcome.errorText)")

@@ -168,23 +168,23 @@ private final class Behaviour: FileSystem {
         )
     }
 
-    func lookUp(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>) {
-        name.count == 4 ? reply.found(attributes(Self.file)) : reply.fail(.noSuchFileOrDirectory)
+    func lookup(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>) {
+        name.count == 4 ? reply.entry(attributes(Self.file)) : reply.fail(.noSuchFileOrDirectory)
     }
 
-    func describe(_ inode: InodeNumber, reply: consuming Reply<Attributes>) {
+    func getattr(_ inode: InodeNumber, reply: consuming Reply<Attributes>) {
         reply.attributes(attributes(inode))
     }
 
-    func open(_ inode: InodeNumber, _ intent: OpenIntent, _ context: RequestContext, reply: consuming Reply<Opening>) {
+    func open(_ inode: InodeNumber, _ flags: OpenFlags, _ context: RequestContext, reply: consuming Reply<Opening>) {
         reply.opened(File(self))
     }
 
-    func openDirectory(_ inode: InodeNumber, reply: consuming Reply<DirectoryOpening>) {
+    func opendir(_ inode: InodeNumber, reply: consuming Reply<DirectoryOpening>) {
         reply.fail(.notSupported)
     }
 
-    func describeAll(reply: consuming Reply<Statistics>) {
+    func statfs(reply: consuming Reply<Statistics>) {
         reply.statistics(maximumNameByteCount: 255)
     }
 

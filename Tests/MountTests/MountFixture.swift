@@ -80,7 +80,7 @@ final class MountedFixture {
 
     init(
         _ files: [String: [UInt8]],
-        decision: any AccessDecision = AllowEveryone(),
+        policy: any AccessPolicy = AllowEveryone(),
         allowOther: Bool = false
     ) throws {
         keys = try StoreKeys(dataKey: .random(), store: .random())
@@ -90,13 +90,13 @@ final class MountedFixture {
                 generation: 1,
                 items: items,
                 modified: Timestamp(seconds: 1_700_000_000),
-                source: StoreContent(keys)
+                source: StoreDecryptor(keys)
             ),
             ownership: Ownership(user: 0, group: 0),
-            decision: decision
+            policy: policy
         )
         buffers = try ReadBuffers(workerCount: 2, byteCount: MountFixture.maximumReadByteCount)
-        mount = try MountFixture(MountedSecrets(rules, buffers: buffers), allowOther: allowOther)
+        mount = try MountFixture(SecretFileServer(rules, buffers: buffers), allowOther: allowOther)
     }
 
     /// Serves other files and lets the kernel forget the old ones.

@@ -249,7 +249,7 @@ extension MountTests {
         }
 
         @Test(arguments: [false, true]) func anotherUserMayNotRead(allowOther: Bool) async throws {
-            let fixture = try MountedFixture(["s": [1]], decision: owner(0), allowOther: allowOther)
+            let fixture = try MountedFixture(["s": [1]], policy: owner(0), allowOther: allowOther)
             let program = """
                 descriptor = os.open(".", os.O_PATH); os.setgroups([]); os.setgid(65534); os.setuid(65534)
                 for name in ["s", "."]:
@@ -267,7 +267,7 @@ extension MountTests {
         private func owner(_ user: UInt32) -> AllowOwner { AllowOwner(Ownership(user: user, group: user)) { _ in nil } }
 
         @Test func rootIsRefusedWhereItIsNotTheOwner() async throws {
-            let fixture = try MountedFixture(["s": [1]], decision: owner(65534), allowOther: true)
+            let fixture = try MountedFixture(["s": [1]], policy: owner(65534), allowOther: true)
             let outcome = try await fixture.mount.shell("cat s")
             #expect(outcome.standardOutput == [] && outcome.errorText.contains("Permission denied"))
         }

@@ -50,7 +50,7 @@ import Testing
         let mark = directory.path("mark")
         let script = "#!/bin/sh\necho ran >\(mark)\n"
         // Beside the executable, where a static build looks, and where the variable points.
-        let planted = try directory.write(Array(script.utf8), to: "swift-backtrace", permissions: 0o700)
+        let planted = try await directory.writeProgram(script, to: "swift-backtrace")
         for setting in ["enable=yes", "enable=yes,swift-backtrace=\(planted)"] {
             let outcome = try await ChildProcess.run(
                 copy,

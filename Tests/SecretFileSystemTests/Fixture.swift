@@ -53,7 +53,7 @@ final class Served {
 
     init(
         _ items: (Sealer) throws -> [SnapshotItem],
-        decision: any AccessDecision = AllowEveryone(),
+        policy: any AccessPolicy = AllowEveryone(),
         bufferByteCount: Int = 128 << 10
     ) throws {
         sealer = try Sealer()
@@ -61,12 +61,12 @@ final class Served {
             generation: 1,
             items: try items(sealer),
             modified: Self.now,
-            source: StoreContent(sealer.keys)
+            source: StoreDecryptor(sealer.keys)
         )
         rules = SecretFileSystem(
             snapshot,
             ownership: Ownership(user: 1000, group: 100),
-            decision: decision,
+            policy: policy,
             now: { Self.now }
         )
         buffers = try ReadBuffers(workerCount: 1, byteCount: bufferByteCount)
@@ -85,8 +85,8 @@ final class Served {
         )
     }
 
-    func lookUp(_ name: String) throws(FileSystemError) -> FileAttributes {
-        try rules.lookUp(name.utf8.span, in: .root)
+    func lookup(_ name: String) throws(FileSystemError) -> FileAttributes {
+        try rules.lookup(name.utf8.span, in: .root)
     }
 
     func open(
@@ -96,7 +96,7 @@ final class Served {
     ) throws(FileSystemError) -> OpenSecret {
         try rules.open(
             inode,
-            OpenIntent(changesFile: changesFile),
+            OpenFlags(changesFile: changesFile),
             caller: Caller(user: user, group: 100, thread: 1),
             buffers: buffers,
             worker: worker
@@ -104,7 +104,7 @@ final class Served {
     }
 
     func open(_ name: String) throws(FileSystemError) -> OpenSecret {
-        try open(lookUp(name).inode)
+        try open(lookup(name).inode)
     }
 
     func read(_ secret: OpenSecret, _ range: Range<Int>) throws(FileSystemError) -> [UInt8] {
@@ -116,7 +116,7 @@ final class Served {
     }
 
     func names() throws(FileSystemError) -> [String] {
-        let listing = try rules.openDirectory(.root)
+        let listing = try rules.opendir(.root)
         var names: [String] = []
         var offset = DirectoryOffset.start
         while let entry = listing.entry(at: offset) {

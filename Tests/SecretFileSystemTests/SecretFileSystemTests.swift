@@ -39,8 +39,8 @@ import Testing
                 try sealer.item("a", [], modified: 1_700_000_002),
             ]
         }
-        let first = try served.lookUp("a")
-        let second = try served.lookUp("b")
+        let first = try served.lookup("a")
+        let second = try served.lookup("b")
         #expect(
             first
                 == FileAttributes(
@@ -90,8 +90,8 @@ import Testing
             snapshot,
             ownership: Ownership(user: 0, group: 0)
         )
-        let first = try rules.lookUp("y".utf8.span, in: .root)
-        let second = try rules.lookUp("z".utf8.span, in: .root)
+        let first = try rules.lookup("y".utf8.span, in: .root)
+        let second = try rules.lookup("z".utf8.span, in: .root)
         #expect(snapshot.generation == 7 && snapshot.names.count == 2)
         #expect(try rules.attributes(of: .root).modified == 2)
         #expect(first.permissions == 0o400 && first.modified == 1 && first.size == 2)
@@ -103,7 +103,7 @@ import Testing
         let served = try Served { sealer in try names.map { try sealer.item($0, [0]) } }
         let all = try served.names()
         #expect(all == [".", ".."] + names.sorted())
-        let listing = try served.rules.openDirectory(.root)
+        let listing = try served.rules.opendir(.root)
         for pageCount in 1...all.count {
             var listed: [String] = []
             var offset = DirectoryOffset.start
@@ -121,7 +121,7 @@ import Testing
 
     @Test func aListingSeesOneGeneration() throws {
         let served = try Served { sealer in [try sealer.item("a", [1]), try sealer.item("b", [2])] }
-        let listing = try served.rules.openDirectory(.root)
+        let listing = try served.rules.opendir(.root)
         _ = served.replace([try served.sealer.item("c", [3])])
         #expect(listing.entry(at: DirectoryOffset(3))?.name == "b")
         #expect(try served.names() == [".", "..", "c"])
@@ -132,9 +132,9 @@ import Testing
         let served = try Served { sealer in
             [try sealer.item("a b", [1]), try sealer.item("~", [2]), try sealer.item(longest, [3])]
         }
-        for name in ["a b", "~", longest] { #expect(try served.lookUp(name).size == 1) }
+        for name in ["a b", "~", longest] { #expect(try served.lookup(name).size == 1) }
         for name in ["", "a", "a b ", "A b", ".", "..", longest + "n", "\u{e9}"] {
-            #expect(failure { () throws(FileSystemError) in try served.lookUp(name) } == .noSuchName, "\(name)")
+            #expect(failure { () throws(FileSystemError) in try served.lookup(name) } == .noSuchName, "\(name)")
         }
     }
 }
@@ -196,7 +196,7 @@ import Testing
                 try sealer.item("young", [1], expires: Served.now.seconds + 1),
             ]
         }
-        let inode = try served.lookUp("s").inode
+        let inode = try served.lookup("s").inode
         func open(_ inode: InodeNumber, changesFile: Bool = false) -> FileSystemError? {
             failure { () throws(FileSystemError) in try served.open(inode, changesFile: changesFile) }
         }
@@ -204,17 +204,17 @@ import Testing
         #expect(open(inode, changesFile: true) == .readOnly)
         #expect(open(.root) == .isDirectory)
         #expect(open(.root, changesFile: true) == .readOnly)
-        #expect(open(try served.lookUp("old").inode) == .expired)
-        #expect(open(try served.lookUp("young").inode) == nil)
+        #expect(open(try served.lookup("old").inode) == .expired)
+        #expect(open(try served.lookup("young").inode) == nil)
         for number: UInt64 in [0, 5, 1000, .max] {
             #expect(open(InodeNumber(number)) == .stale)
             #expect(failure { () throws(FileSystemError) in try served.rules.attributes(of: .init(number)) } == .stale)
-            #expect(failure { () throws(FileSystemError) in try served.rules.openDirectory(.init(number)) } == .stale)
+            #expect(failure { () throws(FileSystemError) in try served.rules.opendir(.init(number)) } == .stale)
         }
-        #expect(failure { () throws(FileSystemError) in try served.rules.openDirectory(inode) } == .notDirectory)
+        #expect(failure { () throws(FileSystemError) in try served.rules.opendir(inode) } == .notDirectory)
         let name = "x".utf8.span
-        #expect(failure { () throws(FileSystemError) in try served.rules.lookUp(name, in: inode) } == .notDirectory)
-        #expect(failure { () throws(FileSystemError) in try served.rules.lookUp(name, in: .init(99)) } == .stale)
+        #expect(failure { () throws(FileSystemError) in try served.rules.lookup(name, in: inode) } == .notDirectory)
+        #expect(failure { () throws(FileSystemError) in try served.rules.lookup(name, in: .init(99)) } == .stale)
     }
 
     @Test func aChangedValueIsRefusedAtOpen() throws {
@@ -245,7 +245,7 @@ import Testing
                     try sealer.item("allowed", [1]),
                 ]
             },
-            decision: ByName()
+            policy: ByName()
         )
         #expect(failure { () throws(FileSystemError) in try served.open("refused") } == .refused)
         #expect(failure { () throws(FileSystemError) in try served.open("hidden") } == .noSuchName)
@@ -254,8 +254,8 @@ import Testing
 
     @Test func theOwnerRuleAdmitsOneUser() throws {
         let rule = AllowOwner(Ownership(user: 1000, group: 100)) { _ in [100] }
-        let served = try Served({ sealer in [try sealer.item("s", [1])] }, decision: rule)
-        let inode = try served.lookUp("s").inode
+        let served = try Served({ sealer in [try sealer.item("s", [1])] }, policy: rule)
+        let inode = try served.lookup("s").inode
         func open(user: UInt32) -> FileSystemError? {
             failure { () throws(FileSystemError) in try served.open(inode, user: user) }
         }
@@ -264,34 +264,34 @@ import Testing
 
     @Test func theGroupReadsOnlyWhatIsForItWhereItWasNamed() throws {
         let name = try #require(SecretName("s"))
-        func verdict(
+        func decision(
             _ caller: Caller,
             isForGroup: Bool = true,
             admitsGroup: Bool = true,
             groups: [UInt32]? = []
-        ) -> Verdict {
+        ) -> AccessDecision {
             let ownership = Ownership(user: 1000, group: 100, admitsGroup: admitsGroup)
-            let attempt = OpenAttempt(name: name, caller: caller, generation: 1, isForGroup: isForGroup)
-            return AllowOwner(ownership) { $0 == 7 ? groups : nil }.verdict(on: attempt)
+            let request = AccessRequest(name: name, caller: caller, generation: 1, isForGroup: isForGroup)
+            return AllowOwner(ownership) { $0 == 7 ? groups : nil }.decide(on: request)
         }
         let member = Caller(user: 5, group: 100, thread: 7)
         let other = Caller(user: 5, group: 5, thread: 7)
-        #expect(verdict(member) == .allow)
-        #expect(verdict(other) == .refuse && verdict(other, groups: [4, 100]) == .allow)
-        #expect(verdict(member, isForGroup: false) == .refuse && verdict(member, admitsGroup: false) == .refuse)
-        #expect(verdict(Caller(user: 1000, group: 5, thread: 7), isForGroup: false) == .allow)
+        #expect(decision(member) == .allow)
+        #expect(decision(other) == .refuse && decision(other, groups: [4, 100]) == .allow)
+        #expect(decision(member, isForGroup: false) == .refuse && decision(member, admitsGroup: false) == .refuse)
+        #expect(decision(Caller(user: 1000, group: 5, thread: 7), isForGroup: false) == .allow)
         // Root passes every permission bit; whom nothing is known of is no member.
-        #expect(verdict(Caller(user: 0, group: 100, thread: 7), groups: [100]) == .refuse)
-        #expect(verdict(other, groups: nil) == .refuse)
-        #expect(verdict(Caller(user: 5, group: 5, thread: 0), groups: [100]) == .refuse)
+        #expect(decision(Caller(user: 0, group: 100, thread: 7), groups: [100]) == .refuse)
+        #expect(decision(other, groups: nil) == .refuse)
+        #expect(decision(Caller(user: 5, group: 5, thread: 0), groups: [100]) == .refuse)
     }
 
-    private struct ByName: AccessDecision {
-        func verdict(on attempt: OpenAttempt) -> Verdict {
-            switch attempt.name.text {
+    private struct ByName: AccessPolicy {
+        func decide(on request: AccessRequest) -> AccessDecision {
+            switch request.name.text {
             case "refused": .refuse
             case "hidden": .hide
-            default: attempt.caller.user == 1000 && attempt.generation == 1 ? .allow : .refuse
+            default: request.caller.user == 1000 && request.generation == 1 ? .allow : .refuse
             }
         }
     }
@@ -302,25 +302,25 @@ import Testing
         let served = try Served { sealer in [try sealer.item("s", pattern(50)), try sealer.item("gone", [7, 8])] }
         let old = try served.open("s")
         let gone = try served.open("gone")
-        let (inode, goneInode) = (try served.lookUp("s").inode, try served.lookUp("gone").inode)
+        let (inode, goneInode) = (try served.lookup("s").inode, try served.lookup("gone").inode)
         _ = served.replace([try served.sealer.item("s", pattern(80, salt: 1))])
         #expect(try served.read(old, 0..<100) == pattern(50))
         #expect(try served.read(gone, 0..<100) == [7, 8])
-        #expect(try served.lookUp("s").inode == inode && served.lookUp("s").size == 80)
+        #expect(try served.lookup("s").inode == inode && served.lookup("s").size == 80)
         #expect(try served.read(served.open("s"), 0..<100) == pattern(80, salt: 1))
         #expect(failure { () throws(FileSystemError) in try served.open(goneInode) } == .stale)
         #expect(failure { () throws(FileSystemError) in try served.rules.attributes(of: goneInode) } == .stale)
-        #expect(failure { () throws(FileSystemError) in try served.lookUp("gone") } == .noSuchName)
+        #expect(failure { () throws(FileSystemError) in try served.lookup("gone") } == .noSuchName)
     }
 
     @Test func aNameThatComesBackHasItsNumber() throws {
         let served = try Served { sealer in [try sealer.item("a", [1]), try sealer.item("b", [2])] }
-        let inode = try served.lookUp("b").inode
+        let inode = try served.lookup("b").inode
         _ = served.replace([])
         _ = served.replace([try served.sealer.item("c", [3])])
-        #expect(try served.lookUp("c").inode > inode)
+        #expect(try served.lookup("c").inode > inode)
         _ = served.replace([try served.sealer.item("b", [4])])
-        #expect(try served.lookUp("b").inode == inode)
+        #expect(try served.lookup("b").inode == inode)
     }
 
     @Test func onlyWhatChangedIsToBeForgotten() throws {
@@ -328,7 +328,7 @@ import Testing
             [try sealer.item("same", [1]), try sealer.item("other", [1]), try sealer.item("gone", [1])]
         }
         let kept = try served.sealer.item("same", [1])
-        let (other, gone) = (try served.lookUp("other").inode, try served.lookUp("gone").inode)
+        let (other, gone) = (try served.lookup("other").inode, try served.lookup("gone").inode)
         _ = served.replace([kept, try served.sealer.item("other", [1]), try served.sealer.item("gone", [1])])
         let invalidations = served.replace([
             kept, try served.sealer.item("other", [2]), try served.sealer.item("new", [3]),
@@ -339,12 +339,12 @@ import Testing
 
     @Test func closingRefusesAndNamesWhatWasOpened() throws {
         let served = try Served { sealer in [try sealer.item("a", [1]), try sealer.item("b", [2])] }
-        let inode = try served.lookUp("b").inode
+        let inode = try served.lookup("b").inode
         let secret = try served.open("b")
         #expect(served.rules.close().inodes == [inode])
         #expect(failure { () throws(FileSystemError) in try served.read(secret, 0..<1) } == .closing)
         #expect(failure { () throws(FileSystemError) in try served.open(inode) } == .closing)
-        #expect(failure { () throws(FileSystemError) in try served.rules.openDirectory(.root) } == .closing)
+        #expect(failure { () throws(FileSystemError) in try served.rules.opendir(.root) } == .closing)
     }
 
     /// Thousands of steps beside a model that holds plain dictionaries.
@@ -369,7 +369,7 @@ import Testing
                 #expect(invalidations.inodes.contains(.root))
                 #expect(Set(invalidations.names.map(\.text)) == Set(before.keys).subtracting(files.keys))
             case 3..<30:
-                let found = try? served.lookUp(name)
+                let found = try? served.lookup(name)
                 #expect(found?.size == files[name]?.count)
                 if let found {
                     #expect(numbers[name] == nil || numbers[name] == found.inode)
@@ -395,7 +395,7 @@ import Testing
             case 90..<93:
                 if !handles.isEmpty { handles.remove(at: Int.random(in: 0..<handles.count, using: &random)) }
             case 93..<96:
-                listings.append((try served.rules.openDirectory(.root), [".", ".."] + files.keys.sorted()))
+                listings.append((try served.rules.opendir(.root), [".", ".."] + files.keys.sorted()))
             default:
                 guard let listing = listings.randomElement(using: &random) else { break }
                 let offset = Int.random(in: 0..<16, using: &random)

@@ -184,7 +184,7 @@ import Testing
         let store = try fixture.store()
         let identity = try fixture.keys().store
         #expect(try store.whileRotating(identity, waiting: {}, { 5 }) == 5)
-        try store.rehearse(identity)
+        try store.preflight(identity)
         #expect(try fixture.store().folder?.names().contains { $0.contains(".credfs-") } == false)
     }
 

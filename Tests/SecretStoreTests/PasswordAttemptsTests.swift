@@ -69,7 +69,9 @@ import Testing
             failure { try store.counting(identity, { now }, body) }
         }
         for left in [4, 3, 2, 1, 0] {
-            #expect(attempt(Self.wrong)?.message == "incorrect password, \(Count.of(left, "attempt")) remaining")
+            #expect(
+                attempt(Self.wrong)?.message == "incorrect password, \(Count.pluralized(left, "attempt")) remaining"
+            )
         }
         var wasMade = false
         let refused = attempt {
@@ -195,7 +197,7 @@ import Testing
         let right = PresentedKey(.password(try secure("four random words")))
         for left in [4, 3] {
             let error = failure { try wrong.open(manifest, of: store) }
-            #expect(error?.message == "incorrect password, \(Count.of(left, "attempt")) remaining")
+            #expect(error?.message == "incorrect password, \(Count.pluralized(left, "attempt")) remaining")
         }
         // Fewer than would make anybody wait.
         #expect(failure { try store.checkAttempts(keys.store) } == nil)

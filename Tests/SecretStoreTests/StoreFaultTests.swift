@@ -54,7 +54,7 @@
             let count = try FaultPlan.atEveryCall(fault) { plan, number in
                 let what: Comment = "\(fault) at call \(number)"
                 let directory = try TemporaryDirectory()
-                let folder = try #require(try Folder.open(directory.path))
+                let folder = try #require(try StoreDirectory.open(directory.path))
                 try directory.write(Array("old".utf8), to: "out")
                 let failed = plan.fails { try folder.replace("out") { file in try file.writeAll("whole") } }
                 #expect(!failed || number > 0 && fault != .shortWrite, what)

@@ -62,7 +62,7 @@ import Testing
 @Suite struct StoreTests {
     @Test func aNewStoreHasItsFilesAndModes() throws {
         let fixture = try StoreFixture(["A"])
-        let folder = try #require(try Folder.open(fixture.path("")))
+        let folder = try #require(try StoreDirectory.open(fixture.path("")))
         #expect(try Set(folder.names()) == [".gitignore", "secrets.key", "secrets.yaml", "state"])
         #expect(try folder.descriptor.status().permissions == 0o700)
         for name in ["secrets.key", "secrets.yaml"] { #expect(try folder.file(name)?.status().permissions == 0o600) }
@@ -163,7 +163,7 @@ import Testing
         _ = try loaded.verified(with: key)
         try store.withLock(key.store, waiting: {}) {}
         try store.commit(loaded.manifest, signedWith: key, previous: loaded.file, now: fixture.now)
-        let names = try #require(try Folder.open(fixture.directory.path)).names()
+        let names = try #require(try StoreDirectory.open(fixture.directory.path)).names()
         #expect(names.contains("manifest.yaml.bak"))
         #expect(try store.readManifest().status.permissions == 0o644)
         let place = try store.manifestPlace()
@@ -191,7 +191,7 @@ import Testing
         try fixture.fill([("A", "value")])
         #expect(try fixture.text("secrets.yaml.bak") == before)
         #expect(try fixture.text("state/signed.yaml") == fixture.text())
-        let names = try #require(try Folder.open(fixture.path(""))).names()
+        let names = try #require(try StoreDirectory.open(fixture.path(""))).names()
         #expect(!names.contains { $0.hasSuffix(".tmp") })
         #expect(try LoadedManifest(fixture.store()).manifest.generation == 2)
     }
@@ -241,8 +241,8 @@ import Testing
             ) { .keyFile }
         }
         #expect(error?.code == .permissions)
-        #expect(try Folder.open(directory.path)?.names() == ["something"])
-        #expect(try Folder.open(directory.path)?.descriptor.status().permissions == 0o755)
+        #expect(try StoreDirectory.open(directory.path)?.names() == ["something"])
+        #expect(try StoreDirectory.open(directory.path)?.descriptor.status().permissions == 0o755)
     }
 
     @Test func theLastSignedManifestIsOnlyBelievedIfItsSignatureHolds() throws {

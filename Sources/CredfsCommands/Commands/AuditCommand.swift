@@ -150,7 +150,7 @@ struct AuditVerifyCommand: CredfsCommand {
         guard !report.isIntact else { return }
         throw CommandError(
             .authentication,
-            "the audit log is not as it was written: \(Count.of(report.problems.count, "problem"))",
+            "the audit log is not as it was written: \(Count.pluralized(report.problems.count, "problem"))",
             hint: "keep a copy of the state directory, and find out who could write there"
         )
     }
@@ -174,7 +174,7 @@ struct AuditVerifyCommand: CredfsCommand {
         if json { return try context.console.output(JSONOutput.verification(report)) }
         var lines = report.problems.map { "\($0.kind.rawValue): \($0.message)" }
         if report.lost > 0 {
-            lines.append("warning: \(Count.of(Int(clamping: report.lost), "event")) could not be recorded")
+            lines.append("warning: \(Count.pluralized(Int(clamping: report.lost), "event")) could not be recorded")
         }
         if report.isIntact, !options.quiet, let first = report.first, let last = report.last {
             lines.append("ok: entries \(first) to \(last) are as they were written")

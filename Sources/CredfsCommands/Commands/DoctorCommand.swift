@@ -48,7 +48,7 @@ struct DoctorCommand: CredfsCommand {
         }
         guard isOK else {
             let message = [(problems, "problem"), (strict ? warnings : 0, "warning")]
-                .filter { $0.0 > 0 }.map { Count.of($0.0, $0.1) }.joined(separator: ", ")
+                .filter { $0.0 > 0 }.map { Count.pluralized($0.0, $0.1) }.joined(separator: ", ")
             throw CommandError(.failed, message, hint: "each has a line in the report that says what mends it")
         }
     }

@@ -111,7 +111,7 @@ struct EncryptCommand: CredfsCommand {
         try document.remove()
         warnOfComments(result.reading.comments, context)
         context.console.note(
-            "sealed \(Count.of(result.sealedNames.count, "value")); \(document.path) was overwritten and removed"
+            "sealed \(Count.pluralized(result.sealedNames.count, "value")); \(document.path) was overwritten and removed"
         )
         sayWhatOverwritingProves(context)
         warnOfLeftovers(document, context)
@@ -145,7 +145,7 @@ struct EncryptCommand: CredfsCommand {
         let new = manifest.slots.filter { last.slots[$0.key] != $0.value }.keys.sorted()
         guard !new.isEmpty else { return }
         context.console.warning(
-            "key slots that were not there when the manifest was signed last here: \(Names.shown(new)); "
+            "key slots that were not there when the manifest was signed last here: \(Names.abbreviated(new)); "
                 + "what opens them opens every secret"
         )
         guard isatty(0) == 1, !context.console.confirms("sign them?") else { return }

@@ -139,7 +139,7 @@ struct MountedDirectory {
     init(_ directory: String) throws {
         let place: OwnedDescriptor
         // Without asking whoever serves it, who may have been stopped.
-        do throws(Errno) { place = try OwnedDescriptor.startOfWalk(file: directory) } catch {
+        do throws(Errno) { place = try OwnedDescriptor.openPath(directory) } catch {
             throw CommandError(.mountPoint, "cannot open \(directory): \(error.message)")
         }
         let path = try? place.resolvedPath()

@@ -93,7 +93,7 @@ struct ExportCommand: CredfsCommand {
             }
             return label
         }
-        if !changed.isEmpty { context.console.note("named as variables: \(Names.shown(changed))") }
+        if !changed.isEmpty { context.console.note("named as variables: \(Names.abbreviated(changed))") }
         return labels
     }
 
@@ -121,14 +121,14 @@ struct ExportCommand: CredfsCommand {
         guard binary == .base64 || binaries.isEmpty else {
             throw CommandError(
                 .invalid,
-                "values that are no text: \(Names.shown(binaries.map(\.text)))",
+                "values that are no text: \(Names.abbreviated(binaries.map(\.text)))",
                 hint: "--binary base64 writes them so, and import --base64 takes them back"
             )
         }
         guard obstacles.isEmpty else {
             throw CommandError(
                 .invalid,
-                "values that not every reader of \(format.rawValue) files takes for the same: \(Names.shown(obstacles))",
+                "values that not every reader of \(format.rawValue) files takes for the same: \(Names.abbreviated(obstacles))",
                 hint: "nothing was written; json, yaml and shell can hold every text"
             )
         }
@@ -142,7 +142,7 @@ struct ExportCommand: CredfsCommand {
             context.console.warning("'\(entry.name.text)' expired at \(expires.text)")
         }
         if !encoded.isEmpty {
-            context.console.warning("written as Base64: \(Names.shown(encoded.map(\.text).sorted()))")
+            context.console.warning("written as Base64: \(Names.abbreviated(encoded.map(\.text).sorted()))")
         }
     }
 

@@ -160,7 +160,7 @@ struct ImportCommand: CredfsCommand {
             context.console.warning("\(file) could be read by others: whoever did has its values")
         }
         // A warning at most: where nothing can be seen, nothing is said.
-        let folder = try? Folder.open(Store.split(file).directory, followingLink: true)
+        let folder = try? StoreDirectory.open(Store.split(file).directory, followingLink: true)
         if (try? folder?.isInGitWorkTree()) == true {
             context.console.warning(
                 "\(file) is in a git work tree: if it was ever committed, every clone has its values"
@@ -170,13 +170,17 @@ struct ImportCommand: CredfsCommand {
 
     private func warn(_ names: [ImportedName], _ references: [SecretReference?], _ context: CommandContext) {
         let nulls = names.filter(\.isNull).map(\.text)
-        if !nulls.isEmpty { context.console.warning("without a value (null) and left out: \(Names.shown(nulls))") }
+        if !nulls.isEmpty {
+            context.console.warning("without a value (null) and left out: \(Names.abbreviated(nulls))")
+        }
         let taken = zip(names, references).filter { $0.1 != nil }.map(\.0)
         let expandable = taken.filter(\.looksExpandable).map(\.text)
         if !expandable.isEmpty {
-            context.console.warning("variables and commands in values are not expanded: \(Names.shown(expandable))")
+            context.console.warning(
+                "variables and commands in values are not expanded: \(Names.abbreviated(expandable))"
+            )
         }
         let tokens = taken.count(where: \.wasToken)
-        if tokens > 0 { context.console.note("opened \(Count.of(tokens, "Fernet token"))") }
+        if tokens > 0 { context.console.note("opened \(Count.pluralized(tokens, "Fernet token"))") }
     }
 }

@@ -81,7 +81,7 @@ struct InitCommand: CredfsCommand {
         )
         let required = outcome.isNew ? try placeholders().map(\.name.text) : []
         if !required.isEmpty {
-            context.console.note("before a job can run, give values to \(Names.shown(required)): credfs set NAME")
+            context.console.note("before a job can run, give values to \(Names.abbreviated(required)): credfs set NAME")
             if require.isEmpty { context.console.note("credfs init --empty makes a store that requires nothing") }
         }
     }

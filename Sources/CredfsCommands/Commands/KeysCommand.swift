@@ -183,7 +183,7 @@ struct KeysRemoveCommand: CredfsCommand {
         // Not before it is known to be one: somebody may have typed a password for it.
         context.subjects.slots = [id]
         let keys = try keyOptions.unlock(store, before.manifest, context)
-        try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in
+        try store.update(keys, now: context.now(), waiting: context.noteWaiting, removingBackups: true) { manifest in
             try check(manifest)
             manifest.slots[id] = nil
         }
@@ -236,7 +236,7 @@ enum KeyFileMaking {
     ) throws -> KeyMaterial {
         if try Store.exists(path) { return try KeyOptions.key(inFile: path, checker) }
         let (directory, name) = Store.split(path)
-        guard let folder = try Folder.open(directory, followingLink: true) else {
+        guard let folder = try StoreDirectory.open(directory, followingLink: true) else {
             throw CommandError(.failed, "there is no directory \(directory)")
         }
         let key = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }

@@ -44,7 +44,7 @@ struct ListCommand: CredfsCommand {
         let chosen = secrets.filter { $0.service == name }
         guard chosen.isEmpty else { return chosen }
         let services = Set(secrets.compactMap(\.service)).sorted()
-        let list = services.isEmpty ? "no secret has a service" : "services are \(Names.shown(services))"
+        let list = services.isEmpty ? "no secret has a service" : "services are \(Names.abbreviated(services))"
         let guess = Spelling.nearest(to: name, among: services).map { "did you mean '\($0)'? " } ?? ""
         throw CommandError(.noSuchSecret, "no secret is of that service", hint: guess + list)
     }

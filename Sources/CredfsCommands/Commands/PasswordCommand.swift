@@ -31,7 +31,7 @@ struct PasswordCommand: CredfsCommand {
         let identifier = try identifier(before.manifest, opened: unlocked.slot)
         context.subjects.slots = [identifier]
         let presented = PresentedKey(.password(try newPassword.password(store)))
-        try store.update(keys, now: context.now(), waiting: context.noteWaiting, forgettingOlder: true) { manifest in
+        try store.update(keys, now: context.now(), waiting: context.noteWaiting, removingBackups: true) { manifest in
             try check(identifier, manifest)
             guard let kind = try manifest.slots[identifier]?.kind.renewed() else { return }
             manifest.slots[identifier] = try presented.slot(kind, keys, identifier)

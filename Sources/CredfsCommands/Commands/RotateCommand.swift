@@ -122,7 +122,7 @@ struct RotateCommand: CredfsCommand {
             }
         }
         context.console.note(
-            "made a new data key for \(Count.of(before.manifest.secrets.count, "secret")), "
+            "made a new data key for \(Count.pluralized(before.manifest.secrets.count, "secret")), "
                 + "and removed \(store.backupPath)"
         )
         for identifier in dropped { context.console.note("removed slot \(identifier)") }

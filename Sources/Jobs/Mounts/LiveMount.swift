@@ -120,7 +120,7 @@ extension LiveMount {
 }
 
 /// The record of a mount while it lives: a file that its server holds a lock on, so that the lock tells whether it lives.
-package final class LiveRecord {
+package final class MountRecord {
     private let directory: OwnedDescriptor
     private let file: OwnedDescriptor
     private let name: String

@@ -38,7 +38,7 @@ enum MountPlace {
     /// The path of a directory, absolute and without links, found without asking whoever serves it.
     static func resolved(_ directory: String) throws(MountError) -> String {
         do throws(Errno) {
-            let place = try OwnedDescriptor.startOfWalk(file: directory)
+            let place = try OwnedDescriptor.openPath(directory)
             guard let path = try place.resolvedPath() else { throw .illegalByteSequence }
             return path
         } catch {

@@ -34,19 +34,19 @@ package struct MountRules: Sendable {
     /// The rule at every open of a job's mount.
     ///
     /// A namespace of its own hides the mount from others, but who may look into the job finds it there.
-    package func decision(supervisor: Int32) -> any AccessDecision {
+    package func policy(supervisor: Int32) -> any AccessPolicy {
         let owner = ownerRule
         switch callers ?? .job {
         case .any: return AllowEveryone()
         case .owner: return owner
         case .job:
-            let members = JobMembers(supervisor: supervisor)
-            return allowsOther ? BothRules(first: owner, second: members) : members
+            let members = ProcessTreePolicy(supervisor: supervisor)
+            return allowsOther ? AllOf(first: owner, second: members) : members
         }
     }
 
     /// The rule at every open of a mount that belongs to no job.
-    package var decisionWithoutJob: any AccessDecision {
+    package var policyWithoutJob: any AccessPolicy {
         callers == .any ? AllowEveryone() : ownerRule
     }
 

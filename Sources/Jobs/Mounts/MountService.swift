@@ -25,7 +25,7 @@ package final class MountService {
     /// The identifier of the mount.
     package let id: String
     private var mount: SharedMount?
-    private var record: LiveRecord?
+    private var record: MountRecord?
     private var live: LiveMount?
 
     /// Prepares a mount: from here on signals are collected.
@@ -67,7 +67,7 @@ package final class MountService {
         recording: @escaping OpenRecording
     ) throws(MountError) {
         let mount = SharedMount(
-            SecretFileSystem(snapshot, ownership: rules.ownership, decision: rules.decisionWithoutJob),
+            SecretFileSystem(snapshot, ownership: rules.ownership, policy: rules.policyWithoutJob),
             rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount()),
             path: path,
             making: ownsDirectory ? OwnDirectory(runtime: runtime, name: id, mode: 0o700) : nil,
@@ -79,7 +79,7 @@ package final class MountService {
             let live = description(snapshot, store, auth)
             self.live = live
             // Before there is something to find, so that it is found whenever this process is killed.
-            record = try LiveRecord(live, in: runtime)
+            record = try MountRecord(live, in: runtime)
             try mount.begin(signalling: nil)
             try MountError.wrapping(.mount, "list \(path)") { () throws(Errno) in
                 _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY).entryNames()
@@ -141,7 +141,7 @@ package final class MountService {
 }
 
 /// The content of a mount that has no secrets.
-package struct NoContent: ContentSource {
+package struct NoContent: ValueDecryptor {
     /// Makes it.
     package init() {}
 

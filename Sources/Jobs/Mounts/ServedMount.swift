@@ -55,7 +55,7 @@ final class ServedMount {
         do throws(Errno) {
             session = try Session(
                 device: device,
-                serving: MountedSecrets(rules, buffers: buffers, audit: audit),
+                serving: SecretFileServer(rules, buffers: buffers, audit: audit),
                 maximumReadByteCount: options.maximumReadByteCount,
                 workerCount: Self.workerCount
             )

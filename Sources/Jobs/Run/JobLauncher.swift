@@ -163,7 +163,7 @@ package enum JobLauncher {
         let here = try? WorkingDirectory()
         for path in request.plan.maskedPaths {
             let status: FileStatus
-            do throws(Errno) { status = try OwnedDescriptor.startOfWalk(file: path).status() } catch {
+            do throws(Errno) { status = try OwnedDescriptor.openPath(path).status() } catch {
                 if error == .noSuchFileOrDirectory { continue }
                 throw error
             }
@@ -210,7 +210,7 @@ private struct WorkingDirectory {
     private var above: [(device: UInt64, inode: UInt64)] = []
 
     init() throws(Errno) {
-        var directory = try OwnedDescriptor.startOfWalk(".")
+        var directory = try OwnedDescriptor.openPath(directory: ".")
         // A path is at most so deep.
         for _ in 0..<2048 {
             let status = try directory.status()

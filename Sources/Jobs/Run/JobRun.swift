@@ -83,7 +83,7 @@ package final class JobRun {
         _ exposure: any Exposure,
         reasonForSharing: String?
     ) throws -> Outcome {
-        var record: LiveRecord?
+        var record: MountRecord?
         // What cannot be taken away stays recorded, for the next command to try.
         defer { if !exposure.end() { record?.leave() } }
         try exposure.prepare()
@@ -95,7 +95,7 @@ package final class JobRun {
         try? OwnedDescriptor.closeInherited()
         do {
             // Before there is something to find, so that it is found whenever this process is killed.
-            record = try LiveRecord(description(exposure), in: runtime)
+            record = try MountRecord(description(exposure), in: runtime)
             if exposure.backend.isWeak { report(.weakBackend(exposure.backend)) }
             try exposure.begin(for: job)
         } catch {
@@ -157,7 +157,7 @@ package final class JobRun {
         let fileSystem = SecretFileSystem(
             snapshot,
             ownership: rules.ownership,
-            decision: rules.decision(supervisor: ProcessAttributes.processID)
+            policy: rules.policy(supervisor: ProcessAttributes.processID)
         )
         let audit = { [recording, id] () throws(MountError) in try recording(id) }
         return isolation == .none

@@ -113,10 +113,10 @@ struct Supervisor: ~Copyable {
     func linger(_ limit: Duration, besides helper: Int32) throws(Errno) {
         let deadline = ContinuousClock.now + limit
         while true {
-            var news = try Children.poll()
-            while case .change = news { news = try Children.poll() }
+            var outcome = try Children.poll()
+            while case .change = outcome { outcome = try Children.poll() }
             let rest = deadline - ContinuousClock.now
-            guard news != .noneLeft, rest > .zero, Children.ids().contains(where: { $0 != helper }) else { return }
+            guard outcome != .noneLeft, rest > .zero, Children.ids().contains(where: { $0 != helper }) else { return }
             try signals.wait(timeout: rest)
             while let arrival = try signals.next() {
                 if [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(arrival.signal) { return }

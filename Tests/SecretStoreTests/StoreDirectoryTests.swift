@@ -10,13 +10,13 @@ import SystemCalls
 import SystemPackage
 import Testing
 
-@Suite final class FolderTests {
+@Suite final class StoreDirectoryTests {
     private let directory: TemporaryDirectory
-    private let folder: Folder
+    private let folder: StoreDirectory
 
     init() throws {
         directory = try TemporaryDirectory()
-        folder = try #require(try Folder.open(directory.path))
+        folder = try #require(try StoreDirectory.open(directory.path))
     }
 
     private let checker = PermissionChecker(isStrict: true)
@@ -114,7 +114,7 @@ import Testing
     @Test func absentFilesAndFoldersAreNil() throws {
         #expect(try folder.file("f") == nil ? true : false)
         #expect(try folder.folder("f") == nil)
-        #expect(try Folder.open(directory.path("f")) == nil)
+        #expect(try StoreDirectory.open(directory.path("f")) == nil)
         #expect(try contents("f") == nil)
         #expect(try folder.ensureMode(0o600, of: "f") == nil)
         let secret = try folder.secret("f", limit: 10, checker)
@@ -129,17 +129,19 @@ import Testing
         #expect(file?.code == .permissions)
         #expect(file?.message.hasSuffix("is a symbolic link") == true)
         #expect(failure { try folder.folder("directory") }?.code == .permissions)
-        let outer = failure { try Folder.open(directory.path("directory")) }
+        let outer = failure { try StoreDirectory.open(directory.path("directory")) }
         #expect(outer?.code == .permissions)
         #expect(outer?.message.hasSuffix("is a symbolic link") == true)
-        #expect(try Folder.open(directory.path("directory"), followingLink: true) != nil)
+        #expect(try StoreDirectory.open(directory.path("directory"), followingLink: true) != nil)
         #expect(failure { try folder.writableFile("link") }?.code == .permissions)
         #expect(failure { try folder.lock("link") {} }?.code == .permissions)
     }
 
     @Test func whatIsNoDirectoryIsNotOpenedAsOne() throws {
         try directory.write([], to: "f")
-        #expect(failure { try Folder.open(directory.path("f")) }?.message.contains("is not a directory") == true)
+        #expect(
+            failure { try StoreDirectory.open(directory.path("f")) }?.message.contains("is not a directory") == true
+        )
         #expect(failure { try folder.makeFolder("f") }?.code == .permissions)
     }
 
@@ -147,7 +149,7 @@ import Testing
         let long = String(repeating: "n", count: 300)
         #expect(failure { try folder.file(long) }?.message.contains("file name too long") == true)
         #expect(failure { try folder.folder(long) }?.code == .failed)
-        #expect(failure { try Folder.open(directory.path(long)) }?.code == .failed)
+        #expect(failure { try StoreDirectory.open(directory.path(long)) }?.code == .failed)
         #expect(failure { try folder.makeFolder(long) }?.code == .failed)
         #expect(failure { try folder.lock(long) {} }?.code == .failed)
         #expect(failure { try folder.create(long, with: "".utf8.span) }?.code == .failed)
@@ -197,7 +199,7 @@ import Testing
 
     @Test(.timeLimit(.minutes(20))) func oneHolderOfALockAtATime() async throws {
         let first = try folder.lock("lock") { Issue.record("nobody holds it") }
-        let other = try #require(try Folder.open(directory.path))
+        let other = try #require(try StoreDirectory.open(directory.path))
         let isWaiting = Mutex(false)
         async let lock: Void = onItsOwnThread {
             _ = try other.lock("lock") { isWaiting.withLock { $0 = true } }
@@ -208,12 +210,12 @@ import Testing
     }
 
     @Test func missingDirectoriesAreMadeForTheOwnerOnly() throws {
-        let made = try Folder.make(directory.path("a/b/c/"))
+        let made = try StoreDirectory.make(directory.path("a/b/c/"))
         #expect(made.path == directory.path("a/b/c"))
         for path in ["a", "a/b", "a/b/c"] {
-            #expect(try Folder.open(directory.path(path))?.descriptor.status().permissions == 0o700)
+            #expect(try StoreDirectory.open(directory.path(path))?.descriptor.status().permissions == 0o700)
         }
-        _ = try Folder.make(directory.path("a/b"))
+        _ = try StoreDirectory.make(directory.path("a/b"))
     }
 
     @Test func pathsAreTakenApart() {
@@ -224,17 +226,17 @@ import Testing
     }
 
     @Test func thePathOfANameInTheRootHasOneSlash() throws {
-        #expect(try Folder.open("/")?.path(of: "a") == "/a")
+        #expect(try StoreDirectory.open("/")?.path(of: "a") == "/a")
     }
 }
 
 @Suite final class PermissionCheckerTests {
     private let directory: TemporaryDirectory
-    private let folder: Folder
+    private let folder: StoreDirectory
 
     init() throws {
         directory = try TemporaryDirectory()
-        folder = try #require(try Folder.open(directory.path))
+        folder = try #require(try StoreDirectory.open(directory.path))
     }
 
     private func error(
@@ -244,7 +246,7 @@ import Testing
     ) throws -> StoreError? {
         failure {
             guard let file = try folder.file(name) else { throw StoreError(.failed, "absent") }
-            try Folder.check(file, name, expectation, PermissionChecker(isStrict: true, user: user))
+            try StoreDirectory.check(file, name, expectation, PermissionChecker(isStrict: true, user: user))
         }
     }
 
@@ -285,13 +287,16 @@ import Testing
         unsafe link(directory.path("f"), directory.path("g"))
         let checker = PermissionChecker(isStrict: false)
         let file = try folder.descriptor.open("f", O_RDONLY)
-        try Folder.check(file, "f", .privateFile, checker)
+        try StoreDirectory.check(file, "f", .privateFile, checker)
         #expect(checker.warnings.count == 2)
         #expect(checker.findings.first?.hint == "chmod 0600 f")
         // What is asked twice is told once.
-        try Folder.check(file, "f", .privateFile, checker)
+        try StoreDirectory.check(file, "f", .privateFile, checker)
         #expect(checker.findings.map(\.message) == checker.warnings && checker.warnings.count == 2)
-        #expect(failure { try Folder.check(file, "f", .privateDirectory, checker) }?.message == "f is not a directory")
+        #expect(
+            failure { try StoreDirectory.check(file, "f", .privateDirectory, checker) }?.message
+                == "f is not a directory"
+        )
     }
 
     @Test func aPathThatCannotBeOpenedSaysWhy() {

@@ -7,18 +7,18 @@ import SecretStore
 import Synchronization
 import Testing
 
-struct JobMembersTests {
-    private func verdict(
+struct ProcessTreePolicyTests {
+    private func decision(
         _ parents: [Int32: Int32],
         caller: Int32,
         supervisor: Int32 = 100
-    ) throws -> Verdict {
-        let rule = JobMembers(supervisor: supervisor) { parents[$0] }
-        return rule.verdict(on: try attempt(caller))
+    ) throws -> AccessDecision {
+        let rule = ProcessTreePolicy(supervisor: supervisor) { parents[$0] }
+        return rule.decide(on: try request(caller))
     }
 
-    private func attempt(_ caller: Int32) throws -> OpenAttempt {
-        OpenAttempt(
+    private func request(_ caller: Int32) throws -> AccessRequest {
+        AccessRequest(
             name: try #require(SecretName("T")),
             caller: Caller(user: 0, group: 0, thread: caller),
             generation: 1
@@ -27,21 +27,21 @@ struct JobMembersTests {
 
     @Test func descendantsAreMembersAndOthersAreNot() throws {
         let parents: [Int32: Int32] = [103: 102, 102: 100, 100: 50, 50: 1, 1: 0, 60: 50]
-        #expect(try verdict(parents, caller: 103) == .allow)
-        #expect(try verdict(parents, caller: 100) == .allow)
-        #expect(try verdict(parents, caller: 60) == .refuse)
-        #expect(try verdict(parents, caller: 1) == .refuse)
-        #expect(try verdict(parents, caller: 0) == .refuse)
-        #expect(try verdict(parents, caller: 999) == .refuse)
+        #expect(try decision(parents, caller: 103) == .allow)
+        #expect(try decision(parents, caller: 100) == .allow)
+        #expect(try decision(parents, caller: 60) == .refuse)
+        #expect(try decision(parents, caller: 1) == .refuse)
+        #expect(try decision(parents, caller: 0) == .refuse)
+        #expect(try decision(parents, caller: 999) == .refuse)
     }
 
     @Test func theFirstProcessCanSupervise() throws {
-        #expect(try verdict([7: 1, 1: 0], caller: 7, supervisor: 1) == .allow)
+        #expect(try decision([7: 1, 1: 0], caller: 7, supervisor: 1) == .allow)
     }
 
     @Test func aChainThatChangesIsLookedAtAgain() throws {
         let looks = Mutex(0)
-        let rule = JobMembers(supervisor: 100) { process in
+        let rule = ProcessTreePolicy(supervisor: 100) { process in
             // The parent ends after it was named; the supervisor adopts its child.
             looks.withLock { looks in
                 looks += 1
@@ -49,11 +49,11 @@ struct JobMembersTests {
                 return looks == 1 ? 102 : 100
             }
         }
-        #expect(rule.verdict(on: try attempt(103)) == .allow)
+        #expect(rule.decide(on: try request(103)) == .allow)
     }
 
     @Test func aChainThatNeverHoldsStillIsRefused() throws {
-        #expect(try verdict([103: 102], caller: 103) == .refuse)
-        #expect(try verdict([103: 102, 102: 103], caller: 103) == .refuse)
+        #expect(try decision([103: 102], caller: 103) == .refuse)
+        #expect(try decision([103: 102, 102: 103], caller: 103) == .refuse)
     }
 }

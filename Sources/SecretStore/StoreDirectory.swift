@@ -5,7 +5,7 @@ internal import SystemCalls
 internal import SystemPackage
 
 /// A directory of a store, or one that a command is told of.
-package typealias Folder = Directory<StoreError>
+package typealias StoreDirectory = Directory<StoreError>
 
 extension StoreError: FileFailure {
     package init(_ error: FileError) {
@@ -19,7 +19,7 @@ extension StoreError: FileFailure {
     }
 }
 
-extension Folder {
+extension StoreDirectory {
     /// Whether it is in a work tree of git: a directory at or above it has a `.git`.
     package func isInGitWorkTree() throws(StoreError) -> Bool {
         try StoreError.wrapping("examine", path) { () throws(Errno) in

@@ -4,7 +4,7 @@ package import FuseBridge
 package import SecretStore
 
 /// An open that somebody asks for.
-package struct OpenAttempt: Sendable, Equatable {
+package struct AccessRequest: Sendable, Equatable {
     /// The secret.
     package let name: SecretName
     /// Who asks; the thread cannot end before it has an answer.
@@ -14,7 +14,7 @@ package struct OpenAttempt: Sendable, Equatable {
     /// Whether its mode lets the group read (0440).
     package let isForGroup: Bool
 
-    /// Makes an attempt.
+    /// Makes a request.
     package init(name: SecretName, caller: Caller, generation: UInt64, isForGroup: Bool = false) {
         self.name = name
         self.caller = caller
@@ -23,8 +23,8 @@ package struct OpenAttempt: Sendable, Equatable {
     }
 }
 
-/// What becomes of an attempt.
-package enum Verdict: Sendable, Equatable {
+/// What becomes of a request.
+package enum AccessDecision: Sendable, Equatable {
     /// The secret may be opened.
     case allow
     /// It may not.
@@ -36,18 +36,18 @@ package enum Verdict: Sendable, Equatable {
 /// The rule that is asked at every open, before anything of the secret is decrypted.
 ///
 /// It must not wait.
-package protocol AccessDecision: Sendable {
-    /// Decides on an attempt.
-    func verdict(on attempt: OpenAttempt) -> Verdict
+package protocol AccessPolicy: Sendable {
+    /// Decides on a request.
+    func decide(on request: AccessRequest) -> AccessDecision
 }
 
 /// Lets everybody read whom the kernel lets through.
-package struct AllowEveryone: AccessDecision {
+package struct AllowEveryone: AccessPolicy {
     /// Makes the rule.
     package init() {}
 
     /// Allows.
-    package func verdict(on attempt: OpenAttempt) -> Verdict { .allow }
+    package func decide(on request: AccessRequest) -> AccessDecision { .allow }
 }
 
 /// Lets the owner read, and members of the owning group what has mode 0440; root only where it is the owner.
@@ -56,7 +56,7 @@ package struct AllowEveryone: AccessDecision {
 /// (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH), so membership is looked up again. FUSE names the fsgid of a caller and none
 /// of its supplementary groups. Those are asked for while the open is unanswered, when the thread can neither end nor
 /// change them; where they cannot be told, they do not count.
-package struct AllowOwner: AccessDecision {
+package struct AllowOwner: AccessPolicy {
     private let ownership: Ownership
     private let groups: @Sendable (Int32) -> [UInt32]?
 
@@ -71,10 +71,10 @@ package struct AllowOwner: AccessDecision {
     }
 
     /// Allows the owner, and members of the group where the mode does.
-    package func verdict(on attempt: OpenAttempt) -> Verdict {
-        let caller = attempt.caller
+    package func decide(on request: AccessRequest) -> AccessDecision {
+        let caller = request.caller
         if caller.user == ownership.user { return .allow }
-        guard ownership.admitsGroup, attempt.isForGroup, caller.user != 0 else { return .refuse }
+        guard ownership.admitsGroup, request.isForGroup, caller.user != 0 else { return .refuse }
         if caller.group == ownership.group { return .allow }
         // 0: a thread that cannot be seen from here.
         guard caller.thread > 0, let groups = groups(caller.thread) else { return .refuse }

@@ -27,7 +27,7 @@ package struct SealedContent: Sendable {
 }
 
 /// What can open sealed values; it holds the keys.
-package protocol ContentSource: Sendable {
+package protocol ValueDecryptor: Sendable {
     /// Checks a whole value and keeps nothing of it.
     ///
     /// - Parameters:
@@ -52,7 +52,7 @@ package protocol ContentSource: Sendable {
 }
 
 /// The keys of a store open its values.
-package struct StoreContent: ContentSource {
+package struct StoreDecryptor: ValueDecryptor {
     private let keys: StoreKeys
 
     /// Makes a source.

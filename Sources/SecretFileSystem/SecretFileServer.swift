@@ -6,7 +6,7 @@ internal import Synchronization
 package import SystemPackage
 
 /// Answers the requests of a mount by the rules of a `SecretFileSystem`.
-package final class MountedSecrets: FileSystem {
+package final class SecretFileServer: FileSystem {
     /// The rules.
     package let rules: SecretFileSystem
     private let buffers: ReadBuffers
@@ -25,19 +25,19 @@ package final class MountedSecrets: FileSystem {
     }
 
     /// Answers a lookup.
-    package func lookUp(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>) {
+    package func lookup(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>) {
         let result: Result<FileAttributes, FileSystemError>
         do throws(FileSystemError) {
-            result = .success(try rules.lookUp(name, in: directory))
+            result = .success(try rules.lookup(name, in: directory))
         } catch { result = .failure(error) }
         switch result {
-        case .success(let attributes): reply.found(attributes)
+        case .success(let attributes): reply.entry(attributes)
         case .failure(let error): reply.fail(errno(for: error))
         }
     }
 
     /// Answers with attributes.
-    package func describe(_ inode: InodeNumber, reply: consuming Reply<Attributes>) {
+    package func getattr(_ inode: InodeNumber, reply: consuming Reply<Attributes>) {
         do throws(FileSystemError) {
             reply.attributes(try rules.attributes(of: inode))
         } catch { reply.fail(errno(for: error)) }
@@ -46,14 +46,14 @@ package final class MountedSecrets: FileSystem {
     /// Answers an open.
     package func open(
         _ inode: InodeNumber,
-        _ intent: OpenIntent,
+        _ flags: OpenFlags,
         _ context: RequestContext,
         reply: consuming Reply<Opening>
     ) {
         let result: Result<OpenSecret, FileSystemError>
         do throws(FileSystemError) {
             result = .success(
-                try rules.open(inode, intent, caller: context.caller, buffers: buffers, worker: context.worker)
+                try rules.open(inode, flags, caller: context.caller, buffers: buffers, worker: context.worker)
             )
         } catch { result = .failure(error) }
         guard let audit, let name = rules.name(of: inode), let record = OpenAudit.Outcome(result) else {
@@ -85,14 +85,14 @@ package final class MountedSecrets: FileSystem {
     }
 
     /// Answers an open of the directory.
-    package func openDirectory(_ inode: InodeNumber, reply: consuming Reply<DirectoryOpening>) {
+    package func opendir(_ inode: InodeNumber, reply: consuming Reply<DirectoryOpening>) {
         do throws(FileSystemError) {
-            reply.opened(OpenSecretDirectory(try rules.openDirectory(inode)))
+            reply.opened(OpenSecretDirectory(try rules.opendir(inode)))
         } catch { reply.fail(errno(for: error)) }
     }
 
     /// Answers with the statistics.
-    package func describeAll(reply: consuming Reply<Statistics>) {
+    package func statfs(reply: consuming Reply<Statistics>) {
         reply.statistics(maximumNameByteCount: SecretName.maximumByteCount)
     }
 }
@@ -155,7 +155,7 @@ private final class OpenSecretDirectory: OpenDirectory {
         self.listing = listing
     }
 
-    func list(from offset: DirectoryOffset, into page: consuming DirectoryPage) {
+    func readdir(from offset: DirectoryOffset, into page: consuming DirectoryPage) {
         var offset = offset
         while let entry = listing.entry(at: offset), page.add(entry.name, entry.attributes, next: entry.next) {
             offset = entry.next

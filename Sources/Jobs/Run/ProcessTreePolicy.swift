@@ -8,7 +8,7 @@ internal import SystemCalls
 ///
 /// Orphans are adopted by the supervisor, so the chain of parents of a member always ends at it. It is asked while the
 /// open is unanswered, when the caller cannot end.
-package struct JobMembers: AccessDecision {
+package struct ProcessTreePolicy: AccessPolicy {
     private enum Descent {
         case member
         case stranger
@@ -35,9 +35,9 @@ package struct JobMembers: AccessDecision {
     }
 
     /// Allows members.
-    package func verdict(on attempt: OpenAttempt) -> Verdict {
+    package func decide(on request: AccessRequest) -> AccessDecision {
         for _ in 0..<Self.attempts {
-            switch descent(of: attempt.caller.thread) {
+            switch descent(of: request.caller.thread) {
             case .member: return .allow
             case .stranger: return .refuse
             // An ancestor ended between two looks, and its children have another parent now.
@@ -62,12 +62,12 @@ package struct JobMembers: AccessDecision {
 }
 
 /// Lets read whom two rules let.
-struct BothRules: AccessDecision {
-    let first: any AccessDecision
-    let second: any AccessDecision
+struct AllOf: AccessPolicy {
+    let first: any AccessPolicy
+    let second: any AccessPolicy
 
-    func verdict(on attempt: OpenAttempt) -> Verdict {
-        let verdict = first.verdict(on: attempt)
-        return verdict == .allow ? second.verdict(on: attempt) : verdict
+    func decide(on request: AccessRequest) -> AccessDecision {
+        let decision = first.decide(on: request)
+        return decision == .allow ? second.decide(on: request) : decision
     }
 }
