@@ -32,7 +32,7 @@ struct AdmissionOptions: ParsableArguments {
     @Option(help: ArgumentHelp("The largest secret shown, in bytes, up to 16777216.", valueName: "bytes"))
     var maxSize = Manifest.usualSecretByteCount
 
-    @Flag(help: "Show secrets with a policy, too, though nothing enforces it.")
+    @Flag(help: "Show secrets with a policy also where nothing enforces it: in variables and with weaker backends.")
     var ignorePolicy = false
 
     func validate() throws {
@@ -83,7 +83,6 @@ struct AdmissionOptions: ParsableArguments {
         }
         let now = context.now()
         entries = entries.filter { entry in entry.expires.map { $0 > now } ?? true }
-        try checkPolicies(entries)
         try checkSizes(entries)
         return entries
     }
@@ -110,14 +109,15 @@ struct AdmissionOptions: ParsableArguments {
         return reference.name
     }
 
-    // Nothing is shown that is less protected than its owner said.
-    private func checkPolicies(_ entries: [SecretEntry]) throws {
+    /// Refuses secrets with a policy in a place where nothing enforces it: nothing is shown that is less protected than its
+    /// owner said.
+    func refusePolicies(of entries: [SecretEntry], in place: String) throws {
         guard !ignorePolicy else { return }
         let names = entries.filter { $0.policy != nil }.map { "'\($0.name.text)'" }
         guard names.isEmpty else {
             throw CommandError(
                 .refused,
-                "secrets with a policy, which a mount does not enforce yet: \(names.joined(separator: ", "))",
+                "secrets with a policy, which \(place) does not enforce: \(names.joined(separator: ", "))",
                 hint: "leave them out with --only, or show them all the same with --ignore-policy"
             )
         }

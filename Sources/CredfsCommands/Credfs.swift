@@ -26,7 +26,8 @@ package struct Credfs: ParsableCommand {
             InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
             DeleteCommand.self, EditCommand.self, EncryptCommand.self, ImportCommand.self, ExportCommand.self,
             VerifyCommand.self, RunCommand.self, MountCommand.self, UnmountCommand.self, EnvCommand.self,
-            StatusCommand.self, DoctorCommand.self, KeysCommand.self, PasswordCommand.self, RotateCommand.self,
+            StatusCommand.self, DoctorCommand.self, PolicyCommand.self, KeysCommand.self, PasswordCommand.self,
+            RotateCommand.self,
             AuditCommand.self,
         ]
     )

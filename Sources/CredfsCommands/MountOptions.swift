@@ -34,7 +34,19 @@ struct MountOptions: ParsableArguments {
     )
     var audit: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "What policies of secrets do: enforce, or observe, which refuses nobody and records who would be.",
+            valueName: "mode"
+        ),
+        completion: .list(["enforce", "observe"])
+    )
+    var policy: String?
+
     func validate() throws {
+        if let policy, !["enforce", "observe"].contains(policy) {
+            throw ValidationError("--policy takes enforce or observe.")
+        }
         if let audit, OpenRecorder.settings(audit) == nil {
             throw ValidationError("--audit takes default, sync or required.")
         }
@@ -59,6 +71,9 @@ struct MountOptions: ParsableArguments {
         }
         rules.allowsOther = rules.allowsOther || allowOther
         rules.callers = callers.flatMap(ReadPolicy.Callers.init)
+        rules.observes = policy == "observe"
+        let console = context.console
+        rules.alarm = { console.warning("alert: the decoy '\($0.text)' was opened") }
         return rules
     }
 

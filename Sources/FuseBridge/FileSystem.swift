@@ -6,7 +6,12 @@
 /// be waiting behind it. An inode number may be one that was given out at any time.
 package protocol FileSystem: AnyObject, Sendable {
     /// Finds a name in a directory. The name lives as long as the call.
-    func lookup(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>)
+    func lookup(
+        _ name: Span<UInt8>,
+        in directory: InodeNumber,
+        _ context: RequestContext,
+        reply: consuming Reply<Entry>
+    )
 
     /// Says what is known of a file or directory.
     func getattr(_ inode: InodeNumber, reply: consuming Reply<Attributes>)

@@ -16,7 +16,8 @@ enum OperationTable {
         unsafe table.lookup = { request, parent, name in
             guard let request = unsafe Request(request) else { return }
             let name = unsafe bytes(of: name)
-            request.fileSystem.lookup(unsafe name.span, in: InodeNumber(parent), reply: request.reply())
+            let (parent, context) = (InodeNumber(parent), request.context)
+            request.fileSystem.lookup(unsafe name.span, in: parent, context, reply: request.reply())
         }
         unsafe table.getattr = { request, inode, _ in
             guard let request = unsafe Request(request) else { return }

@@ -57,8 +57,13 @@ package enum Entry {}
 
 extension Reply where Answer == Entry {
     /// Names the file; wraps `fuse_reply_entry`.
-    package consuming func entry(_ attributes: FileAttributes) {
+    ///
+    /// - Parameters:
+    ///   - attributes: the file.
+    ///   - isCached: false where the kernel has to ask again for each caller, since it shares what it caches.
+    package consuming func entry(_ attributes: FileAttributes, isCached: Bool = true) {
         var entry = attributes.entry
+        if !isCached { (entry.entry_timeout, entry.attr_timeout) = (0, 0) }
         end(unsafe fuse_reply_entry(request, &entry))
     }
 }

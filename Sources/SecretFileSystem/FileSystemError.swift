@@ -16,6 +16,8 @@ package enum FileSystemError: Error, Sendable, Equatable, CaseIterable {
     case closing
     /// The policy refuses the caller.
     case refused
+    /// The secret was opened as often as its policy allows.
+    case spent
     /// The secret has expired.
     case expired
     /// Something would change.
@@ -35,7 +37,7 @@ package enum FileSystemError: Error, Sendable, Equatable, CaseIterable {
 /// | `isDirectory` | EISDIR |
 /// | `stale` | ESTALE |
 /// | `closing` | ESTALE |
-/// | `refused` | EACCES |
+/// | `refused`, `spent` | EACCES |
 /// | `expired` | EKEYEXPIRED |
 /// | `readOnly` | EROFS |
 /// | `damaged` | EIO |
@@ -46,7 +48,7 @@ package func errno(for error: FileSystemError) -> Errno {
     case .notDirectory: .notDirectory
     case .isDirectory: .isDirectory
     case .stale, .closing: .staleNFSFileHandle
-    case .refused: .permissionDenied
+    case .refused, .spent: .permissionDenied
     case .expired: Errno(rawValue: 127)  // EKEYEXPIRED, which SystemPackage has no name for
     case .readOnly: .readOnlyFileSystem
     case .damaged: .ioError

@@ -2,6 +2,7 @@
 
 package import FuseBridge
 internal import SecretStore
+internal import SecureMemory
 internal import Synchronization
 package import SystemPackage
 
@@ -9,8 +10,7 @@ package import SystemPackage
 package final class SecretFileServer: FileSystem {
     /// The rules.
     package let rules: SecretFileSystem
-    private let buffers: ReadBuffers
-    private let audit: OpenAudit?
+    private let gate: OpenGate
 
     /// Makes the server side of a mount.
     ///
@@ -20,20 +20,17 @@ package final class SecretFileServer: FileSystem {
     ///   - audit: records opens; nil where there is no log.
     package init(_ rules: SecretFileSystem, buffers: ReadBuffers, audit: OpenAudit? = nil) {
         self.rules = rules
-        self.audit = audit
-        self.buffers = buffers
+        gate = OpenGate(rules, buffers: buffers, audit: audit)
     }
 
     /// Answers a lookup.
-    package func lookup(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>) {
-        let result: Result<FileAttributes, FileSystemError>
-        do throws(FileSystemError) {
-            result = .success(try rules.lookup(name, in: directory))
-        } catch { result = .failure(error) }
-        switch result {
-        case .success(let attributes): reply.entry(attributes)
-        case .failure(let error): reply.fail(errno(for: error))
-        }
+    package func lookup(
+        _ name: Span<UInt8>,
+        in directory: InodeNumber,
+        _ context: RequestContext,
+        reply: consuming Reply<Entry>
+    ) {
+        gate.lookup(name, in: directory, context, reply)
     }
 
     /// Answers with attributes.
@@ -50,38 +47,7 @@ package final class SecretFileServer: FileSystem {
         _ context: RequestContext,
         reply: consuming Reply<Opening>
     ) {
-        let result: Result<OpenSecret, FileSystemError>
-        do throws(FileSystemError) {
-            result = .success(
-                try rules.open(inode, flags, caller: context.caller, buffers: buffers, worker: context.worker)
-            )
-        } catch { result = .failure(error) }
-        guard let audit, let name = rules.name(of: inode), let record = OpenAudit.Outcome(result) else {
-            return Self.answer(reply, result, buffers)
-        }
-        // Nobody waits here for the log: what has to wait is answered by its writer.
-        var reply: Reply<Opening>? = consume reply
-        let buffers = buffers
-        let isAtOnce = audit.record(name, context.caller, record) {
-            let waiting = WaitingOpen(reply.take()?.park())
-            return { isAdmitted in
-                guard let reply = waiting.resume() else { return }
-                Self.answer(reply, isAdmitted ? result : .failure(.damaged), buffers)
-            }
-        }
-        guard isAtOnce, let reply = reply.take() else { return }
-        Self.answer(reply, result, buffers)
-    }
-
-    private static func answer(
-        _ reply: consuming Reply<Opening>,
-        _ result: Result<OpenSecret, FileSystemError>,
-        _ buffers: ReadBuffers
-    ) {
-        switch result {
-        case .success(let secret): reply.opened(OpenSecretFile(secret, buffers: buffers))
-        case .failure(let error): reply.fail(errno(for: error))
-        }
+        gate.open(inode, flags, context, reply)
     }
 
     /// Answers an open of the directory.
@@ -113,22 +79,8 @@ extension Session {
     }
 }
 
-/// An open that waits for its entry in the log.
-private final class WaitingOpen: Sendable {
-    private let parked: Mutex<ParkedReply<Opening>?>
-
-    init(_ parked: consuming ParkedReply<Opening>?) {
-        self.parked = Mutex(parked)
-    }
-
-    func resume() -> Reply<Opening>? {
-        let parked = parked.withLock { $0.take() }
-        return parked?.resume()
-    }
-}
-
 /// A secret that the kernel holds open.
-private final class OpenSecretFile: OpenFile {
+final class OpenSecretFile: OpenFile {
     private let secret: OpenSecret
     private let buffers: ReadBuffers
 
@@ -144,6 +96,29 @@ private final class OpenSecretFile: OpenFile {
             reply.bytes(of: buffer.memory)
             buffer.wipe()
         } catch { reply.fail(errno(for: error)) }
+    }
+}
+
+/// Text in the place of a secret, for a caller whom its policy refuses.
+final class PlaceholderFile: OpenFile {
+    private let text: [UInt8]
+    private let buffers: ReadBuffers
+
+    init(_ name: SecretName, buffers: ReadBuffers) {
+        text = Array("credfs-placeholder:\(name.text)".utf8)
+        self.buffers = buffers
+    }
+
+    func read(_ range: Range<Int>, worker: WorkerNumber, reply: consuming Reply<Bytes>) {
+        let buffer = buffers.buffer(of: worker)
+        let part = range.clamped(to: 0..<min(text.count, buffer.memory.capacity))
+        guard !part.isEmpty else { return reply.endOfFile() }
+        buffer.memory.setCount(part.count)
+        buffer.memory.withMutableBytes { bytes in
+            for (index, position) in part.enumerated() { bytes[index] = text[position] }
+        }
+        reply.bytes(of: buffer.memory)
+        buffer.wipe()
     }
 }
 

@@ -2,7 +2,7 @@
 
 package import FuseBridge
 package import SecretStore
-internal import SecureMemory
+package import SecureMemory
 internal import Synchronization
 
 /// The rules of a mount: which names there are, what is said of them, who may open one and which bytes are read.
@@ -27,7 +27,18 @@ package final class SecretFileSystem: Sendable {
         package let next: DirectoryOffset
     }
 
-    private let policy: any AccessPolicy
+    /// A secret that somebody asks for, of the generation that was served then.
+    package struct Candidate: Sendable {
+        let snapshot: Snapshot
+        let record: Snapshot.Record
+
+        /// The name.
+        package var name: SecretName { record.name }
+        /// Whether callers who may not open it are not to know of it.
+        package var isHidden: Bool { record.isHidden }
+    }
+
+    private let access: AccessRules
     private let ownership: Ownership
     private let now: @Sendable () -> Timestamp
     private let current: Mutex<Snapshot>
@@ -39,17 +50,17 @@ package final class SecretFileSystem: Sendable {
     /// - Parameters:
     ///   - snapshot: the first generation.
     ///   - ownership: whom the files belong to.
-    ///   - policy: the rule at every open.
+    ///   - access: who may open what.
     ///   - now: the time.
     package init(
         _ snapshot: Snapshot,
         ownership: Ownership,
-        policy: any AccessPolicy = AllowEveryone(),
+        access: AccessRules = AccessRules(),
         now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
     ) {
         current = Mutex(snapshot)
         self.ownership = ownership
-        self.policy = policy
+        self.access = access
         self.now = now
     }
 
@@ -79,6 +90,9 @@ package final class SecretFileSystem: Sendable {
         return invalidations
     }
 
+    /// Tells of an open of a decoy.
+    func alarm(_ name: SecretName) { access.alarm(name) }
+
     /// Refuses opens and reads from now on.
     ///
     /// - Returns: what the kernel must forget before the mount goes: every file that was ever opened.
@@ -87,14 +101,14 @@ package final class SecretFileSystem: Sendable {
         return Invalidations(inodes: opened.withLock { $0.sorted() })
     }
 
-    /// Finds a name.
-    package func lookup(_ name: Span<UInt8>, in directory: InodeNumber) throws(FileSystemError) -> FileAttributes {
+    /// Finds a name for whoever asks.
+    package func find(_ name: Span<UInt8>, in directory: InodeNumber) throws(FileSystemError) -> Candidate {
         let snapshot = snapshot
         guard directory == .root else {
             throw snapshot.position(of: directory) == nil ? .stale : .notDirectory
         }
         guard let position = snapshot.position(of: name) else { throw .noSuchName }
-        return attributes(of: snapshot.records[position])
+        return Candidate(snapshot: snapshot, record: snapshot.records[position])
     }
 
     /// Says what is known of a file or of the directory.
@@ -105,43 +119,80 @@ package final class SecretFileSystem: Sendable {
         return attributes(of: snapshot.records[position])
     }
 
-    /// The secret that a number stands for in the generation that is served.
-    package func name(of inode: InodeNumber) -> SecretName? {
-        let snapshot = snapshot
-        return snapshot.position(of: inode).map { snapshot.records[$0].name }
-    }
-
-    /// Opens a file: asks the policy, then the time, then authenticates the value.
-    package func open(
-        _ inode: InodeNumber,
-        _ flags: OpenFlags,
-        caller: Caller,
-        buffers: ReadBuffers,
-        worker: WorkerNumber
-    ) throws(FileSystemError) -> OpenSecret {
+    /// Finds the file that is to be opened, before anybody is asked about the caller.
+    package func candidate(_ inode: InodeNumber, _ flags: OpenFlags) throws(FileSystemError) -> Candidate {
         guard !isClosing.load(ordering: .acquiring) else { throw .closing }
         guard !flags.changesFile else { throw .readOnly }
         guard inode != .root else { throw .isDirectory }
         let snapshot = snapshot
         guard let position = snapshot.position(of: inode) else { throw .stale }
-        let record = snapshot.records[position]
+        return Candidate(snapshot: snapshot, record: snapshot.records[position])
+    }
+
+    /// Decides whether a caller may open a secret; counts nothing.
+    ///
+    /// - Parameters:
+    ///   - candidate: the secret.
+    ///   - caller: who asks.
+    ///   - identity: what is known of the caller; asked for where a rule needs it.
+    ///   - digest: the SHA-256 of the caller's executable.
+    package func decide(
+        on candidate: Candidate,
+        caller: Caller,
+        identity: () -> ProcessIdentity,
+        digest: ExecutableDigest = .unknown
+    ) -> OpenDecision {
+        let record = candidate.record
         let request = AccessRequest(
             name: record.name,
             caller: caller,
-            generation: snapshot.generation,
+            generation: candidate.snapshot.generation,
             isForGroup: record.permissions & 0o040 != 0
         )
-        switch policy.decide(on: request) {
+        switch access.mount.decide(on: request) {
         case .allow: break
-        case .refuse: throw .refused
-        case .hide: throw .noSuchName
+        case .refuse: return .refuse(nil)
+        case .hide: return .hide
         }
-        if let expires = record.expires, expires <= now() { throw .expired }
-        let buffer = buffers.buffer(of: worker)
-        try snapshot.source.authenticate(snapshot.content(of: record), as: record.name, scratch: &buffer.scratch)
-        _ = opened.withLock { $0.insert(inode) }
-        return OpenSecret(self, snapshot, record)
+        guard let policy = record.policy else { return .allow }
+        var subject = PolicySubject(uid: caller.user, digest: digest)
+        if policy.needsIdentity {
+            let identity = identity()
+            subject.units = identity.group.names
+            subject.executable = identity.executable
+        }
+        switch policy.decide(on: subject, now: now(), isCaller: { access.isCaller($0, request) }) {
+        case .allow: return .allow
+        case .needsDigest: return .needsDigest
+        case .refuse(let key): return access.observes ? .observed(key) : .refuse(key)
+        }
     }
+
+    /// Opens what was decided on: looks at the time, authenticates the value, counts the read.
+    ///
+    /// - Parameters:
+    ///   - candidate: the secret.
+    ///   - isCounted: false for an open that is granted only since policies are observed.
+    ///   - scratch: memory that the plaintext passes through; zeros afterwards.
+    /// - Returns: the open secret, and the key that would refuse it where policies are only observed.
+    /// - Throws: `expired`, `damaged`, or `spent` where `max_reads` were granted.
+    package func open(
+        _ candidate: Candidate,
+        isCounted: Bool = true,
+        scratch: inout SecureBuffer
+    ) throws(FileSystemError) -> (secret: OpenSecret, observed: PolicyKey?) {
+        let (snapshot, record) = (candidate.snapshot, candidate.record)
+        guard !isClosing.load(ordering: .acquiring) else { throw .closing }
+        if let expires = record.expires, expires <= now() { throw .expired }
+        try snapshot.source.authenticate(snapshot.content(of: record), as: record.name, scratch: &scratch)
+        let isGranted = !isCounted || record.policy?.countRead() ?? true
+        guard isGranted || access.observes else { throw .spent }
+        _ = opened.withLock { $0.insert(record.inode) }
+        return (OpenSecret(self, snapshot, record), isGranted ? nil : .maxReads)
+    }
+
+    /// Says what is known of a secret that was found.
+    package func attributes(of candidate: Candidate) -> FileAttributes { attributes(of: candidate.record) }
 
     /// Opens the directory.
     package func opendir(_ inode: InodeNumber) throws(FileSystemError) -> OpenListing {
@@ -248,8 +299,15 @@ package final class OpenListing: Sendable {
         case 0: return .init(name: ".", attributes: fileSystem.rootAttributes(snapshot), next: next)
         case 1: return .init(name: "..", attributes: fileSystem.rootAttributes(snapshot), next: next)
         case 2..<2 + snapshot.records.count:
-            let record = snapshot.records[offset.value - 2]
-            return .init(name: record.name.text, attributes: fileSystem.attributes(of: record), next: next)
+            // The kernel shares what it caches of a listing between callers: a hidden name is in none.
+            let first = offset.value - 2
+            guard let position = snapshot.records[first...].firstIndex(where: { !$0.isHidden }) else { return nil }
+            let record = snapshot.records[position]
+            return .init(
+                name: record.name.text,
+                attributes: fileSystem.attributes(of: record),
+                next: DirectoryOffset(position + 3)
+            )
         default: return nil
         }
     }

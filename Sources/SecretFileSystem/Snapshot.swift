@@ -15,6 +15,8 @@ package struct SnapshotItem: Sendable {
     package let modified: Timestamp
     /// When it stops being readable.
     package let expires: Timestamp?
+    /// Who may read it.
+    package let policy: ReadPolicy?
 
     /// Makes an item.
     package init(
@@ -22,13 +24,15 @@ package struct SnapshotItem: Sendable {
         value: SealedValue,
         permissions: UInt16 = 0o400,
         modified: Timestamp,
-        expires: Timestamp? = nil
+        expires: Timestamp? = nil,
+        policy: ReadPolicy? = nil
     ) {
         self.name = name
         self.value = value
         self.permissions = permissions
         self.modified = modified
         self.expires = expires
+        self.policy = policy
     }
 }
 
@@ -64,6 +68,9 @@ package final class Snapshot: Sendable {
         let permissions: UInt16
         let modified: Timestamp
         let expires: Timestamp?
+        let policy: SecretPolicy?
+
+        var isHidden: Bool { policy?.rules.hidden ?? false }
 
         var byteCount: Int { content.count - SealedContent.overhead }
     }
@@ -112,6 +119,11 @@ package final class Snapshot: Sendable {
             arena += item.value.ciphertext
             arena += item.value.nonce
             arena += item.value.tag
+            let sealed = arena[start...]
+            let before = previous.flatMap { previous in
+                previous.position(of: inode).map { previous.records[$0] }
+                    .flatMap { previous.arena[$0.content] == sealed ? $0.policy : nil }
+            }
             records.append(
                 Record(
                     name: item.name,
@@ -119,7 +131,8 @@ package final class Snapshot: Sendable {
                     content: start..<arena.count,
                     permissions: item.permissions,
                     modified: item.modified,
-                    expires: item.expires
+                    expires: item.expires,
+                    policy: item.policy.map { SecretPolicy($0, after: before) }
                 )
             )
         }
@@ -160,7 +173,8 @@ package final class Snapshot: Sendable {
                 value: value,
                 permissions: secret.mode == .ownerOnly ? 0o400 : 0o440,
                 modified: secret.rotated ?? manifest.created,
-                expires: secret.expires
+                expires: secret.expires,
+                policy: secret.policy
             )
         }
         self.init(

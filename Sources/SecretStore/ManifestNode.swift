@@ -80,7 +80,7 @@ extension SecretEntry {
 }
 
 extension ReadPolicy {
-    var node: ManifestNode {
+    package var node: ManifestNode {
         let programs = executables.map { program in
             ManifestNode.mapping(present: [
                 ("path", .text(program.path)), ("sha256", program.sha256.map { .digits($0) }),
@@ -89,11 +89,13 @@ extension ReadPolicy {
         return .mapping(present: [
             ("executables", programs.isEmpty ? nil : .list(programs)),
             ("uids", uids.isEmpty ? nil : .list(uids.map { .number(UInt64($0)) })),
+            ("units", units.isEmpty ? nil : .list(units.map { .text($0) })),
             ("callers", callers.map { .text($0.rawValue) }),
             ("max_reads", maxReads.map { .number($0) }),
             ("not_before", notBefore.map { .text($0.text) }),
             ("not_after", notAfter.map { .text($0.text) }),
             ("hidden", hidden ? .flag(true) : nil),
+            ("placeholder", placeholder ? .flag(true) : nil),
             ("decoy", decoy ? .flag(true) : nil),
         ])
     }

@@ -27,6 +27,10 @@ package struct OperationEvent: Sendable, Equatable {
         case auditHead = "audit-head"
         /// A password that was wrong, or refused unseen during a lockout.
         case unlock
+        case policyShow = "policy-show"
+        case policySet = "policy-set"
+        case policyTest = "policy-test"
+        case policySuggest = "policy-suggest"
         case keysList = "keys-list"
         case keysAdd = "keys-add"
         case keysRemove = "keys-remove"

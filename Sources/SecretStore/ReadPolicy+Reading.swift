@@ -17,6 +17,15 @@ extension ReadPolicy {
                     }
                     policy.uids.append(uid)
                 }
+            case "units":
+                try events.list { (event, events) throws(StoreError) in
+                    guard event == .scalar else { throw events.invalid("text is expected") }
+                    let unit = try events.currentText()
+                    guard isUnit(unit) else {
+                        throw events.invalid("the name of a unit or container is expected", hint: unitRule)
+                    }
+                    policy.units.append(unit)
+                }
             case "callers": policy.callers = try events.word(Callers.self)
             case "max_reads":
                 policy.maxReads = try events.number()
@@ -24,14 +33,40 @@ extension ReadPolicy {
             case "not_before": policy.notBefore = try events.timestamp()
             case "not_after": policy.notAfter = try events.timestamp()
             case "hidden": policy.hidden = try events.flag()
+            case "placeholder": policy.placeholder = try events.flag()
             case "decoy": policy.decoy = try events.flag()
             default:
                 throw events.unknownKey(
-                    "executables, uids, callers, max_reads, not_before, not_after, hidden and decoy"
+                    "executables, uids, units, callers, max_reads, not_before, not_after, hidden, placeholder and decoy"
                 )
             }
         }
+        if let contradiction = policy.contradiction { throw events.invalid(contradiction) }
         return policy
+    }
+
+    /// Keys that exclude each other.
+    private var contradiction: String? {
+        if hidden && placeholder { return "hidden and placeholder exclude each other" }
+        if let notBefore, let notAfter, notAfter <= notBefore { return "not_after is not later than not_before" }
+        return nil
+    }
+
+    /// Checks that keys do not contradict each other.
+    ///
+    /// - Throws: class `invalid`.
+    package func check() throws(StoreError) {
+        if let contradiction { throw StoreError(.invalid, contradiction) }
+    }
+
+    /// Form of a name in `units`, for hints.
+    package static let unitRule =
+        "such as deploy.service, user@1000.service/agent.service, or the 64 hexadecimal digits of a container"
+
+    /// Whether a text can name a unit or container.
+    package static func isUnit(_ text: String) -> Bool {
+        (1...512).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
+            && !text.hasPrefix("/")
     }
 
     private static func readExecutable(

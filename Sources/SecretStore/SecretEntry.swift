@@ -106,6 +106,8 @@ package struct ReadPolicy: Sendable, Equatable {
 
     package var executables: [Executable] = []
     package var uids: [UInt32] = []
+    /// Names of systemd units, and identifiers of containers (64 hexadecimal digits).
+    package var units: [String] = []
     package var callers: Callers?
     /// How many opens are granted.
     package var maxReads: UInt64?
@@ -113,7 +115,8 @@ package struct ReadPolicy: Sendable, Equatable {
     package var notAfter: Timestamp?
     /// Whether a refused caller is told that there is no such file.
     package var hidden = false
-
+    /// Whether a refused caller reads `credfs-placeholder:NAME` in place of an error.
+    package var placeholder = false
     /// Whether any open raises an alarm.
     package var decoy = false
 

@@ -168,7 +168,12 @@ private final class Behaviour: FileSystem {
         )
     }
 
-    func lookup(_ name: Span<UInt8>, in directory: InodeNumber, reply: consuming Reply<Entry>) {
+    func lookup(
+        _ name: Span<UInt8>,
+        in directory: InodeNumber,
+        _ context: RequestContext,
+        reply: consuming Reply<Entry>
+    ) {
         name.count == 4 ? reply.entry(attributes(Self.file)) : reply.fail(.noSuchFileOrDirectory)
     }
 

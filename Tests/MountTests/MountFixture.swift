@@ -93,7 +93,7 @@ final class MountedFixture {
                 source: StoreDecryptor(keys)
             ),
             ownership: Ownership(user: 0, group: 0),
-            policy: policy
+            access: AccessRules(mount: policy)
         )
         buffers = try ReadBuffers(workerCount: 2, byteCount: MountFixture.maximumReadByteCount)
         mount = try MountFixture(SecretFileServer(rules, buffers: buffers), allowOther: allowOther)

@@ -50,6 +50,7 @@ final class Served {
     let rules: SecretFileSystem
     let buffers: ReadBuffers
     let worker = WorkerNumber(0)
+    var identity = ProcessIdentity.of(0)
 
     init(
         _ items: (Sealer) throws -> [SnapshotItem],
@@ -66,7 +67,7 @@ final class Served {
         rules = SecretFileSystem(
             snapshot,
             ownership: Ownership(user: 1000, group: 100),
-            policy: policy,
+            access: AccessRules(mount: policy),
             now: { Self.now }
         )
         buffers = try ReadBuffers(workerCount: 1, byteCount: bufferByteCount)
@@ -86,7 +87,7 @@ final class Served {
     }
 
     func lookup(_ name: String) throws(FileSystemError) -> FileAttributes {
-        try rules.lookup(name.utf8.span, in: .root)
+        rules.attributes(of: try rules.find(name.utf8.span, in: .root))
     }
 
     func open(
@@ -94,13 +95,15 @@ final class Served {
         changesFile: Bool = false,
         user: UInt32 = 1000
     ) throws(FileSystemError) -> OpenSecret {
-        try rules.open(
-            inode,
-            OpenFlags(changesFile: changesFile),
-            caller: Caller(user: user, group: 100, thread: 1),
-            buffers: buffers,
-            worker: worker
-        )
+        let candidate = try rules.candidate(inode, OpenFlags(changesFile: changesFile))
+        let caller = Caller(user: user, group: 100, thread: 1)
+        switch rules.decide(on: candidate, caller: caller, identity: { identity }) {
+        case .allow, .observed: break
+        case .hide: throw .noSuchName
+        case .refuse, .needsDigest: throw .refused
+        }
+        guard var scratch = try? SecureBuffer(count: 4096) else { throw .damaged }
+        return try rules.open(candidate, scratch: &scratch).secret
     }
 
     func open(_ name: String) throws(FileSystemError) -> OpenSecret {

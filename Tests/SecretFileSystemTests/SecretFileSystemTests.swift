@@ -17,6 +17,7 @@ import Testing
         (.stale, 116),
         (.closing, 116),
         (.refused, 13),
+        (.spent, 13),
         (.expired, 127),
         (.readOnly, 30),
         (.damaged, 5),
@@ -27,7 +28,7 @@ import Testing
     }
 
     @Test func theTableIsComplete() {
-        #expect(FileSystemError.allCases.count == 10)
+        #expect(FileSystemError.allCases.count == 11)
     }
 }
 
@@ -90,8 +91,8 @@ import Testing
             snapshot,
             ownership: Ownership(user: 0, group: 0)
         )
-        let first = try rules.lookup("y".utf8.span, in: .root)
-        let second = try rules.lookup("z".utf8.span, in: .root)
+        let first = rules.attributes(of: try rules.find("y".utf8.span, in: .root))
+        let second = rules.attributes(of: try rules.find("z".utf8.span, in: .root))
         #expect(snapshot.generation == 7 && snapshot.names.count == 2)
         #expect(try rules.attributes(of: .root).modified == 2)
         #expect(first.permissions == 0o400 && first.modified == 1 && first.size == 2)
@@ -213,8 +214,8 @@ import Testing
         }
         #expect(failure { () throws(FileSystemError) in try served.rules.opendir(inode) } == .notDirectory)
         let name = "x".utf8.span
-        #expect(failure { () throws(FileSystemError) in try served.rules.lookup(name, in: inode) } == .notDirectory)
-        #expect(failure { () throws(FileSystemError) in try served.rules.lookup(name, in: .init(99)) } == .stale)
+        #expect(failure { () throws(FileSystemError) in try served.rules.find(name, in: inode) } == .notDirectory)
+        #expect(failure { () throws(FileSystemError) in try served.rules.find(name, in: .init(99)) } == .stale)
     }
 
     @Test func aChangedValueIsRefusedAtOpen() throws {

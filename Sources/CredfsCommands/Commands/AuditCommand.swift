@@ -88,7 +88,7 @@ struct AuditShowCommand: CredfsCommand {
     }
 
     /// A time with milliseconds, as entries have it: such texts are ordered as the times are.
-    private static func time(_ text: String) throws -> String {
+    static func time(_ text: String) throws -> String {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         if parts.count == 1, Timestamp(text) != nil { return text.dropLast() + ".000Z" }
         if parts.count == 2, Timestamp(parts[0] + "Z") != nil, parts[1].utf8.count == 4, parts[1].hasSuffix("Z"),

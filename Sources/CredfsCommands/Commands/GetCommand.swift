@@ -61,7 +61,8 @@ struct GetCommand: CredfsCommand {
             ("expires", entry.expires?.text),
             ("updated", entry.rotated?.text),
         ]
-        return lines.compactMap { key, value in value.map { "\(key): \($0)\n" } }.joined()
+        let policy = (entry.policy?.lines ?? []).map { "policy \($0.key): \($0.text)\n" }
+        return (lines.compactMap { key, value in value.map { "\(key): \($0)\n" } } + policy).joined()
     }
 }
 

@@ -148,11 +148,16 @@ struct RunCommand: CredfsCommand {
             )
         }
         try refuseClashes(values, variables, admitted)
+        let backend = backend.flatMap(Backend.init) ?? .fuse
+        if backend != .fuse {
+            try admission.refusePolicies(of: admitted.entries, in: "the backend \(backend.rawValue)")
+        }
+        try admission.refusePolicies(of: values.compactMap { admitted.entry($0.secret) }, in: "a variable")
         var secrets = try ValueVariables.block(values, admitted)
         warn(of: values, admitted, context)
 
         var settings = JobRun.Settings(rules: try mount.rules(context, group: ProcessAttributes.effectiveGroup))
-        settings.backend = backend.flatMap(Backend.init) ?? .fuse
+        settings.backend = backend
         settings.isShared = shared
         settings.linger = linger?.duration ?? .zero
         settings.maskedPaths = keepStore ? [] : try secretPlaces(admitted, context)

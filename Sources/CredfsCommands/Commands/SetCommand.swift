@@ -38,6 +38,7 @@ struct SetCommand: CredfsCommand {
     var maxSize = Manifest.usualSecretByteCount
 
     @OptionGroup(title: "Attributes") var attributes: EntryOptions
+    @OptionGroup(title: "Policy") var policy: PolicyOptions
 
     var subject: String? { name }
 
@@ -66,6 +67,7 @@ struct SetCommand: CredfsCommand {
             )
         }
         if reference.mayHoldValue { try requireExisting(reference, context) }
+        let change = try policy.change()
         let (store, before) = try options.load(context)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         if keepValue { _ = try before.manifest.entry(reference) }
@@ -75,6 +77,8 @@ struct SetCommand: CredfsCommand {
             let index = try manifest.indexForWriting(reference)
             var entry = manifest.secrets[index]
             try attributes.apply(to: &entry)
+            change(&entry.policy)
+            try entry.policy?.check()
             try apply(value, to: &entry, keys, now: context.now())
             manifest.secrets[index] = entry
         }

@@ -12,6 +12,10 @@ package struct MountRules: Sendable {
     package var allowsOther = false
     /// Whose processes may open a secret; nil is the usual: the job's, or the owner's.
     package var callers: ReadPolicy.Callers?
+    /// Whether policies of secrets refuse nobody, and what they would refuse is recorded.
+    package var observes = false
+    /// Told of every open of a decoy, on any thread; must not wait.
+    package var alarm: @Sendable (SecretName) -> Void = { _ in }
 
     /// Makes the usual rules for a user.
     package init(ownership: Ownership) {
@@ -31,23 +35,24 @@ package struct MountRules: Sendable {
         return options
     }
 
-    /// The rule at every open of a job's mount.
+    /// The rules at every open of a job's mount.
     ///
     /// A namespace of its own hides the mount from others, but who may look into the job finds it there.
-    package func policy(supervisor: Int32) -> any AccessPolicy {
-        let owner = ownerRule
-        switch callers ?? .job {
-        case .any: return AllowEveryone()
-        case .owner: return owner
-        case .job:
-            let members = ProcessTreePolicy(supervisor: supervisor)
-            return allowsOther ? AllOf(first: owner, second: members) : members
-        }
+    package func access(supervisor: Int32) -> AccessRules {
+        let members = ProcessTreePolicy(supervisor: supervisor)
+        let mount: any AccessPolicy =
+            switch callers ?? .job {
+            case .any: AllowEveryone()
+            case .owner: ownerRule
+            case .job: allowsOther ? AllOf(first: ownerRule, second: members) : members
+            }
+        return AccessRules(mount: mount, job: members, owner: ownerRule, observes: observes, alarm: alarm)
     }
 
-    /// The rule at every open of a mount that belongs to no job.
-    package var policyWithoutJob: any AccessPolicy {
-        callers == .any ? AllowEveryone() : ownerRule
+    /// The rules at every open of a mount that belongs to no job.
+    package var accessWithoutJob: AccessRules {
+        let mount: any AccessPolicy = callers == .any ? AllowEveryone() : ownerRule
+        return AccessRules(mount: mount, owner: ownerRule, observes: observes, alarm: alarm)
     }
 
     private var ownerRule: AllowOwner { AllowOwner(ownership) { SupplementaryGroups.ofThread($0) } }

@@ -67,7 +67,7 @@ package final class MountService {
         recording: @escaping OpenRecording
     ) throws(MountError) {
         let mount = SharedMount(
-            SecretFileSystem(snapshot, ownership: rules.ownership, policy: rules.policyWithoutJob),
+            SecretFileSystem(snapshot, ownership: rules.ownership, access: rules.accessWithoutJob),
             rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount()),
             path: path,
             making: ownsDirectory ? OwnDirectory(runtime: runtime, name: id, mode: 0o700) : nil,

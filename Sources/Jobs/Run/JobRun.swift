@@ -157,7 +157,7 @@ package final class JobRun {
         let fileSystem = SecretFileSystem(
             snapshot,
             ownership: rules.ownership,
-            policy: rules.policy(supervisor: ProcessAttributes.processID)
+            access: rules.access(supervisor: ProcessAttributes.processID)
         )
         let audit = { [recording, id] () throws(MountError) in try recording(id) }
         return isolation == .none

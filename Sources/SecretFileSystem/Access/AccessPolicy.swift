@@ -41,6 +41,57 @@ package protocol AccessPolicy: Sendable {
     func decide(on request: AccessRequest) -> AccessDecision
 }
 
+/// Rules of a mount beside the policies of its secrets.
+package struct AccessRules: Sendable {
+    /// Decides at every open, before the policy of the secret.
+    package var mount: any AccessPolicy
+    /// Decides whether a caller is one of the job's processes; nil where there is no job.
+    package var job: (any AccessPolicy)?
+    /// Decides whether a caller is the owner.
+    package var owner: any AccessPolicy
+    /// Whether policies of secrets refuse nobody, and what they would refuse is recorded (`--policy observe`).
+    package var observes: Bool
+    /// Told of every open of a decoy, on any thread; must not wait.
+    package var alarm: @Sendable (SecretName) -> Void
+
+    /// Makes rules; everybody may read unless they say otherwise.
+    package init(
+        mount: any AccessPolicy = AllowEveryone(),
+        job: (any AccessPolicy)? = nil,
+        owner: any AccessPolicy = AllowEveryone(),
+        observes: Bool = false,
+        alarm: @escaping @Sendable (SecretName) -> Void = { _ in }
+    ) {
+        self.mount = mount
+        self.job = job
+        self.owner = owner
+        self.observes = observes
+        self.alarm = alarm
+    }
+
+    func isCaller(_ callers: ReadPolicy.Callers, _ request: AccessRequest) -> Bool {
+        switch callers {
+        case .any: true
+        case .owner: owner.decide(on: request) == .allow
+        case .job: job?.decide(on: request) == .allow
+        }
+    }
+}
+
+/// Decision on one open, by the rules of the mount and the policy of the secret.
+package enum OpenDecision: Sendable, Equatable {
+    /// It is granted.
+    case allow
+    /// It is refused: by a key of the policy, or by the mount.
+    case refuse(PolicyKey?)
+    /// It is refused, and the caller is told that there is no such secret.
+    case hide
+    /// It is granted, and a policy that is only observed would refuse it.
+    case observed(PolicyKey)
+    /// The digest of the caller's executable has to be computed first.
+    case needsDigest
+}
+
 /// Lets everybody read whom the kernel lets through.
 package struct AllowEveryone: AccessPolicy {
     /// Makes the rule.

@@ -11,12 +11,22 @@ package final class OpenAudit: Sendable {
     package enum Outcome: Sendable, Equatable {
         case opened
         case failed(FileSystemError)
+        /// Refused by a key of the policy, or by the mount.
+        case denied(PolicyKey?, Answer)
+        /// Granted, since policies are only observed.
+        case wouldDeny(PolicyKey)
+    }
+
+    /// Answer to a caller who is refused.
+    package enum Answer: Sendable, Equatable {
+        case error
+        case hidden
+        case placeholder
     }
 
     private let writer: AuditWriter
     private let mount: String
     private let store: String?
-    private let identities = IdentityCache()
 
     /// Makes the recorder of a mount; it ends the writer.
     ///
@@ -35,19 +45,27 @@ package final class OpenAudit: Sendable {
     /// - Parameters:
     ///   - secret: its name.
     ///   - caller: who asks.
+    ///   - identity: what is known of the caller.
     ///   - result: how it was decided.
+    ///   - isDecoy: whether any open of it is an alert, with an entry of its own.
     ///   - waiting: called where the answer has to wait for the entry; what it returns is called once, on another thread,
     ///     with whether the open may be granted.
     /// - Returns: whether the answer can be given at once.
     package func record(
         _ secret: SecretName,
         _ caller: Caller,
+        _ identity: ProcessIdentity,
         _ result: Outcome,
+        isDecoy: Bool,
         waiting: () -> @Sendable (Bool) -> Void
     ) -> Bool {
-        let identity = identities.identity(of: caller.thread)
         var key: AuditWriter.FoldingKey?
-        if result == .opened, let startTime = identity.startTime, let file = identity.executable {
+        if isDecoy {
+            var alert = entry(secret, caller, result, identity)
+            alert.operation = "alert"
+            alert.reason = "decoy opened"
+            writer.record(alert, folding: nil) { _ in }
+        } else if result == .opened, let startTime = identity.startTime, let file = identity.executable {
             let folding = AuditWriter.FoldingKey(
                 process: identity.process,
                 startTime: startTime,
@@ -86,31 +104,27 @@ package final class OpenAudit: Sendable {
         return entry
     }
 
+    private static func rule(_ key: PolicyKey?) -> String {
+        key.map { "policy: \($0.rawValue)" } ?? "the caller is not one of those who may open it"
+    }
+
+    private static func text(_ answer: Answer) -> String {
+        switch answer {
+        case .error: ""
+        case .hidden: " (hidden)"
+        case .placeholder: " (placeholder)"
+        }
+    }
+
     private static func words(_ result: Outcome) -> (status: String, reason: String?) {
         switch result {
         case .opened: ("success", nil)
-        case .failed(.refused): ("denied", "the caller is not one of those who may open it")
+        case .denied(let key, let answer): ("denied", "\(Self.rule(key))\(Self.text(answer))")
+        case .wouldDeny(let key): ("would-deny", Self.rule(key))
         case .failed(.noSuchName): ("denied", "hidden from the caller")
         case .failed(.expired): ("failed", "the secret has expired")
         case .failed(.damaged): ("failed", "the sealed value does not authenticate")
         case .failed(let error): ("failed", errno(for: error).message)
-        }
-    }
-}
-
-extension FileSystemError {
-    /// Whether it says something of a caller and a secret.
-    var isRecorded: Bool { [.refused, .noSuchName, .expired, .damaged].contains(self) }
-}
-
-extension OpenAudit.Outcome {
-    /// What of a decision is recorded; nil for what says nothing of a caller.
-    init?(_ result: Result<OpenSecret, FileSystemError>) {
-        switch result {
-        case .success: self = .opened
-        case .failure(let error):
-            guard error.isRecorded else { return nil }
-            self = .failed(error)
         }
     }
 }

@@ -13,6 +13,12 @@ package struct ProcessIdentity: Sendable, Equatable {
         package let device: UInt64
         /// Its inode number on that device.
         package let inode: UInt64
+
+        package init(path: String, device: UInt64, inode: UInt64) {
+            self.path = path
+            self.device = device
+            self.inode = inode
+        }
     }
 
     /// What a process may set to anything.

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import AuditLog
+internal import SecretStore
+internal import SystemCalls
+
+/// Policies that allow what the audit log saw and nothing more.
+struct PolicySuggestion {
+    /// Narrowest policy of one secret.
+    struct Policy {
+        let name: SecretName
+        fileprivate(set) var executables: Set<String>? = []
+        fileprivate(set) var uids: Set<UInt32>? = []
+        fileprivate(set) var units: Set<String>? = []
+
+        fileprivate init(name: SecretName) {
+            self.name = name
+        }
+
+        /// The options of `policy set`.
+        var arguments: String {
+            let options =
+                list(executables).map { "--allow-exe \(quoted($0))" } + list(uids).map { "--allow-uid \($0)" }
+                + list(units).map { "--allow-unit \(quoted($0))" }
+            return options.joined(separator: " ")
+        }
+
+        var isEmpty: Bool { arguments.isEmpty }
+
+        /// Sets the keys that the log speaks of; others stay.
+        func apply(to policy: inout ReadPolicy?) {
+            var rules = policy ?? ReadPolicy()
+            rules.executables = list(executables).map { ReadPolicy.Executable(path: $0) }
+            rules.uids = list(uids)
+            rules.units = list(units)
+            policy = rules
+        }
+
+        private func list<Element: Comparable>(_ set: Set<Element>?) -> [Element] { (set ?? []).sorted() }
+    }
+
+    /// In the order of the names.
+    let policies: [Policy]
+    /// What could not be made a rule of.
+    private(set) var warnings: [String] = []
+
+    /// Reads a log.
+    ///
+    /// - Parameters:
+    ///   - tail: its entries.
+    ///   - since: the time before which nothing counts.
+    init(_ tail: AuditTail, since: String?) throws(AuditError) {
+        var found: [SecretName: Policy] = [:]
+        var changing: Set<String> = []
+        while let item = try tail.next() {
+            guard case .entry(let line, _) = item, line.entry.operation == "open",
+                ["success", "would-deny"].contains(line.entry.status),
+                since.map({ $0 <= line.entry.timestamp }) ?? true,
+                let name = line.entry.secret.flatMap(SecretName.init)
+            else { continue }
+            var policy = found[name] ?? Policy(name: name)
+            if let path = line.entry.executable, Self.isLasting(path) {
+                policy.executables?.insert(path)
+            } else {
+                policy.executables = nil
+                changing.insert(name.text)
+            }
+            if let uid = line.entry.uid.flatMap({ UInt32(exactly: $0) }) {
+                policy.uids?.insert(uid)
+            } else {
+                policy.uids = nil
+            }
+            // Sessions, scopes and containers have another name each time.
+            if let unit = line.entry.unit, unit.hasSuffix(".service") {
+                policy.units?.insert(unit)
+            } else {
+                policy.units = nil
+            }
+            found[name] = policy
+        }
+        policies = found.values.filter { !$0.isEmpty }.sorted { $0.name < $1.name }
+        if !changing.isEmpty {
+            let names = Names.abbreviated(changing.sorted())
+            warnings.append("programs that opened \(names) are unknown or gone, so any executable is allowed there")
+        }
+    }
+
+    /// Whether a program is still where it was: a rule names the file that is there when the mount begins.
+    private static func isLasting(_ path: String) -> Bool {
+        (try? FileStatus.ofPath(path, followingLink: true))?.kind == .regular
+    }
+}

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import FuseBridge
+internal import SecretStore
+internal import SecureMemory
+internal import Synchronization
+internal import SystemPackage
+
+/// Gate that every open passes: identify, decide, authenticate, record, reply.
+///
+/// No worker waits here: a reply that needs the digest of an executable or an entry of the log is parked and given by the
+/// thread that computes or writes it.
+final class OpenGate: Sendable {
+    /// Memory for values that are authenticated on the thread of digests.
+    private static let scratchByteCount = 4096
+
+    private let rules: SecretFileSystem
+    private let buffers: ReadBuffers
+    private let audit: OpenAudit?
+    private let identities = IdentityCache()
+    private let digests = Mutex<ExecutableDigests?>(nil)
+
+    init(_ rules: SecretFileSystem, buffers: ReadBuffers, audit: OpenAudit?) {
+        self.rules = rules
+        self.buffers = buffers
+        self.audit = audit
+    }
+
+    deinit {
+        digests.withLock { $0.take() }?.end()
+    }
+
+    /// Answers an open.
+    func open(_ inode: InodeNumber, _ flags: OpenFlags, _ context: RequestContext, _ reply: consuming Reply<Opening>) {
+        let candidate: SecretFileSystem.Candidate
+        do throws(FileSystemError) { candidate = try rules.candidate(inode, flags) } catch {
+            return reply.fail(errno(for: error))
+        }
+        let caller = Subject(context.caller, identities)
+        let decision = decide(candidate, caller)
+        guard decision == .needsDigest else {
+            let buffer = buffers.buffer(of: context.worker)
+            return grant(candidate, caller, decision, scratch: &buffer.scratch, reply)
+        }
+        let waiting = ParkedBox(reply.park())
+        compute(caller) { digest in
+            guard let reply = waiting.resume() else { return }
+            let decision = self.decide(candidate, caller, digest)
+            do {
+                var scratch = try SecureBuffer(count: Self.scratchByteCount)
+                self.grant(candidate, caller, decision, scratch: &scratch, reply)
+            } catch { reply.fail(.ioError) }
+        }
+    }
+
+    /// Answers a lookup: a hidden name is there for those only who may open it.
+    func lookup(
+        _ name: Span<UInt8>,
+        in directory: InodeNumber,
+        _ context: RequestContext,
+        _ reply: consuming Reply<Entry>
+    ) {
+        let candidate: SecretFileSystem.Candidate
+        do throws(FileSystemError) { candidate = try rules.find(name, in: directory) } catch {
+            return reply.fail(errno(for: error))
+        }
+        guard candidate.isHidden else { return reply.entry(rules.attributes(of: candidate)) }
+        let caller = Subject(context.caller, identities)
+        let decision = decide(candidate, caller)
+        guard decision == .needsDigest else { return show(candidate, caller, decision, reply) }
+        let waiting = ParkedBox(reply.park())
+        compute(caller) { digest in
+            guard let reply = waiting.resume() else { return }
+            self.show(candidate, caller, self.decide(candidate, caller, digest), reply)
+        }
+    }
+
+    private func decide(
+        _ candidate: SecretFileSystem.Candidate,
+        _ caller: Subject,
+        _ digest: ExecutableDigest = .unknown
+    ) -> OpenDecision {
+        rules.decide(on: candidate, caller: caller.caller, identity: { caller.identity }, digest: digest)
+    }
+
+    /// Calls `done` with the digest of a caller's executable, at once where it is known.
+    private func compute(_ caller: Subject, done: @escaping @Sendable (ExecutableDigest) -> Void) {
+        let digests = digests.withLock { digests in
+            if digests == nil { digests = try? ExecutableDigests() }
+            return digests
+        }
+        guard let digests, let executable = caller.identity.executable else { return done(.unavailable) }
+        let known = digests.digest(of: caller.caller.thread, executable, done: done)
+        if known != .unknown { done(known) }
+    }
+
+    private func show(
+        _ candidate: SecretFileSystem.Candidate,
+        _ caller: Subject,
+        _ decision: OpenDecision,
+        _ reply: consuming Reply<Entry>
+    ) {
+        let attributes = rules.attributes(of: candidate)
+        switch decision {
+        case .allow, .observed: reply.entry(attributes, isCached: false)
+        case .refuse(let key):
+            record(candidate, caller, .denied(key, .hidden), reply) { reply, _ in
+                reply.fail(.noSuchFileOrDirectory)
+            }
+        case .hide, .needsDigest: reply.fail(.noSuchFileOrDirectory)
+        }
+    }
+
+    private func grant(
+        _ candidate: SecretFileSystem.Candidate,
+        _ caller: Subject,
+        _ decision: OpenDecision,
+        scratch: inout SecureBuffer,
+        _ reply: consuming Reply<Opening>
+    ) {
+        if candidate.record.policy?.rules.decoy == true { rules.alarm(candidate.name) }
+        switch decision {
+        case .allow, .observed:
+            do throws(FileSystemError) {
+                let isCounted = decision == .allow
+                var (secret, observed) = try rules.open(candidate, isCounted: isCounted, scratch: &scratch)
+                if case .observed(let key) = decision { observed = key }
+                let file = OpenSecretFile(secret, buffers: buffers)
+                record(candidate, caller, observed.map { .wouldDeny($0) } ?? .opened, reply) { reply, isAdmitted in
+                    if isAdmitted { reply.opened(file) } else { reply.fail(.ioError) }
+                }
+            } catch {
+                guard error == .spent else { return fail(candidate, caller, error, reply) }
+                refuse(candidate, caller, .maxReads, reply)
+            }
+        case .refuse(let key): refuse(candidate, caller, key, reply)
+        case .hide: fail(candidate, caller, .noSuchName, reply)
+        case .needsDigest: fail(candidate, caller, .refused, reply)
+        }
+    }
+
+    private func refuse(
+        _ candidate: SecretFileSystem.Candidate,
+        _ caller: Subject,
+        _ key: PolicyKey?,
+        _ reply: consuming Reply<Opening>
+    ) {
+        let policy = candidate.record.policy?.rules
+        if policy?.placeholder == true {
+            let file = PlaceholderFile(candidate.name, buffers: buffers)
+            return record(candidate, caller, .denied(key, .placeholder), reply) { reply, _ in reply.opened(file) }
+        }
+        let isHidden = policy?.hidden == true
+        record(candidate, caller, .denied(key, isHidden ? .hidden : .error), reply) { reply, _ in
+            reply.fail(isHidden ? .noSuchFileOrDirectory : .permissionDenied)
+        }
+    }
+
+    private func fail(
+        _ candidate: SecretFileSystem.Candidate,
+        _ caller: Subject,
+        _ error: FileSystemError,
+        _ reply: consuming Reply<Opening>
+    ) {
+        record(candidate, caller, .failed(error), reply) { reply, _ in reply.fail(errno(for: error)) }
+    }
+
+    /// Answers when the outcome is in the log, on the thread of its writer, or at once where there is none.
+    ///
+    /// - Parameter answer: gets the reply, and whether an open may be granted.
+    private func record<Answer>(
+        _ candidate: SecretFileSystem.Candidate,
+        _ caller: Subject,
+        _ outcome: OpenAudit.Outcome,
+        _ reply: consuming Reply<Answer>,
+        answer: @escaping @Sendable (consuming Reply<Answer>, Bool) -> Void
+    ) {
+        guard let audit else { return answer(reply, true) }
+        var reply: Reply<Answer>? = consume reply
+        let isDecoy = candidate.record.policy?.rules.decoy == true
+        let isAtOnce = audit.record(candidate.name, caller.caller, caller.identity, outcome, isDecoy: isDecoy) {
+            let waiting = ParkedBox(reply.take()?.park())
+            return { isAdmitted in
+                guard let reply = waiting.resume() else { return }
+                answer(reply, isAdmitted)
+            }
+        }
+        guard isAtOnce, let reply = reply.take() else { return }
+        answer(reply, true)
+    }
+}
+
+/// Caller whose identity is looked up once, where it is needed, while its request is unanswered.
+private final class Subject: Sendable {
+    let caller: Caller
+    private let identities: IdentityCache
+    private let found = Mutex<ProcessIdentity?>(nil)
+
+    init(_ caller: Caller, _ identities: IdentityCache) {
+        self.caller = caller
+        self.identities = identities
+    }
+
+    var identity: ProcessIdentity {
+        found.withLock { found in
+            if let found { return found }
+            let identity = identities.identity(of: caller.thread)
+            found = identity
+            return identity
+        }
+    }
+}
+
+/// Parked reply for a closure that is called once.
+private final class ParkedBox<Answer>: Sendable {
+    private let parked: Mutex<ParkedReply<Answer>?>
+
+    init(_ parked: consuming ParkedReply<Answer>?) {
+        self.parked = Mutex(parked)
+    }
+
+    func resume() -> Reply<Answer>? {
+        let parked = parked.withLock { $0.take() }
+        return parked?.resume()
+    }
+}

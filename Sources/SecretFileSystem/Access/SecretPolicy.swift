@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import SecretStore
+internal import Synchronization
+
+/// Key of a policy that refuses a caller, as the manifest spells it.
+package enum PolicyKey: String, Sendable, CaseIterable {
+    case notBefore = "not_before"
+    case notAfter = "not_after"
+    case uids
+    case callers
+    case units
+    case executables
+    case maxReads = "max_reads"
+}
+
+/// Caller as a policy sees it.
+package struct PolicySubject: Sendable {
+    /// The user id for access to files.
+    package var uid: UInt32
+    /// The names of its unit and container.
+    package var units: [String]
+    /// The file that it runs; nil where the kernel does not say.
+    package var executable: ProcessIdentity.Executable?
+    /// The SHA-256 of that file.
+    package var digest: ExecutableDigest
+
+    /// Makes a subject.
+    package init(
+        uid: UInt32,
+        units: [String] = [],
+        executable: ProcessIdentity.Executable? = nil,
+        digest: ExecutableDigest = .unknown
+    ) {
+        self.uid = uid
+        self.units = units
+        self.executable = executable
+        self.digest = digest
+    }
+}
+
+/// Policy of one secret in force: keys are ANDed, entries of a list ORed, an absent key allows.
+package final class SecretPolicy: Sendable {
+    /// Decision on a caller.
+    package enum Decision: Sendable, Equatable {
+        case allow
+        case refuse(PolicyKey)
+        /// The digest of the caller's executable has to be computed first.
+        case needsDigest
+    }
+
+    /// The rules as they are signed.
+    package let rules: ReadPolicy
+    private let executables: [AllowedExecutable]
+    private let reads: ReadCount
+
+    /// Puts rules into force: opens the executables that they name.
+    ///
+    /// - Parameters:
+    ///   - rules: the rules.
+    ///   - previous: the policy of the same value before; its count of reads goes on.
+    package init(_ rules: ReadPolicy, after previous: SecretPolicy? = nil) {
+        self.rules = rules
+        executables = rules.executables.map(AllowedExecutable.init)
+        reads = previous?.reads ?? ReadCount()
+    }
+
+    /// Whether a decision needs more of a caller than its user.
+    var needsIdentity: Bool { !rules.units.isEmpty || !rules.executables.isEmpty }
+
+    /// Decides on a caller; reads are looked at and not counted.
+    ///
+    /// - Parameters:
+    ///   - subject: who asks.
+    ///   - now: the time.
+    ///   - isCaller: whether the caller is one of a class.
+    package func decide(
+        on subject: PolicySubject,
+        now: Timestamp,
+        isCaller: (ReadPolicy.Callers) -> Bool
+    ) -> Decision {
+        if let start = rules.notBefore, now < start { return .refuse(.notBefore) }
+        if let end = rules.notAfter, end <= now { return .refuse(.notAfter) }
+        if !rules.uids.isEmpty, !rules.uids.contains(subject.uid) { return .refuse(.uids) }
+        if let callers = rules.callers, !isCaller(callers) { return .refuse(.callers) }
+        if !rules.units.isEmpty, !rules.units.contains(where: subject.units.contains) { return .refuse(.units) }
+        if let limit = rules.maxReads, reads.isSpent(limit) { return .refuse(.maxReads) }
+        guard !executables.isEmpty else { return .allow }
+        guard let executable = subject.executable else { return .refuse(.executables) }
+        var needsDigest = false
+        for allowed in executables {
+            switch allowed.matches(executable, subject.digest) {
+            case .yes: return .allow
+            case .no: continue
+            case .needsDigest: needsDigest = true
+            }
+        }
+        return needsDigest ? .needsDigest : .refuse(.executables)
+    }
+
+    /// Counts a granted open; exact whoever opens at the same time.
+    ///
+    /// - Returns: false where as many as `max_reads` were granted before.
+    func countRead() -> Bool { rules.maxReads.map { reads.take($0) } ?? true }
+}
+
+/// Count of granted opens of one value.
+private final class ReadCount: Sendable {
+    private let count = Atomic<UInt64>(0)
+
+    func isSpent(_ limit: UInt64) -> Bool { count.load(ordering: .acquiring) >= limit }
+
+    func take(_ limit: UInt64) -> Bool {
+        var current = count.load(ordering: .acquiring)
+        while current < limit {
+            let (done, original) = count.compareExchange(
+                expected: current,
+                desired: current + 1,
+                ordering: .acquiringAndReleasing
+            )
+            if done { return true }
+            current = original
+        }
+        return false
+    }
+}
