@@ -8,7 +8,9 @@ internal import SecretStore
 internal import SystemCalls
 internal import SystemPackage
 
-/// Keys of the policy of a secret, as `set` and `policy set` take them. A list that is given takes the place of the old one.
+/// Keys of the policy of a secret, as `set` and `policy set` take them.
+///
+/// A list that is given takes the place of the old one.
 struct PolicyOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("Let this executable read (repeatable, or with commas).", valueName: "path"),

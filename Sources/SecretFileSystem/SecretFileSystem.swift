@@ -136,6 +136,7 @@ package final class SecretFileSystem: Sendable {
     ///   - caller: who asks.
     ///   - identity: what is known of the caller; asked for where a rule needs it.
     ///   - digest: the SHA-256 of the caller's executable.
+    /// - Returns: the decision.
     package func decide(
         on candidate: Candidate,
         caller: Caller,

@@ -165,9 +165,8 @@ final class OpenGate: Sendable {
         record(candidate, caller, .failed(error), reply) { reply, _ in reply.fail(errno(for: error)) }
     }
 
-    /// Answers when the outcome is in the log, on the thread of its writer, or at once where there is none.
-    ///
-    /// - Parameter answer: gets the reply, and whether an open may be granted.
+    /// Answers when the outcome is in the log, on the thread of its writer, or at once where there is none; `answer` gets
+    /// the reply, and whether an open may be granted.
     private func record<Answer>(
         _ candidate: SecretFileSystem.Candidate,
         _ caller: Subject,

@@ -74,6 +74,7 @@ package final class SecretPolicy: Sendable {
     ///   - subject: who asks.
     ///   - now: the time.
     ///   - isCaller: whether the caller is one of a class.
+    /// - Returns: the decision, with the first key that refuses.
     package func decide(
         on subject: PolicySubject,
         now: Timestamp,
