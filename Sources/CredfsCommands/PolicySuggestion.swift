@@ -49,6 +49,7 @@ struct PolicySuggestion {
     /// - Parameters:
     ///   - tail: its entries.
     ///   - since: the time before which nothing counts.
+    /// - Throws: `AuditError`.
     init(_ tail: AuditTail, since: String?) throws(AuditError) {
         var found: [SecretName: Policy] = [:]
         var changing: Set<String> = []
