@@ -32,10 +32,10 @@ struct MountOptions: ParsableArguments {
         ),
         completion: .list(["default", "sync", "required"])
     )
-    var audit: String?
+    var audit: [String] = []
 
     func validate() throws {
-        if let audit, OpenRecorder.settings(audit) == nil {
+        if !audit.allSatisfy({ OpenRecorder.settings($0) != nil }) {
             throw ValidationError("--audit takes default, sync or required.")
         }
         if let callers, ReadPolicy.Callers(rawValue: callers) == nil {
