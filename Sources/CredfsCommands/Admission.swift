@@ -96,7 +96,7 @@ struct Admission {
                 "\(failure.check.rawValue): \(error.message)",
                 hint: error.hint
             )
-            guard try rules.goesOnUnauthenticated(context) else { throw refusal }
+            guard rules.goesOnUnauthenticated(context) else { throw refusal }
             context.console.error(refusal)
             context.console.warning("going on without secrets")
             return Admission(.unauthenticated(reason: failure.check.reason))

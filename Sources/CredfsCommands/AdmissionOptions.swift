@@ -48,14 +48,8 @@ struct AdmissionOptions: ParsableArguments {
     var missing: MissingPolicy { ifMissing.flatMap(MissingPolicy.init) ?? .error }
 
     /// Whether a rejected store is no reason to stop.
-    func goesOnUnauthenticated(_ context: CommandContext) throws -> Bool {
-        if let onReject { return onReject == "unauthenticated" }
-        switch context.variable("ON_REJECT") {
-        case nil, "", "fail": return false
-        case "unauthenticated": return true
-        default:
-            throw CommandError(.usage, "CREDFS_ON_REJECT takes fail or unauthenticated")
-        }
+    func goesOnUnauthenticated(_ context: CommandContext) -> Bool {
+        (onReject ?? context.variable("ON_REJECT")) == "unauthenticated"
     }
 
     /// The first check that failed and is not to be overlooked.

@@ -40,6 +40,7 @@ struct FileVariableOptions: ParsableArguments {
     ///   - secrets: the names, each once.
     ///   - chosen: what was named for some of them.
     ///   - warn: takes what is to be said where secrets get none.
+    /// - Returns: the variables.
     /// - Throws: class `variables` for a clash.
     func variables(
         _ secrets: [SecretName],

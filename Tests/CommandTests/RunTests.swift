@@ -53,6 +53,15 @@ struct RunTests {
             try box.expectNothingLeft()
         }
 
+        @Test func nothingOfAJobIsADiskToDf() async throws {
+            let box = try await JobBox(["T": "t"])
+            let outcome = try await box.run([], shell: "df -P; df -P -a | grep -c ^credfs")
+            #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+            let lines = outcome.outputText.split(separator: "\n")
+            #expect(!lines.contains { $0.hasPrefix("credfs") }, "\(outcome.outputText)")
+            #expect(lines.last == "3", "the mount and what covers the others and the store")
+        }
+
         @Test func aRejectedStoreCanMeanNoSecrets() async throws {
             let box = try JobBox()
             let script =
