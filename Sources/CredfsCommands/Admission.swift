@@ -96,7 +96,7 @@ struct Admission {
                 "\(failure.check.rawValue): \(error.message)",
                 hint: error.hint
             )
-            guard try rules.goesOnUnauthenticated(context) else { throw refusal }
+            guard rules.goesOnUnauthenticated(context) else { throw refusal }
             context.console.error(refusal)
             context.console.warning("going on without secrets")
             return Admission(.unauthenticated(reason: failure.check.reason))
@@ -125,10 +125,10 @@ extension OperationEvent.Subjects {
 }
 
 extension KeyOptions {
-    /// Looks for keys, with the error that the guard reports.
-    static func forGuard(_ unlock: () throws -> StoreKeys?) throws(StoreError) -> StoreKeys? {
+    /// Looks for keys, or checks something, with the error that the guard reports.
+    static func forGuard<R>(_ body: () throws -> R) throws(StoreError) -> R {
         do {
-            return try unlock()
+            return try body()
         } catch {
             let failure = CommandError(anyError: error)
             let code = StoreError.Code.allCases.first { ExitStatus($0) == failure.status } ?? .failed

@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import SecretStore
+internal import SystemCalls
 
 /// Which secrets of a store are shown, and what is done where that cannot be.
 struct AdmissionOptions: ParsableArguments {
@@ -9,7 +10,7 @@ struct AdmissionOptions: ParsableArguments {
         help: ArgumentHelp("Show these secrets and no others (names, separated by commas).", valueName: "names"),
         completion: SecretNameCompletion.list
     )
-    var only: String?
+    var only: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -29,8 +30,7 @@ struct AdmissionOptions: ParsableArguments {
     )
     var onReject: String?
 
-    @Option(help: ArgumentHelp("The largest secret shown, in bytes, up to 16777216.", valueName: "bytes"))
-    var maxSize = Manifest.usualSecretByteCount
+    @OptionGroup var size: SizeOption
 
     @Flag(help: "Show secrets with a policy also where nothing enforces it: in variables and with weaker backends.")
     var ignorePolicy = false
@@ -42,23 +42,14 @@ struct AdmissionOptions: ParsableArguments {
         if let onReject, !["fail", "unauthenticated"].contains(onReject) {
             throw ValidationError("--on-reject takes fail or unauthenticated.")
         }
-        guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
-            throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
-        }
     }
 
     /// What is done where a secret is not there.
     var missing: MissingPolicy { ifMissing.flatMap(MissingPolicy.init) ?? .error }
 
     /// Whether a rejected store is no reason to stop.
-    func goesOnUnauthenticated(_ context: CommandContext) throws -> Bool {
-        if let onReject { return onReject == "unauthenticated" }
-        switch context.variable("ON_REJECT") {
-        case nil, "", "fail": return false
-        case "unauthenticated": return true
-        default:
-            throw CommandError(.usage, "CREDFS_ON_REJECT takes fail or unauthenticated")
-        }
+    func goesOnUnauthenticated(_ context: CommandContext) -> Bool {
+        (onReject ?? context.variable("ON_REJECT")) == "unauthenticated"
     }
 
     /// The first check that failed and is not to be overlooked.
@@ -68,37 +59,50 @@ struct AdmissionOptions: ParsableArguments {
 
     /// The entries that are shown.
     func choose(from manifest: Manifest, _ context: CommandContext) throws -> [SecretEntry] {
-        var entries = manifest.secrets
-        if let only {
-            let names = try ArgumentList.items([only]).map { try Self.name($0) }
+        let now = context.now()
+        var entries = manifest.secrets.filter { $0.isCurrent(at: now) }
+        if !only.isEmpty {
+            let names = try manifest.listed(only).map { try Self.name($0) }
             let wanted = Set(names)
             entries = entries.filter { wanted.contains($0.name) }
             let there = Set(entries.map(\.name))
-            for name in names where !there.contains(name) { try reportMissing(name, context) }
+            for name in names where !there.contains(name) { try reportMissing(name, manifest, context) }
         }
         if missing == .warn {
             for entry in manifest.secrets where entry.required && entry.value == .empty {
                 context.console.warning("required secret '\(entry.name.text)' has no value")
             }
         }
-        let now = context.now()
-        entries = entries.filter { entry in entry.expires.map { $0 > now } ?? true }
-        try checkSizes(entries)
+        try size.check(entries)
         return entries
     }
 
-    /// Says that a secret is not there, or stops.
-    func reportMissing(_ name: SecretName, _ context: CommandContext) throws {
+    /// Says that a secret that was named is not shown, or stops.
+    func reportMissing(_ name: SecretName, _ manifest: Manifest?, _ context: CommandContext) throws {
+        var error = Self.absence(of: name, from: manifest, context.now())
         switch missing {
         case .ignore: break
-        case .warn: context.console.warning(SecretName.unknown(name.text))
+        case .warn: context.console.warning(error.message)
         case .error:
-            throw CommandError(
-                .noSuchSecret,
-                SecretName.unknown(name.text),
-                hint: "see the names with: credfs list; or pass --if-missing=warn"
-            )
+            error.hint = error.hint.map { "\($0); or pass --if-missing=warn" }
+            throw error
         }
+    }
+
+    /// Why a secret that was named is not shown.
+    static func absence(of name: SecretName, from manifest: Manifest?, _ now: Timestamp) -> CommandError {
+        guard let manifest, let index = manifest.index(of: name) else {
+            let hint = "see the names with: credfs list"
+            return CommandError(.noSuchSecret, SecretName.unknown(name.text), hint: hint)
+        }
+        guard let expires = manifest.secrets[index].expires, expires <= now else {
+            return CommandError(.noSuchSecret, "'\(name.text)' is not among the secrets that are shown")
+        }
+        return CommandError(
+            .expired,
+            "'\(name.text)' expired at \(expires.text)",
+            hint: "set a new value with: credfs set \(quoted(name.text)) --expires TIME"
+        )
     }
 
     /// The name of a secret in an argument.
@@ -119,17 +123,6 @@ struct AdmissionOptions: ParsableArguments {
                 .refused,
                 "secrets with a policy, which \(place) does not enforce: \(names.joined(separator: ", "))",
                 hint: "leave them out with --only, or show them all the same with --ignore-policy"
-            )
-        }
-    }
-
-    private func checkSizes(_ entries: [SecretEntry]) throws {
-        for entry in entries {
-            guard case .sealed(let value) = entry.value, value.ciphertext.count > maxSize else { continue }
-            throw CommandError(
-                .invalid,
-                "the value of '\(entry.name.text)' is larger than \(maxSize) bytes",
-                hint: "allow it with --max-size"
             )
         }
     }

@@ -85,11 +85,14 @@ final class CommandContext {
         environment("CREDFS_" + name) ?? environment("CLAMP_" + name)
     }
 
+    /// What switches a variable on.
+    static let yes = ["1", "true", "yes"]
+
     /// The name of the variable that switches secrets off, if one does.
     var ignoringVariable: String? {
         for name in ["CREDFS_IGNORE_SECRETS", "CLAMP_IGNORE_SECRETS"] {
             guard let value = environment(name) else { continue }
-            return ["1", "true", "yes"].contains(value.lowercased()) ? name : nil
+            return Self.yes.contains(value.lowercased()) ? name : nil
         }
         return nil
     }

@@ -66,6 +66,7 @@ extension CredfsCommand {
     /// Does it and records how it ended.
     func perform(_ context: CommandContext) throws {
         try refuseUnreadableVariables()
+        try refuseUnknownWords(context)
         context.options = options
         if options.quiet { context.console.verbosity = .quiet }
         if options.verbose { context.console.verbosity = .verbose }
@@ -102,6 +103,21 @@ extension CredfsCommand {
         for name in names + ["SOPS_AGE_KEY_FILE", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"]
         where EnvironmentVariables.secureValue(name) == .notUTF8 {
             throw CommandError(.usage, "the variable \(name) is not UTF-8", hint: "set it to another path, or unset it")
+        }
+    }
+
+    /// A word that says neither must not be taken for one that says no.
+    private func refuseUnknownWords(_ context: CommandContext) throws {
+        for prefix in ["CREDFS_", "CLAMP_"] {
+            let name = prefix + "IGNORE_SECRETS"
+            guard let value = context.environment(name) else { continue }
+            guard (CommandContext.yes + ["", "0", "false", "no"]).contains(value.lowercased()) else {
+                throw CommandError(.usage, "\(name) takes 1, true, yes, 0, false or no")
+            }
+            break
+        }
+        guard ["", "fail", "unauthenticated"].contains(context.variable("ON_REJECT") ?? "") else {
+            throw CommandError(.usage, "CREDFS_ON_REJECT takes fail or unauthenticated")
         }
     }
 

@@ -69,13 +69,13 @@ extension SecretName {
 }
 
 extension CommandError {
+    /// What to do after `NAME=VALUE`.
+    static let wayForValue =
+        "other users can see arguments: replace the value if it was one; pipe it in: credfs set NAME < FILE"
+
     /// The refusal of `NAME=VALUE`, of which nothing is repeated.
     static func valueInArgument(_ place: String) -> CommandError {
-        CommandError(
-            .usage,
-            "\(place) cannot have '=': a value is never an argument",
-            hint: "other users can see arguments: replace the value if it was one; pipe it in: credfs set NAME < FILE"
-        )
+        CommandError(.usage, "\(place) cannot have '=': a value is never an argument", hint: wayForValue)
     }
 }
 

@@ -9,7 +9,7 @@ struct ImportMapping: ParsableArguments {
     @Option(
         help: ArgumentHelp("Take these names of the source and no others (separated by commas).", valueName: "names")
     )
-    var only: String?
+    var only: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -34,15 +34,18 @@ struct ImportMapping: ParsableArguments {
             valueName: "names"
         )
     )
-    var base64: String?
+    var base64: [String] = []
 
     /// The secret for each name, or nil where it is left out.
     ///
     /// - Throws: status 11 if an option names what the source does not have, 17 if two values would be for one secret.
     func references(_ names: [ImportedName]) throws -> [SecretReference?] {
+        for (option, text) in [("--prefix", prefix), ("--service", service)] where text?.contains("=") == true {
+            throw CommandError.valueInArgument(option)
+        }
         let known = Set(names.map(\.text))
         let renamed = try renames(known)
-        let wanted = try only.map { try list($0, "--only", known) }
+        let wanted = only.isEmpty ? nil : try list(only, "--only", known)
         var sources: [SecretName: String] = [:]
         return try names.map { name in
             guard !name.isNull, wanted?.contains(name.text) ?? true else { return nil }
@@ -68,7 +71,7 @@ struct ImportMapping: ParsableArguments {
 
     /// What each value is sealed for.
     func targets(_ names: [ImportedName], _ references: [SecretReference?]) throws -> [ImportTarget?] {
-        let encoded = try base64.map { try list($0, "--base64", Set(names.map(\.text))) } ?? []
+        let encoded = try list(base64, "--base64", Set(names.map(\.text)))
         return zip(names, references).map { name, reference in
             reference.map { ImportTarget($0.name, isBase64: encoded.contains(name.text)) }
         }
@@ -83,7 +86,8 @@ struct ImportMapping: ParsableArguments {
 
     private func renames(_ known: Set<String>) throws -> [String: String] {
         var renames: [String: String] = [:]
-        for text in try ArgumentList.items(map) {
+        let hasComma = known.filter { $0.contains(",") }
+        for text in try ArgumentList.items(map, { hasComma.contains(String($0.prefix { $0 != "=" })) }) {
             guard let mark = text.firstIndex(of: "="),
                 SecretReference(String(text[text.index(after: mark)...]))?.mayHoldValue == false
             else { throw CommandError(.usage, "--map takes OLD=NEW", hint: SecretReference.rule) }
@@ -94,8 +98,8 @@ struct ImportMapping: ParsableArguments {
         return renames
     }
 
-    private func list(_ text: String, _ option: String, _ known: Set<String>) throws -> Set<String> {
-        let names = try ArgumentList.items([text])
+    private func list(_ arguments: [String], _ option: String, _ known: Set<String>) throws -> Set<String> {
+        let names = try ArgumentList.items(arguments, known.contains)
         for name in names where !known.contains(name) { throw Self.unknown(name, option) }
         return Set(names)
     }

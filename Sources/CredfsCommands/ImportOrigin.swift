@@ -25,7 +25,8 @@ struct ImportOrigin: ParsableArguments {
             "A file, a directory with a file for each secret, or - for standard input.",
             valueName: "file"
         ),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var file: String?
 
@@ -44,9 +45,13 @@ struct ImportOrigin: ParsableArguments {
             valueName: "presets"
         )
     )
-    var preset: String?
+    var preset: [String] = []
 
-    @Option(help: ArgumentHelp("Open Fernet tokens with the key in this file.", valueName: "file"), completion: .file())
+    @Option(
+        help: ArgumentHelp("Open Fernet tokens with the key in this file.", valueName: "file"),
+        completion: .file(),
+        transform: PathArgument.parse
+    )
     var fernetKeyFile: String?
 
     @Option(help: ArgumentHelp("Read the Fernet key from an open descriptor.", valueName: "number"))
@@ -64,7 +69,7 @@ struct ImportOrigin: ParsableArguments {
     var duplicates: String?
 
     func validate() throws {
-        let takesVariables = !fromEnv.isEmpty || preset != nil
+        let takesVariables = !fromEnv.isEmpty || !preset.isEmpty
         guard (file != nil) != takesVariables else {
             throw ValidationError("name a file, a directory, - or variables (--from-env, --preset), one of them.")
         }
@@ -158,7 +163,7 @@ struct ImportOrigin: ParsableArguments {
 
     /// The presets that are named.
     func presets() throws -> [VariablePreset] {
-        try (preset ?? "").split(separator: ",").map { name in
+        try ArgumentList.items(preset).map { name in
             guard let preset = VariablePreset.all.first(where: { $0.name == name }) else {
                 throw CommandError(
                     .usage,

@@ -12,7 +12,11 @@ internal import SystemPackage
 ///
 /// Never its value: arguments are public.
 struct KeyOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Read the key from a file (CREDFS_KEY_FILE).", valueName: "file"), completion: .file())
+    @Option(
+        help: ArgumentHelp("Read the key from a file (CREDFS_KEY_FILE).", valueName: "file"),
+        completion: .file(),
+        transform: PathArgument.parse
+    )
     var keyFile: String?
 
     @Option(help: ArgumentHelp("Read the key from an open descriptor.", valueName: "number"))
@@ -22,7 +26,8 @@ struct KeyOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp("Read age identities from a file (CREDFS_AGE_KEY_FILE).", valueName: "file"),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var identity: String?
 

@@ -32,7 +32,7 @@ struct MountOptions: ParsableArguments {
         ),
         completion: .list(["default", "sync", "required"])
     )
-    var audit: String?
+    var audit: [String] = []
 
     @Option(
         help: ArgumentHelp(
@@ -47,7 +47,7 @@ struct MountOptions: ParsableArguments {
         if let policy, !["enforce", "observe"].contains(policy) {
             throw ValidationError("--policy takes enforce or observe.")
         }
-        if let audit, OpenRecorder.settings(audit) == nil {
+        if !audit.allSatisfy({ OpenRecorder.settings($0) != nil }) {
             throw ValidationError("--audit takes default, sync or required.")
         }
         if let callers, ReadPolicy.Callers(rawValue: callers) == nil {

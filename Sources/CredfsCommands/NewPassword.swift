@@ -8,7 +8,11 @@ internal import SecureMemory
 ///
 /// Apart from the options that open a store, since both may be needed.
 struct NewPasswordOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Read the new password from a file.", valueName: "file"), completion: .file())
+    @Option(
+        help: ArgumentHelp("Read the new password from a file.", valueName: "file"),
+        completion: .file(),
+        transform: PathArgument.parse
+    )
     var newPasswordFile: String?
 
     @Option(help: ArgumentHelp("Read the new password from an open descriptor.", valueName: "number"))

@@ -24,7 +24,7 @@ struct OpenRecorder {
     /// Reads the rules of a text such as `sync,required`; nil where there are others.
     static func settings(_ text: String) -> AuditWriter.Settings? {
         var settings = AuditWriter.Settings()
-        for word in text.split(separator: ",", omittingEmptySubsequences: false) where text != "default" {
+        for word in text.split(separator: ",", omittingEmptySubsequences: false) where word != "default" {
             switch Rule(rawValue: String(word)) {
             case .sync: settings.synchronizes = true
             case .required: settings.isRequired = true
@@ -38,7 +38,7 @@ struct OpenRecorder {
     init(
         _ options: StoreOptions,
         _ store: StoreID,
-        _ rules: String?,
+        _ rules: [String],
         _ context: CommandContext
     ) throws {
         self.options = options
@@ -46,7 +46,7 @@ struct OpenRecorder {
         self.context = context
         guard
             let settings = Self.settings(
-                rules ?? context.variable("AUDIT").flatMap { $0.isEmpty ? nil : $0 } ?? "default"
+                ([rules.joined(separator: ","), context.variable("AUDIT") ?? ""].first { !$0.isEmpty }) ?? "default"
             )
         else { throw CommandError(.usage, "CREDFS_AUDIT takes default, sync or required") }
         self.settings = settings

@@ -12,7 +12,8 @@ internal import SystemPackage
 struct PasswordOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("Read the password from a file (CREDFS_PASSWORD_FILE).", valueName: "file"),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var passwordFile: String?
 

@@ -5,18 +5,24 @@ internal import SecretStore
 
 /// The options that every command about a store has.
 struct StoreOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The store directory (CREDFS_STORE).", valueName: "dir"), completion: .directory)
+    @Option(
+        help: ArgumentHelp("The store directory (CREDFS_STORE).", valueName: "dir"),
+        completion: .directory,
+        transform: PathArgument.parse
+    )
     var store: String?
 
     @Option(
         help: ArgumentHelp("A manifest elsewhere, such as in a git work tree (CREDFS_MANIFEST).", valueName: "file"),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var manifest: String?
 
     @Option(
         help: ArgumentHelp("The directory of lock and state (CREDFS_STATE).", valueName: "dir"),
-        completion: .directory
+        completion: .directory,
+        transform: PathArgument.parse
     )
     var state: String?
 

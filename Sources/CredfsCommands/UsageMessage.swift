@@ -6,6 +6,11 @@ enum UsageMessage {
     /// somebody took for an argument.
     static func text(_ message: String, _ arguments: [String]) -> String {
         var message = message.replacing(". Please", with: ", please")
+        // A short option and its value can be one argument.
+        message = message.replacing(
+            /^The value '.*' is invalid/.dotMatchesNewlines(),
+            with: "The value '...' is invalid"
+        )
         for argument in arguments.dropFirst() {
             let isLong = argument.hasPrefix("--")
             // A PEM block begins with dashes, too.
@@ -45,6 +50,7 @@ enum UsageMessage {
             hint = "options follow the name of the command; \(hint)"
         }
         if message.contains("--linger <time>") { hint = "a time has a unit: 500ms, 5s, 10m, 1h, 1d; \(hint)" }
+        if text.hasSuffix(PathArgument.rule) { hint = CommandError.wayForValue }
         return CommandError(.usage, text, hint: hint)
     }
 

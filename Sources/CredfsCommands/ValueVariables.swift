@@ -9,8 +9,21 @@ struct VariableAssignment {
     let secret: SecretName
     let variable: VariableName
 
-    /// Reads `NAME` or `NAME=VARIABLE`; a name may contain `=`, a variable may not.
+    /// Reads arguments and lists of them; `isName` tells a name with a comma from a list.
     static func parse(
+        _ arguments: [String],
+        option: String,
+        usual: ((SecretName) -> VariableName)?,
+        _ isName: (SecretName) -> Bool
+    ) throws -> [VariableAssignment] {
+        try ArgumentList.items(arguments) { text in
+            (try? parse(text, option: option, usual: usual)).map { isName($0.secret) } ?? false
+        }
+        .map { try parse($0, option: option, usual: usual) }
+    }
+
+    /// Reads `NAME` or `NAME=VARIABLE`; a name may contain `=`, a variable may not.
+    private static func parse(
         _ text: String,
         option: String,
         usual: ((SecretName) -> VariableName)?

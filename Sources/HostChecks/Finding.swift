@@ -61,6 +61,11 @@ package struct Finding: Sendable, Equatable {
         Finding(check, .warning, message, fix: fix)
     }
 
+    /// What cannot be told without procfs.
+    static func unknown(_ check: Check, _ host: HostView) -> Finding {
+        .warning(check, "cannot be told without /proc", fix: host.wayToProc)
+    }
+
     /// Does not work, or is not safe.
     package static func problem(_ check: Check, _ message: String, fix: String? = nil) -> Finding {
         Finding(check, .problem, message, fix: fix)

@@ -111,6 +111,9 @@ package struct HostView {
     /// Whether procfs is mounted.
     var hasProc: Bool { entry("/proc/self/ns", followingLink: false) != nil }
 
+    /// What mounts procfs.
+    var wayToProc: String { "\(sudo)mount -t proc proc /proc" }
+
     /// What is at a path.
     func entry(_ path: String, followingLink: Bool = true) -> Entry? {
         calls.entry(root + path, followingLink)

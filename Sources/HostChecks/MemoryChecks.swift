@@ -14,11 +14,9 @@ package enum MemoryChecks {
 
     package static func run(_ host: HostView) -> [Finding] {
         guard host.hasProc else {
-            let fix = "\(host.sudo)mount -t proc proc /proc"
-            let unknown = [Finding.Check.lockedMemory, .swap, .corePattern].map { check in
-                Finding.warning(check, "cannot be told without /proc", fix: fix)
-            }
-            return [unknown[0], secretMemory(host)] + unknown[1...]
+            return [
+                .unknown(.lockedMemory, host), secretMemory(host), .unknown(.swap, host), .unknown(.corePattern, host),
+            ]
         }
         return [lockedMemory(host), secretMemory(host), swap(host), corePattern(host)]
     }

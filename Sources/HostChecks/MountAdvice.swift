@@ -131,7 +131,7 @@ package struct MountAdvice: Sendable, Equatable {
 
     /// What allows an ordinary user, or root without its capability, to have namespaces.
     static func wayToNamespace(_ facts: MountFacts) -> String {
-        if facts.userFailure?.step == .start { return wayToStart(facts) }
+        if facts.userFailure?.step == .start { return wayToStart }
         switch facts.restriction {
         case .notBuilt:
             return "the kernel has no user namespaces (CONFIG_USER_NS)"
@@ -147,15 +147,11 @@ package struct MountAdvice: Sendable, Equatable {
     }
 
     /// What makes a trial possible that could not be made: it says nothing of namespaces.
-    private static func wayToStart(_ facts: MountFacts) -> String {
-        facts.hasProc
-            ? "run it again where a process can be started: see ulimit -n and ulimit -u"
-            : "\(facts.sudo)mount -t proc proc /proc"
-    }
+    private static let wayToStart = "run it again where a process can be started: see ulimit -n and ulimit -u"
 
     /// What gives a process with CAP_SYS_ADMIN a mount namespace.
     static func wayToMountNamespace(_ facts: MountFacts) -> String {
-        if facts.mountFailure?.step == .start { return wayToStart(facts) }
+        if facts.mountFailure?.step == .start { return wayToStart }
         if facts.isInChroot {
             return "make the new root directory a mount point before chroot(1): mount --bind DIR DIR; or run it outside"
         }

@@ -6,7 +6,14 @@ internal import SystemPackage
 /// Whether and how secrets can be mounted.
 package enum MountChecks {
     package static func run(_ host: HostView, _ facts: MountFacts) -> [Finding] {
-        [
+        guard facts.hasProc else {
+            // Nothing is mounted without it, and nothing can be tried.
+            return [
+                device(facts), .unknown(.helper, host), .unknown(.capability, host), .unknown(.userNamespaces, host),
+                .problem(.isolation, "'run' and 'mount' need /proc", fix: host.wayToProc),
+            ]
+        }
+        return [
             device(facts), helper(facts, allowsOthers: allowsOthers(host)), capability(facts), userNamespaces(facts),
             isolation(facts, hasSSHDropIns: hasSSHDropIns(host)),
         ]

@@ -16,7 +16,7 @@ package enum PlaceChecks {
             return .problem(
                 .processes,
                 "/proc is not mounted: 'run', 'mount', 'edit' and others need it",
-                fix: "\(host.sudo)mount -t proc proc /proc"
+                fix: host.wayToProc
             )
         }
         let options = host.lines("/proc/self/mountinfo").filter { MountInfo(line: $0)?.path == "/proc" }
@@ -143,6 +143,7 @@ package enum PlaceChecks {
     // MARK: Mounts
 
     static func staleMounts(_ host: HostView) -> Finding {
+        guard host.hasProc else { return .unknown(.staleMounts, host) }
         let paths = VisibleMounts.paths(host)
         let states = paths.map { ($0, host.calls.mountState($0)) }
         let stale = states.filter { $0.1 == .stale }.map(\.0)

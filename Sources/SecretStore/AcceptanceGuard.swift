@@ -247,7 +247,7 @@ package enum AcceptanceGuard {
                 )
             )
         }
-        let expired = manifest.secrets.filter { secret in secret.expires.map { $0 <= now } ?? false }
+        let expired = manifest.secrets.filter { !$0.isCurrent(at: now) }
         if let secret = expired.first(where: \.required), let expires = secret.expires {
             return outcome.failed(
                 .expiry,

@@ -66,6 +66,9 @@ package struct SecretEntry: Sendable, Equatable {
     package init(name: SecretName) {
         self.name = name
     }
+
+    /// Whether it has not expired.
+    package func isCurrent(at now: Timestamp) -> Bool { expires.map { $0 > now } ?? true }
 }
 
 /// A place in a text, counted from 1.

@@ -11,8 +11,10 @@ extension Directory {
 
     /// A name behind the links that lead to it.
     package struct Place {
+        /// The directories on the way: this one first, that which it is in last.
+        let directories: [Directory]
         /// The directory that it is in: this one or one below.
-        package let directory: Directory
+        package var directory: Directory { directories[directories.count - 1] }
         /// Its name there.
         package let name: String
         /// The number of symbolic links on the way.
@@ -49,6 +51,9 @@ extension Directory {
             return File(file, path: path, status: status)
         }
         let status = try Self.check(file, path, .deliveredFile, checker)
+        for directory in place.directories {
+            _ = try Self.check(directory.descriptor, directory.path, .deliveryDirectory, checker)
+        }
         if place.linkCount > 0 || status.permissions & 0o077 != 0 {
             let mode = PermissionChecker.octal(status.permissions)
             checker.note("\(path) is in memory and taken as it was delivered: owner \(status.owner), mode \(mode)")
@@ -89,7 +94,7 @@ extension Directory {
                 else { throw leaving }
                 pending += target.split(separator: "/", omittingEmptySubsequences: false).reversed().map { String($0) }
             } else if pending.isEmpty {
-                return Place(directory: here, name: component, linkCount: linkCount)
+                return Place(directories: [self] + below, name: component, linkCount: linkCount)
             } else {
                 guard let next = try here.folder(component) else { return nil }
                 guard try next.status().device == device else { throw leaving }

@@ -11,6 +11,8 @@ package struct FileRequirement: Sendable {
     package let mode: UInt16
     /// Whether another program decides about mode and owner.
     var isDelivered = false
+    /// Whether write bits count in a directory where only owners replace what is theirs.
+    var admitsSticky = false
 
     /// A directory that only its owner may enter.
     package static let privateDirectory = FileRequirement(kind: .directory, forbidden: 0o077, mode: 0o700)
@@ -24,6 +26,14 @@ package struct FileRequirement: Sendable {
         forbidden: 0o022,
         mode: 0o444,
         isDelivered: true
+    )
+    /// A directory in which such a file is delivered: nobody else may put another in its place.
+    package static let deliveryDirectory = FileRequirement(
+        kind: .directory,
+        forbidden: 0o022,
+        mode: 0o755,
+        isDelivered: true,
+        admitsSticky: true
     )
     /// A sealed and signed file elsewhere, which others may read.
     package static let sharedManifest = FileRequirement(kind: .regular, forbidden: 0o022, mode: 0o644)
@@ -70,7 +80,8 @@ package final class PermissionChecker {
             let message = "\(path) is owned by uid \(status.owner), expected \(user)"
             try report(FileError(.insecure, message, hint: ownerHint(path, requirement)))
         }
-        if status.permissions & requirement.forbidden != 0 {
+        let isSticky = requirement.admitsSticky && status.permissions & 0o1000 != 0
+        if !isSticky && status.permissions & requirement.forbidden != 0 {
             let mode = Self.octal(requirement.mode)
             let message = "insecure permissions on \(path): mode \(Self.octal(status.permissions)), expected \(mode)"
             try report(FileError(.insecure, message, hint: modeHint(path, requirement, status)))
@@ -88,7 +99,11 @@ package final class PermissionChecker {
 
     /// A chmod(1) of what belongs to the system or to another program would break that, or be undone by it.
     private func modeHint(_ path: String, _ requirement: FileRequirement, _ status: FileStatus) -> String {
-        if requirement.isDelivered { return "have it delivered with mode 0444 or less: nobody else may write it" }
+        if requirement.isDelivered {
+            return requirement.kind == .directory
+                ? "have the key delivered in a directory that nobody else may write, or a sticky one"
+                : "have it delivered with mode 0444 or less: nobody else may write it"
+        }
         if SystemDirectory.contains(path, status) { return "name a directory of your own" }
         return "chmod \(Self.octal(requirement.mode)) \(quoted(path))"
     }

@@ -69,14 +69,17 @@ package enum MemoryMount {
     ///   - path: an existing directory.
     ///   - mode: the permission bits of its root.
     ///   - unswappable: whether a tmpfs is mounted with `noswap` (Linux 6.4, not in a user namespace).
+    ///   - isCover: whether it only hides what lies below: a tmpfs without a limit tells statfs(2) of no blocks, so that df(1)
+    ///     leaves it out.
     /// - Throws: the error of mount(2).
     package static func mount(
         _ kind: Kind,
         at path: String,
         mode: UInt16,
-        unswappable: Bool = false
+        unswappable: Bool = false,
+        isCover: Bool = false
     ) throws(Errno) {
-        let size = kind == .tmpfs ? ",size=64m" : ""
+        let size = kind == .tmpfs ? ",size=\(isCover ? "0" : "64m")" : ""
         let options = "mode=\(String(mode, radix: 8))\(size)\(unswappable ? ",noswap" : "")"
         try checkErrno {
             unsafe options.withCString { options in

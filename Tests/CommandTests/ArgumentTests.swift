@@ -19,6 +19,16 @@ import Testing
         ("import --only NAME=V --format dotenv -", 11), ("import --map NAME=A=V --format dotenv -", 64),
         ("import --preset V", 64), ("password V", 64), ("password --slot V", 15), ("keys remove V", 64),
         ("rotate --drop-slot V", 64), ("verify --slot V", 15), ("audit show --secret NAME=V", 0),
+        ("list NAME=V", 11), ("list --store NAME=V", 64), ("verify --manifest=NAME=V", 64),
+        ("doctor --state NAME=V", 64),
+        ("verify --key-file NAME=V", 64), ("verify --password-file NAME=V", 64), ("verify --identity NAME=V", 64),
+        ("mount NAME=V", 64), ("unmount NAME=V", 64), ("env NAME=V", 64), ("encrypt NAME=V", 64), ("import NAME=V", 64),
+        ("import service/NAME=V", 64), ("import --fernet-key-file NAME=V -", 64), ("set ONE --value-file NAME=V", 64),
+        ("rotate ONE --value-file NAME=V", 64), ("rotate --also-key-file NAME=V", 64), ("export --output NAME=V", 64),
+        ("export -o NAME=V", 64), ("export -oNAME=V", 64), ("export -o=NAME=V", 64), ("init --key-file NAME=V", 64),
+        ("keys add --new-key-file NAME=V", 64), ("password --new-password-file NAME=V", 64),
+        ("run -- NAME=V true", 64), ("run --shared -- NAME=V/W true", 64),
+        ("import --prefix NAME=V --format dotenv -", 64), ("import --service NAME=V --format dotenv -", 64),
     ])
     func aValueForANameIsNeitherStoredNorShownNorRecorded(arguments: String, status: Int32) async throws {
         let sandbox = try await Sandbox(["ONE": "value"])
@@ -31,6 +41,31 @@ import Testing
         for (path, entry) in try sandbox.snapshot().entries {
             #expect(entry.bytes.firstRange(of: Array(Self.value.utf8)) == nil, "\(path)")
         }
+    }
+
+    @Test func aPathWithAnEqualsSignIsTakenWhereItIsThereOrBeginsWithADot() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        try sandbox.directory.write(Array("new".utf8), to: "A=B")
+        let script = "cd \(sandbox.directory.path) && exec \"$@\""
+        for arguments in [["set", "ONE", "--value-file", "A=B"], ["export", "--force", "-o", "./C=D"]] {
+            #expect(try await sandbox.shell(script, arguments).status == .exited(0))
+        }
+        #expect(try await sandbox.value("ONE") == Array("new".utf8))
+        #expect(Files.exists(sandbox.directory.path("C=D")))
+        _ = try await sandbox.directory.writeProgram("#!/bin/sh\nexit 3\n", to: "E=F")
+        #expect(try await sandbox.shell(script, ["run", "--", "./E=F"]).status == .exited(3))
+    }
+
+    @Test func aVariableInFrontOfTheProgramIsAnsweredWithEnv() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        (try await sandbox.run("run", "--", "LEVEL=hunter2", "true"))
+            .expectRefusal(64, "program", hint: "credfs run -- env LEVEL=... PROGRAM")
+        #expect(try await sandbox.run("run", "--", "env", "LEVEL=3", "printenv", "LEVEL").outputText == "3\n")
+        (try await sandbox.run("mount", "LEVEL=hunter2")).expectRefusal(
+            64,
+            "'./'",
+            hint: "other users can see arguments"
+        )
     }
 
     /// A shell variable that is not set makes one; a store that only recipients open would then have no key slot at all.
@@ -152,6 +187,54 @@ import Testing
         try await sandbox.succeed("rotate", "A,B", input: [66])
         #expect(try await sandbox.value("A,B") == [66])
         #expect(try await sandbox.value("A") == Array("a".utf8))
+    }
+
+    @Test func everyListThatIsRepeatedCounts() async throws {
+        let sandbox = try await Sandbox(["ONE": "1", "TWO": "2", "THREE": "3"])
+        let list = [
+            "run", "--only", "ONE", "--only", "TWO", "--audit", "sync", "--audit", "default", "--", "/bin/sh", "-c",
+        ]
+        #expect(try await sandbox.succeed(list + ["ls $CREDENTIALS_DIRECTORY"]).outputText == "ONE\nTWO\n")
+        (try await sandbox.run("run", "--audit", "sync", "--audit", "bogus", "--", "true")).expectRefusal(
+            64,
+            "--audit takes"
+        )
+        let file = try sandbox.directory.write(Array("W: dw==\nX: eA==\nY: eQ==\nZ: z\n".utf8), to: "file.yaml")
+        try await sandbox.succeed(
+            "import",
+            "--only",
+            "X",
+            "--only",
+            "Y,W",
+            "--base64",
+            "X",
+            "--base64",
+            "Y",
+            file
+        )
+        #expect(try await sandbox.value("X") == [120])
+        #expect(try await sandbox.value("Y") == [121])
+        #expect(try await sandbox.value("W") == Array("dw==".utf8))
+        (try await sandbox.run("show", "Z")).expectRefusal(11)
+        let variables = ["OPENAI_API_KEY": "o", "ANTHROPIC_API_KEY": "a"]
+        try await sandbox.succeed("import", "--preset", "openai", "--preset", "anthropic", adding: variables)
+        #expect(try await sandbox.value("OPENAI_API_KEY") == [111])
+        #expect(try await sandbox.value("ANTHROPIC_API_KEY") == [97])
+    }
+
+    @Test func aSecretWithACommaInItsNameIsNoListForAJob() async throws {
+        let sandbox = try await Sandbox(["A,B": "both", "A": "a", "B": "b"])
+        let script = "ls $CREDENTIALS_DIRECTORY; printenv V W; cat $P"
+        func run(_ options: String...) async throws -> String {
+            try await sandbox.succeed(["run"] + options + ["--", "/bin/sh", "-c", script + "; true"]).outputText
+        }
+        #expect(try await run("--only", "A,B", "--env", "A,B=V", "--file-var", "A,B=P") == "A,B\nboth\nboth")
+        #expect(try await run("--only", "A,B", "--only", "B", "--env", "A,B=V", "--env", "B=W") == "A,B\nB\nboth\nb\n")
+        #expect(try await run("--only", "B,A", "--env", "A=V,B=W") == "A\nB\na\nb\n")
+        let file = try sandbox.directory.write(Array(#"{"X,Y": "both", "X": "x"}"#.utf8), to: "file.json")
+        try await sandbox.succeed("import", "--only", "X,Y", "--map", "X,Y=XY", file)
+        #expect(try await sandbox.value("XY") == Array("both".utf8))
+        (try await sandbox.run("show", "X")).expectRefusal(11)
     }
 
     @Test func aListOfOneService() async throws {

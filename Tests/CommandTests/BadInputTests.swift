@@ -311,6 +311,26 @@ import Testing
         )
     }
 
+    @Test func anExpiredSecretThatIsNamedForAJobIsMissing() async throws {
+        let sandbox = try await Sandbox(["ONE": "1"])
+        let past = "2020-01-01T00:00:00Z"
+        try await sandbox.succeed("set", "OLD", "--expires", past, input: [65])
+        (try await sandbox.run("mount", "--only", "OLD,ONE")).expectRefusal(
+            16,
+            "'OLD' expired at \(past)",
+            hint: "set OLD"
+        )
+        for options in [["--only", "OLD"], ["--only", "ONE,OLD"], ["--env", "OLD"], ["--file-var", "OLD=X"]] {
+            let outcome = try await sandbox.run(["run"] + options + ["--", "true"])
+            outcome.expectRefusal(125, "'OLD' expired at \(past)", hint: "credfs set OLD --expires TIME")
+            let warned = try await sandbox.succeed(["run", "--if-missing", "warn"] + options + ["--", "true"])
+            #expect(warned.lines("warning").contains("'OLD' expired at \(past)"))
+        }
+        (try await sandbox.run("verify", "--file-var", "OLD=X")).expectRefusal(16, "'OLD' expired at")
+        (try await sandbox.run("verify", "--file-var", "NONE=X")).expectRefusal(11, "'NONE'")
+        try await sandbox.succeed("run", "--", "true")
+    }
+
     @Test func anExpiredManifestIsRefused() async throws {
         let sandbox = try await Sandbox(["ONE": "value"])
         let template = "expires: 2020-01-01T00:00:00Z\nsecrets: {}\n"
@@ -327,18 +347,83 @@ import Testing
 
 @Suite struct VerifyTests {
     @Test func whatRunRefusesForTheNamesOfSecretsIsRefused() async throws {
-        let sandbox = try await Sandbox(["a.b": "1", "OTHER": "2"])
-        #expect(try await sandbox.run("verify").status == .exited(0))
-        try await sandbox.succeed("set", "a-b", "--allow-empty", input: [])
-        #expect(try await sandbox.run("verify").status == .exited(0))
-        try await sandbox.succeed("set", "a-b", input: [65])
+        let sandbox = try await Sandbox.withClashingNames()
         for arguments in [["verify"], ["verify", "--no-key"], ["run", "--", "true"]] {
             (try await sandbox.run(arguments)).expectRefusal(
                 17,
-                "'a-b' and 'a.b' would both have the variable A_B_FILE",
+                "'A' and 'a' would both have the variable A_FILE",
                 hint: "--file-var"
             )
         }
+    }
+
+    @Test(arguments: [
+        ("--file-vars none", 0), ("--file-var a=SMALL_FILE", 0), ("--file-var a=X,A=Y", 0), ("--file-vars all", 17),
+        ("--file-var a=X,A=X", 17), ("--file-var OTHER=X", 17), ("--file-var a=CREDFS_KEY", 64),
+        ("--file-vars some", 64),
+    ])
+    func verifyTakesTheOptionsForVariablesThatRunTakes(options: String, status: Int32) async throws {
+        let sandbox = try await Sandbox.withClashingNames()
+        let words = options.split(separator: " ").map(String.init)
+        #expect(try await sandbox.run(["verify"] + words).status == .exited(status))
+        #expect(try await sandbox.run(["run"] + words + ["--", "true"]).status == .exited(status))
+    }
+
+    @Test func aSecretThatRunRefusesForItsSizeIsRefused() async throws {
+        let sandbox = try await Sandbox(["ONE": "1"])
+        let large = [UInt8](repeating: 65, count: 1 << 20)
+        try await sandbox.succeed("set", "LARGE", input: large)
+        try await sandbox.succeed("verify")
+        try await sandbox.succeed("set", "LARGE", "--max-size", "2000000", input: large + [65])
+        for arguments in [["verify"], ["verify", "--no-key"]] {
+            (try await sandbox.run(arguments)).expectRefusal(
+                17,
+                "the value of 'LARGE' is larger than 1048576 bytes",
+                hint: "--max-size"
+            )
+        }
+        (try await sandbox.run("run", "--", "true")).expectRefusal(125, "larger than 1048576 bytes", hint: "--max-size")
+        try await sandbox.succeed("verify", "--max-size", "2000000")
+        try await sandbox.succeed("run", "--max-size", "2000000", "--", "true")
+    }
+}
+
+/// Names that are new in a store.
+@Suite struct NewNameTests {
+    private let clash = "would both have the variable A_B_FILE"
+
+    @Test func oneWhoseVariableBelongsToAnotherSecretIsRefused() async throws {
+        let sandbox = try await Sandbox(["a.b": "1"])
+        let json = try sandbox.directory.write(Array(#"{"A_B": "2"}"#.utf8), to: "values.json")
+        let template = try sandbox.directory.write(Array("secrets:\n  A.B:\n    value: x\n".utf8), to: "template")
+        let before = try sandbox.manifest()
+        for arguments in [["set", "a-b"], ["set", "--allow-empty", "a-b"], ["import", json], ["encrypt", template]] {
+            (try await sandbox.run(arguments, input: [65])).expectRefusal(17, clash)
+            #expect(try sandbox.manifest() == before)
+        }
+        #expect(Files.exists(template))
+        (try await Sandbox().run("init", "--require", "a.b,A_B")).expectRefusal(17, clash)
+        try sandbox.replaceManifest(before.replacing("secrets:\n", with: "secrets:\n  A_B:\n    value: x\n").utf8)
+        (try await sandbox.run("encrypt")).expectRefusal(17, "'A_B' and 'a.b' \(clash)")
+    }
+
+    @Test func aNameFromADocumentThatMayBeAValueIsWarnedOf() async throws {
+        let sandbox = try await Sandbox(["ONE": "1"])
+        let json = try sandbox.directory.write(Array(#"{"A=hunter2": "2"}"#.utf8), to: "values.json")
+        let template = try sandbox.directory.write(Array("secrets:\n  B=hunter2:\n    value: x\n".utf8), to: "template")
+        try FileManager.default.createDirectory(
+            atPath: sandbox.directory.path("files"),
+            withIntermediateDirectories: false
+        )
+        try sandbox.directory.write([65], to: "files/C=hunter2")
+        for (arguments, name) in [
+            (["import", json], "A"), (["encrypt", template], "B"), (["import", sandbox.directory.path("files")], "C"),
+        ] {
+            let outcome = try await sandbox.succeed(arguments)
+            #expect(outcome.lines("warning").contains { $0.contains("new names with '=': \(name)=...;") })
+        }
+        let again = try await sandbox.succeed("import", json)
+        #expect(!again.errorText.contains("new names"))
     }
 }
 

@@ -38,6 +38,14 @@ import Testing
             testDescription: "systemd credential",
             script: "cp $key key && chmod 0400 key && setfacl -m u:1234:r key"
         ),
+        Layout(
+            testDescription: "a sticky directory, as Kubernetes makes it",
+            script: "chmod 1777 . && mkdir ..1 && cp $key ..1/key && ln -s ..1 ..data && ln -s ..data/key key"
+        ),
+        Layout(
+            testDescription: "below a directory of others",
+            script: "chmod 0777 .. && cp $key key && chmod 0444 key"
+        ),
     ]
 
     static let refused = [
@@ -47,6 +55,13 @@ import Testing
             testDescription: "writable by a list",
             script: "cp $key key && chmod 0400 key && setfacl -m u:1234:rw key"
         ),
+        Layout(testDescription: "in a directory that everybody may write", script: "cp $key key && chmod 0777 ."),
+        Layout(testDescription: "in a directory that a group may write", script: "cp $key key && chmod 0770 ."),
+        Layout(
+            testDescription: "behind a directory that everybody may write",
+            script: "mkdir ..1 ..1/2 && cp $key ..1/2/key && chmod 0777 ..1 && ln -s ..1/2/key key"
+        ),
+        Layout(testDescription: "in a directory of another user", script: "cp $key key && chown 1234 ."),
         Layout(testDescription: "of another user", script: "cp $key key && chown 1234 key"),
         Layout(testDescription: "a link that leaves", script: "cp $key ../key && ln -s ../key key"),
         Layout(testDescription: "an absolute link", script: "cp $key real && ln -s $PWD/real key"),

@@ -120,6 +120,7 @@ struct EditTests {
             ("1i version: 1", 17, "says more than"), ("s/value: old/value: ENC[x]/", 22, "line 5, column"),
             ("s/value: old/&\\n    format: json/", 17, "is not json"), ("1,$d", 17, "empty"),
             ("s/value: old/&\\n    mode: 0777/", 17, "line 6"), ("s/ONE/a:b/", 17, "bad name"),
+            ("$a \\  one:\\n    value: old", 17, "'ONE' and 'one' would both have the variable ONE_FILE"),
             ("1i generation: 5", 17, "says more than"), ("s/.*/\\xff/", 17, ""),
         ])
         func whatIsNotValidChangesNothing(_ change: String, _ status: Int32, _ message: String) async throws {

@@ -8,17 +8,16 @@ import Testing
 final class JobBox: Sendable {
     let sandbox: Sandbox
 
-    init() throws {
-        sandbox = try Sandbox()
-        try makeRuntime()
+    convenience init() throws {
+        try self.init(try Sandbox())
     }
 
-    init(_ secrets: [String: String]) async throws {
-        sandbox = try await Sandbox(secrets)
-        try makeRuntime()
+    convenience init(_ secrets: [String: String]) async throws {
+        try self.init(try await Sandbox(secrets))
     }
 
-    private func makeRuntime() throws {
+    init(_ sandbox: Sandbox) throws {
+        self.sandbox = sandbox
         try FileManager.default.createDirectory(
             atPath: runtime,
             withIntermediateDirectories: false,

@@ -437,6 +437,30 @@ extension RunTests {
             try await box.unmountAll()
         }
 
+        @Test func moreSecretsThanAJobHasVariablesForGetTheDirectoryOnly() async throws {
+            let box = try await JobBox([:])
+            let lines = (0..<4097).map { "N\($0)=\($0)\n" }.joined()
+            try await box.sandbox.succeed("import", try box.sandbox.directory.write(lines.utf8, to: "many.env"))
+            let path = try await box.mount().path
+            let automatic = try await box.credfs(
+                "env",
+                "--format",
+                "docker",
+                "--file-var",
+                "N7=SEVEN",
+                "--mask",
+                "github"
+            )
+            #expect(automatic.outputText == "CREDENTIALS_DIRECTORY=\(path)\nSEVEN=\(path)/N7\n")
+            #expect(automatic.errorText.contains("4097 secrets are too many for a variable each"))
+            #expect(automatic.errorText.split(separator: "\n").count { $0.hasPrefix("::add-mask::") } == 4097)
+            let none = try await box.credfs("env", "--file-vars", "none")
+            #expect(none.outputText == "export CREDENTIALS_DIRECTORY='\(path)'\n" && none.errorText.isEmpty)
+            let all = try await box.credfs("env", "--file-vars", "all")
+            #expect(all.outputText.split(separator: "\n").count == 4098 && all.errorText.isEmpty)
+            try await box.unmountAll()
+        }
+
         @Test func filesCanBeGivenToAnotherUserAndToNobodyElse() async throws {
             let box = try await JobBox(["T": "t"])
             let mount = try await box.mount("--owner", "65534:65534")

@@ -197,4 +197,19 @@ extension ChildProcess.Outcome {
         let newer = ["CREDFS_IGNORE_SECRETS": "0", "CLAMP_IGNORE_SECRETS": value]
         #expect(try await sandbox.run("show", "ONE", adding: newer).outputText == "value")
     }
+
+    @Test(arguments: [
+        ("CREDFS_IGNORE_SECRETS", "yess"), ("CREDFS_IGNORE_SECRETS", "enabled"), ("CLAMP_IGNORE_SECRETS", "2"),
+        ("CREDFS_ON_REJECT", "bogus"),
+    ])
+    func aVariableThatSaysNeitherYesNorNoIsRefusedByEveryCommand(name: String, value: String) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        for arguments in [["show", "ONE"], ["export"], ["verify"], ["run", "--", "true"], ["mount"]] {
+            let outcome = try await sandbox.run(arguments, adding: [name: value])
+            outcome.expectRefusal(64, "\(name) takes ")
+            #expect(outcome.standardOutput.isEmpty && !outcome.errorText.contains(value))
+        }
+        let newer = ["CREDFS_IGNORE_SECRETS": "no", "CLAMP_IGNORE_SECRETS": "bogus", "CREDFS_ON_REJECT": "fail"]
+        #expect(try await sandbox.run("show", "ONE", adding: newer).outputText == "value")
+    }
 }

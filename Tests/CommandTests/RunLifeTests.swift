@@ -204,7 +204,7 @@ extension RunTests {
 
         @Test func aSiblingThatLooksIntoThePrivateMountIsRefused() async throws {
             let box = try await JobBox(["T": "t"])
-            let job = try await box.start([], shell: "echo $$ $T_FILE >$READY; cat $T_FILE; exec sleep 20")
+            let job = try await box.start([], shell: "cat $T_FILE; echo $$ $T_FILE >$READY; exec sleep 20")
             let path = try #require(job.text.split(separator: " ").last)
             let outcome = try await ChildProcess.run("/bin/cat", ["/proc/\(job.process)/root\(path)"])
             #expect(outcome.errorText.contains("Permission denied"), "\(outcome.outputText)")

@@ -53,6 +53,15 @@ struct RunTests {
             try box.expectNothingLeft()
         }
 
+        @Test func nothingOfAJobIsADiskToDf() async throws {
+            let box = try await JobBox(["T": "t"])
+            let outcome = try await box.run([], shell: "df -P; df -P -a | grep -c ^credfs")
+            #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+            let lines = outcome.outputText.split(separator: "\n")
+            #expect(!lines.contains { $0.hasPrefix("credfs") }, "\(outcome.outputText)")
+            #expect(lines.last == "3", "the mount and what covers the others and the store")
+        }
+
         @Test func aRejectedStoreCanMeanNoSecrets() async throws {
             let box = try JobBox()
             let script =
@@ -296,13 +305,13 @@ struct RunTests {
         }
 
         @Test func aClashOfVariablesIsSettledByName() async throws {
-            let box = try await JobBox(["a-b": "1", "a.b": "2"])
+            let box = try JobBox(try await Sandbox.withClashingNames())
             let clash = try await box.run([], shell: "true")
-            clash.expectRefusal(17, "'a-b' and 'a.b' would both have the variable A_B_FILE", hint: "--file-var")
-            let settled = try await box.run(["--file-var", "a.b=SECOND"], shell: "cat $A_B_FILE $SECOND")
+            clash.expectRefusal(17, "'A' and 'a' would both have the variable A_FILE", hint: "--file-var")
+            let settled = try await box.run(["--file-var", "A=SECOND"], shell: "cat $A_FILE $SECOND")
             #expect(settled.outputText == "12", "\(settled.errorText)")
-            try await box.run(["--file-var", "a.b=CREDFS_KEY"], shell: "true").expectRefusal(64)
-            let value = try await box.run(["--file-var", "a.b=SECOND", "--env", "a-b=SECOND"], shell: "true")
+            try await box.run(["--file-var", "A=CREDFS_KEY"], shell: "true").expectRefusal(64)
+            let value = try await box.run(["--file-var", "A=SECOND", "--env", "a=SECOND"], shell: "true")
             value.expectRefusal(17, "would both have the variable SECOND", hint: "--env")
         }
 

@@ -38,6 +38,16 @@ final class Sandbox: Sendable {
         PreparedStores.shared.keep(try Snapshot(store), secrets)
     }
 
+    /// Makes a store of the secrets a, A and OTHER with the values 1, 2 and 3, as only earlier versions did.
+    static func withClashingNames() async throws -> Sandbox {
+        let sandbox = try await Sandbox([:])
+        for name in ["secrets.yaml", "secrets.key"] {
+            let golden = PackageDirectory.root + "Tests/Vectors/v1/clash/\(name)"
+            try sandbox.directory.write(try Files.read(golden), to: "store/\(name)")
+        }
+        return sandbox
+    }
+
     var store: String { directory.path("store") }
 
     /// The path of a name in the store.
@@ -70,6 +80,17 @@ final class Sandbox: Sendable {
     @discardableResult
     func succeed(
         _ arguments: String...,
+        input: [UInt8] = [],
+        adding variables: [String: String] = [:],
+        at location: SourceLocation = #_sourceLocation
+    ) async throws -> ChildProcess.Outcome {
+        try await succeed(arguments, input: input, adding: variables, at: location)
+    }
+
+    /// Runs credfs, which must succeed.
+    @discardableResult
+    func succeed(
+        _ arguments: [String],
         input: [UInt8] = [],
         adding variables: [String: String] = [:],
         at location: SourceLocation = #_sourceLocation

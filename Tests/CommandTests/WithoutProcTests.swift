@@ -56,7 +56,7 @@ import Testing
         let before = try withoutState(sandbox)
         let commands = [
             ["run", "--", "true"], ["run", "--shared", "--", "true"], ["run", "--backend", "ramfs", "--", "true"],
-            ["mount"], ["mount", "--foreground"], ["unmount", "--all"], ["env"], ["status"], ["edit"],
+            ["mount"], ["mount", "--foreground"], ["unmount", "--all"], ["unmount", "/"], ["env"], ["status"], ["edit"],
             ["encrypt"], ["import", file], ["export", "--format", "json"],
         ]
         for arguments in commands {
@@ -67,6 +67,13 @@ import Testing
         }
         if host == .plainChroot { try FileManager.default.removeItem(atPath: sandbox.directory.path("root")) }
         #expect(try withoutState(sandbox) == before)
+    }
+
+    @Test(arguments: Host.allCases) func theDoctorPromisesNothing(host: Host) async throws {
+        let report = try await run(host, try await Sandbox(["ONE": "value"]), ["doctor"])
+        #expect(report.status == .exited(1))
+        #expect(report.outputText.contains("problem  isolation        'run' and 'mount' need /proc\n"))
+        #expect(!report.outputText.contains("shared mount") && !report.outputText.contains("none left behind"))
     }
 
     /// What is in a sandbox but for log and telemetry, which tell of refusals, too.

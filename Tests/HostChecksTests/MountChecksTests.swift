@@ -70,9 +70,12 @@ import Testing
         try fake.write("", to: "/proc/filesystems")
         fake.refuseNamespaces(.start, .noSuchFileOrDirectory)
         expect(try fake.finding(.fuseDevice), .problem, fix: "mknod")
-        expect(try fake.finding(.userNamespaces), .warning, "trying it failed", fix: "mount -t proc proc /proc")
+        expect(try fake.finding(.isolation), .problem, "'run' and 'mount' need /proc", fix: "mount -t proc proc /proc")
         expect(try fake.finding(.processes), .problem, "/proc is not mounted", fix: "mount -t proc proc /proc")
-        for check in [Finding.Check.lockedMemory, .swap, .corePattern] {
+        let unknown: [Finding.Check] = [
+            .helper, .capability, .userNamespaces, .lockedMemory, .swap, .corePattern, .staleMounts,
+        ]
+        for check in unknown {
             expect(try fake.finding(check), .warning, "cannot be told", fix: "mount -t proc proc /proc")
         }
     }

@@ -111,7 +111,7 @@ struct EditCommand: CredfsCommand {
         try editing.offer(base, base: base)
         while true {
             do {
-                let edited = base.edited(by: try receive(editing))
+                let edited = try receive(editing, base)
                 guard edited != base else { return context.console.note("nothing was changed") }
                 return try commit(edited, since: base, store, keys, context)
             } catch let conflict as EditConflict {
@@ -124,8 +124,12 @@ struct EditCommand: CredfsCommand {
         }
     }
 
-    private func receive(_ editing: DocumentEditing) throws -> ManifestReader.Reading {
-        do { return try editing.edit() } catch let error as StoreError {
+    private func receive(_ editing: DocumentEditing, _ base: Manifest) throws -> Manifest {
+        do {
+            let edited = base.edited(by: try editing.edit())
+            try NewNames.requireDistinctVariables(edited.secrets.map(\.name), since: base.secrets.map(\.name))
+            return edited
+        } catch let error as StoreError {
             throw StoreError(error.code, "\(error.message); nothing was changed", hint: error.hint)
         }
     }
@@ -144,6 +148,7 @@ struct EditCommand: CredfsCommand {
             guard merged.conflicts.isEmpty else {
                 throw EditConflict(names: merged.conflicts, stored: stored, merged: merged.manifest)
             }
+            try NewNames.check(merged.manifest, since: stored, context)
             changes = merged.manifest.changes(since: stored)
             context.subjects.secrets = merged.manifest.namesChanged(since: stored)
             if stored != base { context.console.note("the store was changed meanwhile: both changes are kept") }

@@ -25,7 +25,8 @@ struct EncryptCommand: CredfsCommand {
 
     @Argument(
         help: ArgumentHelp("A plaintext template: 'secrets:' as in a manifest.", valueName: "file"),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var file: String?
 
@@ -73,6 +74,7 @@ struct EncryptCommand: CredfsCommand {
             return context.console.note("every value is sealed and the signature holds: nothing to do")
         }
         let last = store.lastSigned(keys)
+        try NewNames.check(manifest, since: last, context)
         printChanges(to: manifest, since: last, context)
         manifest.generation = max(manifest.generation, last?.generation ?? 0)
         try store.commit(
@@ -103,6 +105,7 @@ struct EncryptCommand: CredfsCommand {
             let old = manifest
             manifest.merge(result.reading)
             try manifest.reenter(result.sealedNames, keys, now: context.now())
+            try NewNames.check(manifest, since: old, context)
             printChanges(to: manifest, since: old, context)
             try document.requireUnchanged()
         }

@@ -38,17 +38,15 @@ struct EnvCommand: CredfsCommand {
     )
     var mask: Mask?
 
-    @Option(
-        help: ArgumentHelp("Name the variable that has the path of a secret (repeatable).", valueName: "name=var")
-    )
-    var fileVar: [String] = []
+    @OptionGroup var fileVariables: FileVariableOptions
 
     @Flag(help: "Print JSON.")
     var json = false
 
     @Argument(
         help: ArgumentHelp("The mounted directory; not needed where there is only one.", valueName: "dir"),
-        completion: .directory
+        completion: .directory,
+        transform: PathArgument.parse
     )
     var directory: String?
 
@@ -60,13 +58,11 @@ struct EnvCommand: CredfsCommand {
     }
 
     func run(_ context: CommandContext) throws {
-        let chosen = try fileVar.map { try VariableAssignment.parse($0, option: "--file-var", usual: nil) }
         let path = try directory ?? onlyMount(context)
         let folder = try MountedDirectory(path)
-        let variables = try FileVariables(
-            try folder.names(),
-            chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 }
-        )
+        let names = try folder.names()
+        let chosen = try fileVariables.chosen(names.contains)
+        let variables = try fileVariables.variables(names, chosen) { context.console.warning($0) }
         var lines = [(name: "CREDENTIALS_DIRECTORY", path: folder.path, secret: SecretName?.none)]
         lines += variables.pairs.map { ($0.variable.text, "\(folder.path)/\($0.secret.text)", $0.secret) }
         let format = format ?? .shell
@@ -74,10 +70,10 @@ struct EnvCommand: CredfsCommand {
             for line in lines { try requireNoObstacle(format, line.name, line.path) }
         }
         if mask == .github {
-            context.subjects.secrets = variables.pairs.map(\.secret)
+            context.subjects.secrets = names
             // Not on standard output: that is what people append to $GITHUB_ENV. The runner reads commands from both.
             let writer = try PlaintextWriter(Console.standardError, "standard error")
-            for name in variables.pairs.map(\.secret) { try WorkflowMask.write(folder.read(name), to: writer) }
+            for name in names { try WorkflowMask.write(folder.read(name), to: writer) }
             try writer.flush()
         }
         let writer = try PlaintextWriter(Console.standardOutput, "standard output")

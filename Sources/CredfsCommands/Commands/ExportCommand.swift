@@ -38,7 +38,8 @@ struct ExportCommand: CredfsCommand {
     @Option(
         name: .shortAndLong,
         help: ArgumentHelp("Write to a file, made with mode 0600.", valueName: "file"),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var output: String?
 

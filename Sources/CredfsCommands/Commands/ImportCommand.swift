@@ -33,8 +33,7 @@ struct ImportCommand: CredfsCommand {
     @Flag(help: "Keep secrets that have another value.")
     var skipExisting = false
 
-    @Option(help: ArgumentHelp("The largest value in bytes, up to 16777216.", valueName: "bytes"))
-    var maxSize = Manifest.usualSecretByteCount
+    @OptionGroup var size: SizeOption
 
     @Flag(help: "Print what would be done, by name, and change nothing.")
     var dryRun = false
@@ -48,15 +47,12 @@ struct ImportCommand: CredfsCommand {
     func validate() throws {
         if overwrite && skipExisting { throw ValidationError("--overwrite and --skip-existing exclude each other.") }
         if json && !dryRun { throw ValidationError("--json belongs to --dry-run.") }
-        guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
-            throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
-        }
         let keyIsOnStandardInput = keyOptions.keyFd == 0 || keyOptions.password.passwordFd == 0
         if keyIsOnStandardInput && origin.file == "-" {
             throw ValidationError("standard input cannot hold both the key and the values.")
         }
         if remove && (origin.file == nil || origin.file == "-") { throw ValidationError("--remove takes a file.") }
-        if remove && (dryRun || skipExisting || mapping.only != nil) {
+        if remove && (dryRun || skipExisting || !mapping.only.isEmpty) {
             throw ValidationError("--remove would lose what --only, --skip-existing or --dry-run leaves out.")
         }
     }
@@ -65,7 +61,7 @@ struct ImportCommand: CredfsCommand {
         let (store, before) = try options.load(context)
         let document = remove ? try origin.file.map { try PlaintextFile($0) } : nil
         try warnOfReaders(context)
-        let source = try origin.source(document, limit: maxSize, context)
+        let source = try origin.source(document, limit: size.maxSize, context)
         let references = try mapping.references(source.names)
         if !dryRun { context.subjects.secrets = references.compactMap { $0?.name } }
         warn(source.names, references, context)
@@ -73,13 +69,16 @@ struct ImportCommand: CredfsCommand {
         let imported = try seal(source, references, keys, context)
         var after = before.manifest
         let report = try take(imported, into: &after, keys, context)
+        try NewNames.check(after, since: before.manifest, context)
         if dryRun { return try show(report, context) }
         if !report.changesNothing {
             try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
                 if manifest == before.manifest {
                     manifest = after
                 } else {
+                    let old = manifest
                     _ = try take(imported, into: &manifest, keys, context)
+                    try NewNames.check(manifest, since: old, context)
                 }
                 try document?.requireUnchanged()
             }
@@ -121,7 +120,7 @@ struct ImportCommand: CredfsCommand {
         _ context: CommandContext
     ) throws -> ImportReport {
         let conflict: ImportConflict = overwrite ? .replace : skipExisting ? .keep : .refuse
-        return try manifest.take(imported, conflict, limit: maxSize, keys, now: context.now())
+        return try manifest.take(imported, conflict, limit: size.maxSize, keys, now: context.now())
     }
 
     private func show(_ report: ImportReport, _ context: CommandContext) throws {

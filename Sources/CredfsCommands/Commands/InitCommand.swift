@@ -28,7 +28,8 @@ struct InitCommand: CredfsCommand {
 
     @Option(
         help: ArgumentHelp("Open the store with the key in this file; none is written.", valueName: "file"),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var keyFile: String?
 
@@ -100,6 +101,7 @@ struct InitCommand: CredfsCommand {
             }
             entries.append(entry)
         }
+        try NewNames.requireDistinctVariables(entries.map(\.name), since: [])
         return entries
     }
 

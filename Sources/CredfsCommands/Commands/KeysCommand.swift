@@ -82,7 +82,8 @@ struct KeysAddCommand: CredfsCommand {
 
     @Option(
         help: ArgumentHelp("The key in this file, which is made if it is not there.", valueName: "file"),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var newKeyFile: String?
 

@@ -38,7 +38,8 @@ struct MountCommand: CredfsCommand {
 
     @Argument(
         help: ArgumentHelp("An empty directory; one is made if none is named.", valueName: "dir"),
-        completion: .directory
+        completion: .directory,
+        transform: PathArgument.parse
     )
     var directory: String?
 

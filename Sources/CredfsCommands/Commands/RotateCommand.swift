@@ -28,7 +28,11 @@ struct RotateCommand: CredfsCommand {
     )
     var name: [String] = []
 
-    @Option(help: ArgumentHelp("Read the new value from a file.", valueName: "file"), completion: .file())
+    @Option(
+        help: ArgumentHelp("Read the new value from a file.", valueName: "file"),
+        completion: .file(),
+        transform: PathArgument.parse
+    )
     var valueFile: String?
 
     @Flag(help: "Run the commands of the secrets whose period is over.")
@@ -39,13 +43,15 @@ struct RotateCommand: CredfsCommand {
 
     @Option(
         help: ArgumentHelp("Also present the key in this file, for its slot to stay; repeatable.", valueName: "file"),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var alsoKeyFile: [String] = []
 
     @Option(
         help: ArgumentHelp("Also present the password in this file; repeatable.", valueName: "file"),
-        completion: .file()
+        completion: .file(),
+        transform: PathArgument.parse
     )
     var alsoPasswordFile: [String] = []
 

@@ -41,22 +41,7 @@ struct RunCommand: CredfsCommand {
     )
     var env: [String] = []
 
-    @Option(
-        help: ArgumentHelp(
-            "Name the variable that has the path of a secret (repeatable, or with commas).",
-            valueName: "name=var"
-        ),
-        completion: SecretNameCompletion.list
-    )
-    var fileVar: [String] = []
-
-    @Option(
-        help: ArgumentHelp(
-            "Which secrets have a variable with their path: all, none, or auto: all if they are 4096 or fewer.",
-            valueName: "extent"
-        )
-    )
-    var fileVars: String?
+    @OptionGroup var fileVariables: FileVariableOptions
 
     @Flag(help: "Inherit no variable at all.")
     var pristine = false
@@ -99,9 +84,6 @@ struct RunCommand: CredfsCommand {
         if let backend, [nil, Backend.none].contains(Backend(rawValue: backend)) {
             throw ValidationError("--backend takes fuse, ramfs, tmpfs or shm.")
         }
-        if let fileVars, FileVariables.Extent(rawValue: fileVars) == nil {
-            throw ValidationError("--file-vars takes all, auto or none.")
-        }
     }
 
     func failure(of error: any Error) -> CommandError {
@@ -121,32 +103,19 @@ struct RunCommand: CredfsCommand {
     }
 
     func run(_ context: CommandContext) throws {
-        let values = try ArgumentList.items(env).map {
-            try VariableAssignment.parse($0, option: "--env", usual: VariableName.init(of:))
-        }
-        let chosen = try ArgumentList.items(fileVar).map {
-            try VariableAssignment.parse($0, option: "--file-var", usual: nil)
-        }
+        try refuseAssignment()
+        // What is wrong in any case is said before anybody is asked for a password.
+        _ = (try self.values { _ in true }, try fileVariables.chosen { _ in true })
         let admitted = try Admission.decide(options, keyOptions, admission, context)
+        let isName = { (name: SecretName) in admitted.manifest.map { $0.index(of: name) != nil } ?? true }
+        let (values, chosen) = (try self.values(isName), try fileVariables.chosen(isName))
         let snapshot = admitted.snapshot(now: context.now())
         if admitted.auth == .authenticated {
             for assignment in values + chosen where admitted.entry(assignment.secret) == nil {
-                try admission.reportMissing(assignment.secret, context)
+                try admission.reportMissing(assignment.secret, admitted.manifest, context)
             }
         }
-        let names = snapshot?.names ?? []
-        let extent = fileVars.flatMap(FileVariables.Extent.init) ?? .auto
-        let variables = try FileVariables(
-            names,
-            chosen: Dictionary(chosen.map { ($0.secret, $0.variable) }) { $1 },
-            extent: extent
-        )
-        if extent == .auto && !extent.includes(count: names.count) {
-            context.console.warning(
-                "\(names.count) secrets are too many for a variable each: the job gets CREDENTIALS_DIRECTORY only "
-                    + "(--file-vars=all insists, --file-vars=none says no more of it)"
-            )
-        }
+        let variables = try fileVariables.variables(snapshot?.names ?? [], chosen) { context.console.warning($0) }
         try refuseClashes(values, variables, admitted)
         let backend = backend.flatMap(Backend.init) ?? .fuse
         if backend != .fuse {
@@ -203,6 +172,21 @@ struct RunCommand: CredfsCommand {
         conclude(outcome, context)
     }
 
+    private func values(_ isName: (SecretName) -> Bool) throws -> [VariableAssignment] {
+        try VariableAssignment.parse(env, option: "--env", usual: VariableName.init(of:), isName)
+    }
+
+    /// Refuses `VARIABLE=VALUE` in front of the program, which a shell would take.
+    private func refuseAssignment() throws {
+        guard let first = command.first, PathArgument.mayHoldValue(first) else { return }
+        let variable = VariableName(String(first.prefix { $0 != "=" }))?.text ?? "VARIABLE"
+        throw CommandError(
+            .usage,
+            "a program cannot have '=' in its name unless it begins with './' or '/'",
+            hint: "a variable of the job is set by env: credfs run -- env \(variable)=... PROGRAM"
+        )
+    }
+
     /// A variable has one meaning.
     private func refuseClashes(
         _ values: [VariableAssignment],
@@ -214,7 +198,7 @@ struct RunCommand: CredfsCommand {
             if let other = owners.updateValue(value.secret, forKey: value.variable) {
                 throw MountError(
                     .variables,
-                    "'\(other.text)' and '\(value.secret.text)' would both have the variable \(value.variable.text)",
+                    FileVariables.clash(other, value.secret, value.variable),
                     hint: "choose another with: --env \(quoted(value.secret.text + "=VARIABLE"))"
                 )
             }

@@ -25,7 +25,11 @@ struct SetCommand: CredfsCommand {
     @Argument(help: ArgumentHelp("- reads standard input even on a terminal.", valueName: "-"))
     var source: String?
 
-    @Option(help: ArgumentHelp("Read the value from a file.", valueName: "file"), completion: .file())
+    @Option(
+        help: ArgumentHelp("Read the value from a file.", valueName: "file"),
+        completion: .file(),
+        transform: PathArgument.parse
+    )
     var valueFile: String?
 
     @Flag(help: "Accept a value of no bytes.")
@@ -34,8 +38,7 @@ struct SetCommand: CredfsCommand {
     @Flag(help: "Change attributes only; no value is read.")
     var keepValue = false
 
-    @Option(help: ArgumentHelp("The largest value in bytes, up to 16777216.", valueName: "bytes"))
-    var maxSize = Manifest.usualSecretByteCount
+    @OptionGroup var size: SizeOption
 
     @OptionGroup(title: "Attributes") var attributes: EntryOptions
     @OptionGroup(title: "Policy") var policy: PolicyOptions
@@ -50,9 +53,6 @@ struct SetCommand: CredfsCommand {
         let keyIsOnStandardInput = keyOptions.keyFd == 0 || keyOptions.password.passwordFd == 0
         if keyIsOnStandardInput && valueFile == nil && !keepValue {
             throw ValidationError("standard input cannot hold both the key and the value: use --value-file.")
-        }
-        guard (1...Manifest.maximumSecretByteCount).contains(maxSize) else {
-            throw ValidationError("--max-size must be 1 to \(Manifest.maximumSecretByteCount).")
         }
     }
 
@@ -71,6 +71,8 @@ struct SetCommand: CredfsCommand {
         let (store, before) = try options.load(context)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         if keepValue { _ = try before.manifest.entry(reference) }
+        var trial = before.manifest
+        _ = try trial.indexForWriting(reference)
         let value = keepValue ? nil : NewValue(try input.read(reference.name))
         // Everything that waits for a person or a pipe is over.
         try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
@@ -99,7 +101,7 @@ struct SetCommand: CredfsCommand {
             valueFile: valueFile,
             readsStandardInput: source != nil,
             allowsEmpty: allowEmpty,
-            limit: maxSize
+            limit: size.maxSize
         )
     }
 
@@ -111,7 +113,7 @@ struct SetCommand: CredfsCommand {
                 entry.value = .empty
                 entry.rotated = now
             } else {
-                try entry.enter(content, with: &cipher, limit: maxSize, now: now)
+                try entry.enter(content, with: &cipher, limit: size.maxSize, now: now)
             }
         } else if case .sealed(let value) = entry.value {
             // What stays must have the format that is asked for now.
@@ -123,7 +125,7 @@ struct SetCommand: CredfsCommand {
 extension Manifest {
     /// The position of the entry that a person names, made at the end if there is none.
     ///
-    /// - Throws: class `invalid` if the name belongs to another service.
+    /// - Throws: class `invalid` if the name belongs to another service, or its variable to another secret.
     mutating func indexForWriting(_ reference: SecretReference) throws(StoreError) -> Int {
         if let index = index(of: reference.name) {
             guard reference.service == nil || reference.service == secrets[index].service else {
@@ -135,9 +137,11 @@ extension Manifest {
             }
             return index
         }
+        let names = secrets.map(\.name)
         var entry = SecretEntry(name: reference.name)
         entry.service = reference.service
         secrets.append(entry)
+        try NewNames.requireDistinctVariables(names + [entry.name], since: names)
         return secrets.count - 1
     }
 

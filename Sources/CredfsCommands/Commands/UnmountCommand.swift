@@ -20,7 +20,11 @@ struct UnmountCommand: CredfsCommand {
     @Flag(help: "End every mount of yours.")
     var all = false
 
-    @Argument(help: ArgumentHelp("The directory.", valueName: "dir"), completion: .directory)
+    @Argument(
+        help: ArgumentHelp("The directory.", valueName: "dir"),
+        completion: .directory,
+        transform: PathArgument.parse
+    )
     var directory: String?
 
     func validate() throws {

@@ -21,6 +21,9 @@ struct VerifyCommand: CredfsCommand {
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
+    @OptionGroup var size: SizeOption
+    @OptionGroup var fileVariables: FileVariableOptions
+
     @Flag(help: "Leave out what needs a key.")
     var noKey = false
 
@@ -28,11 +31,15 @@ struct VerifyCommand: CredfsCommand {
     var json = false
 
     func run(_ context: CommandContext) throws {
+        // What is wrong in any case is no fault of the store.
+        _ = try fileVariables.chosen { _ in true }
         let outcome = AcceptanceGuard.examine(
             try options.location(context),
             context.checker,
             now: context.now(),
-            rule: { (manifest) throws(StoreError) in try Self.requireVariables(manifest, context.now()) },
+            rule: { (manifest) throws(StoreError) in
+                try KeyOptions.forGuard { try requireRunnable(manifest, context) }
+            },
             unlock: { (store, manifest) throws(StoreError) in try keys(store, manifest, context) }
         )
         context.store = outcome.manifest?.store
@@ -50,15 +57,20 @@ struct VerifyCommand: CredfsCommand {
         throw CommandError(ExitStatus(error.code), "\(failure.check.rawValue): \(error.message)", hint: error.hint)
     }
 
-    /// Makes sure that `run` could give every secret that it shows a variable.
-    private static func requireVariables(_ manifest: Manifest, _ now: Timestamp) throws(StoreError) {
+    /// Refuses what `run` refuses with the same options.
+    private func requireRunnable(_ manifest: Manifest, _ context: CommandContext) throws {
+        let now = context.now()
         let shown = manifest.secrets.filter { secret in
             guard case .sealed = secret.value else { return false }
-            return secret.expires.map { $0 > now } ?? true
+            return secret.isCurrent(at: now)
         }
-        do throws(MountError) { _ = try FileVariables(shown.map(\.name).sorted(), extent: .auto) } catch {
-            throw StoreError(.invalid, error.message, hint: "rename one of them; or pass --file-var to run")
+        try size.check(shown)
+        let names = shown.map(\.name)
+        let chosen = try fileVariables.chosen { manifest.index(of: $0) != nil }
+        for assignment in chosen where !names.contains(assignment.secret) {
+            throw AdmissionOptions.absence(of: assignment.secret, from: manifest, now)
         }
+        _ = try fileVariables.variables(names.sorted(), chosen) { _ in }
     }
 
     private func keys(

@@ -61,13 +61,18 @@ package struct FileVariables: Sendable, Equatable {
             if let other = owners.updateValue(secret, forKey: variable) {
                 throw MountError(
                     .variables,
-                    "'\(other.text)' and '\(secret.text)' would both have the variable \(variable.text)",
+                    Self.clash(other, secret, variable),
                     hint: remedy
                 )
             }
             pairs.append((secret, variable))
         }
         self.pairs = pairs
+    }
+
+    /// A message that two secrets would have one variable.
+    package static func clash(_ one: SecretName, _ other: SecretName, _ variable: VariableName) -> String {
+        "'\(one.text)' and '\(other.text)' would both have the variable \(variable.text)"
     }
 
     /// Compares the pairs.

@@ -117,7 +117,8 @@ package enum JobLauncher {
             if let entry = try? before.openEntry(name) { outer.append((name, entry.release())) }
         }
         // Root mounts for others, who have to pass through.
-        try MemoryMount.mount(.tmpfs, at: request.plan.jobs, mode: ProcessAttributes.effectiveUser == 0 ? 0o711 : 0o700)
+        let mode: UInt16 = ProcessAttributes.effectiveUser == 0 ? 0o711 : 0o700
+        try MemoryMount.mount(.tmpfs, at: request.plan.jobs, mode: mode, isCover: true)
         let now = try OwnedDescriptor.open(request.plan.jobs, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
         for (name, number) in outer {
             let entry = OwnedDescriptor(owning: number)
@@ -170,7 +171,7 @@ package enum JobLauncher {
             // What is to be left by its name is not asked for one: it would stay open below its cover.
             if request.workingDirectory.isEmpty, let here, here.isBelow(status) { throw .permissionDenied }
             if status.kind == .directory {
-                try MemoryMount.mount(.tmpfs, at: path, mode: 0o500)
+                try MemoryMount.mount(.tmpfs, at: path, mode: 0o500, isCover: true)
             } else {
                 try MemoryMount.bind("\(request.plan.jobs)/\(empty)", onto: path)
             }
