@@ -64,14 +64,20 @@ package final class AuditDirectory {
     ) throws(AuditError) -> R {
         let lock: AuditFile
         do throws(AuditError) { lock = try directory.lockFile(Self.lockName) } catch {
-            // Nobody can write here, so nobody needs to be kept out.
-            guard isReadOnly, error.isReadOnly else { throw error }
+            // Whoever only reads what it cannot lock reads all the same.
+            guard isReadOnly, error.isUnwritable else { throw error }
             return try body()
         }
         guard try lock.lock(withinMilliseconds: milliseconds) else { throw .busy }
         // The lock ends with its descriptor, which this use keeps to the end.
         defer { _ = lock }
         return try body()
+    }
+
+    /// Makes sure that the lock can be taken, or made.
+    func checkLock() throws(AuditError) {
+        guard try open(Self.lockName, O_RDWR) == nil, !directory.isWritable else { return }
+        throw .file(.open(path(Self.lockName), .permissionDenied))
     }
 
     /// Writes a small file that a crash leaves as it was or as it will be; only under the lock.

@@ -28,10 +28,16 @@ package enum AuditError: Error, Sendable, Equatable {
         }
     }
 
-    /// Whether nothing can be written there at all, which is not worth a warning to whoever only reads.
+    /// Whether the file system is mounted read-only, which whoever did it knows.
     package var isReadOnly: Bool {
         guard case .file(let error) = self else { return false }
         return error.isReadOnly
+    }
+
+    /// Whether this process cannot write there at all.
+    var isUnwritable: Bool {
+        guard case .file(let error) = self else { return false }
+        return error.isUnwritable
     }
 
     /// Runs something cryptographic.

@@ -15,6 +15,7 @@ extension AuditLog {
         }
         _ = try readState(keyFile)
         _ = try directory.open(AuditDirectory.logName, O_RDWR | O_APPEND)
+        try directory.checkLock()
     }
 
     /// Moves the files of a log that cannot go on to a directory of their own, so that the next command that has the key
@@ -37,7 +38,7 @@ extension AuditLog {
 
 extension AuditError {
     /// Whether nothing but another log mends it.
-    fileprivate var isLasting: Bool {
+    package var isLasting: Bool {
         switch self {
         case .damaged: true
         case .file(let error): error.kind == .insecure

@@ -18,6 +18,8 @@ final class AuditTrail: OperationRecorder {
     private lazy var user = UserDatabase.name(of: context.user)
     /// This process: it does not change while a command runs.
     private lazy var process = ProcessIdentity.of(ProcessAttributes.processID)
+    /// How many events were not recorded.
+    private(set) var unrecordedCount = 0
     /// What was said already: nobody wants to read it for every event.
     private var said: Set<String> = []
 
@@ -26,21 +28,30 @@ final class AuditTrail: OperationRecorder {
     }
 
     func record(_ event: OperationEvent) {
+        do { try append(event) } catch { report(error) }
+    }
+
+    /// Writes the entries of an event.
+    ///
+    /// - Parameters:
+    ///   - event: the event.
+    ///   - synchronizing: whether they must be on the disk before this returns, whatever the operation.
+    /// - Throws: why they could not be written; they are counted.
+    func append(_ event: OperationEvent, synchronizing: Bool = false) throws {
         // Made once, so that what is shown has the time of what is recorded.
         lazy var entries = entries(of: event)
         if context.console.verbosity == .verbose { show(event, entries) }
         do {
             guard let store = try context.options?.open(context),
                 let log = try Self.log(of: store, event.store, context)
-            else { return report(.noLog) }
+            else { throw AuditError.noLog }
             for entry in entries {
-                let appended = try log.append(entry, synchronizing: !event.operation.onlyReads)
+                let appended = try log.append(entry, synchronizing: synchronizing || !event.operation.onlyReads)
                 if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }
             }
-        } catch let error as AuditError {
-            report(error)
         } catch {
-            detail("not recorded in the audit log: \(CommandError(anyError: error).message)")
+            unrecordedCount += 1
+            throw error
         }
     }
 
@@ -139,7 +150,11 @@ final class AuditTrail: OperationRecorder {
         return entry.naming(event.subjects.secrets.map(\.text))
     }
 
-    private func report(_ error: AuditError) {
+    /// Says that something was not recorded.
+    func report(_ error: any Error) {
+        guard let error = error as? AuditError else {
+            return detail("not recorded in the audit log: \(CommandError(anyError: error).message)")
+        }
         if error == .noLog {
             detail("not recorded: there is no audit log yet, and no key to begin one")
         } else if error.isReadOnly {

@@ -72,11 +72,26 @@ struct OpenRecorder {
                 context.console.detail("opens are not recorded: \(message)")
                 return nil
             }
-            throw MountError(
-                .failed,
-                "opens must be recorded and cannot be: \(message)",
-                hint: "see credfs doctor, or leave out --audit required"
-            )
+            throw Self.refusal("opens", message)
         }
+    }
+
+    /// Records that secrets are given, before they are.
+    ///
+    /// - Throws: class `failed` where that must be recorded and cannot be.
+    func record(_ event: OperationEvent) throws(MountError) {
+        do { try context.audit.append(event, synchronizing: settings.synchronizes) } catch {
+            guard settings.isRequired else { return context.audit.report(error) }
+            let message = (error as? AuditError)?.message ?? CommandError(anyError: error).message
+            throw Self.refusal("a \(event.operation.rawValue)", message)
+        }
+    }
+
+    private static func refusal(_ subject: String, _ message: String) -> MountError {
+        MountError(
+            .failed,
+            "\(subject) must be recorded and cannot be: \(message)",
+            hint: "see credfs doctor, or leave out --audit required"
+        )
     }
 }

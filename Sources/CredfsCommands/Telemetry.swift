@@ -23,6 +23,7 @@ enum Telemetry {
             "authMode": .string(orNull: context.subjects.authMode),
             "reason": .string(orNull: context.subjects.authReason),
             "exitStatus": .integer(context.subjects.exitStatus),
+            "unrecordedCount": .integer(Int64(context.audit.unrecordedCount)),
             "secretCount": .integer(context.servedCount),
             "admissionMilliseconds": .integer(context.decided.map { milliseconds($0 - context.started) }),
             "durationMilliseconds": .integer(milliseconds(.now - context.started)),

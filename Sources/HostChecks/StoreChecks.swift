@@ -83,7 +83,8 @@ package struct StoreChecks {
                 try AuditLog(directory).checkUsable()
                 findings.append(.ok(.auditLog, "the audit log can be written"))
             } catch {
-                let message = "the audit log has ended: \(error.message)"
+                let state = error.isLasting ? "has ended" : "cannot be written"
+                let message = "the audit log \(state): \(error.message)"
                 findings.append(.problem(.auditLog, message, fix: "credfs doctor --fix"))
             }
         } catch { findings.append(.problem(.auditLog, error.message, fix: error.hint)) }

@@ -143,13 +143,19 @@ package enum StoreCreation {
     private static func refuseForeign(_ directory: StoreDirectory) throws(StoreError) {
         let status = try directory.status()
         let mode = status.permissions
-        guard mode & 0o077 != 0, try directory.file(StoreLocation.manifestName) == nil,
-            try directory.file(StoreLocation.keyName) == nil, try !directory.names().isEmpty
-        else { return }
+        let isShared = SystemDirectory.contains(directory.path, status)
+        guard mode & 0o077 != 0 else { return }
+        // One that programs share may be empty at the moment.
+        if !isShared {
+            guard try directory.file(StoreLocation.manifestName) == nil,
+                try directory.file(StoreLocation.keyName) == nil, try !directory.names().isEmpty
+            else { return }
+        }
+        let state = isShared ? "a directory that programs share" : "not empty"
         throw StoreError(
             .permissions,
-            "\(directory.path) is not a store, not empty and open to others: mode \(PermissionChecker.octal(mode))",
-            hint: SystemDirectory.contains(directory.path, status)
+            "\(directory.path) is not a store, \(state) and open to others: mode \(PermissionChecker.octal(mode))",
+            hint: isShared
                 ? "name a directory of its own"
                 : "name a directory of its own, or if this one is meant: chmod 0700 \(quoted(directory.path))"
         )

@@ -29,8 +29,11 @@ package struct FileError: Error, Sendable, Equatable {
     /// What to do next, in the same style.
     package let hint: String?
 
-    /// Whether nothing can be written there at all.
-    package var isReadOnly: Bool {
+    /// Whether the file system is mounted read-only.
+    package var isReadOnly: Bool { kind == .system(.readOnlyFileSystem) }
+
+    /// Whether this process cannot write there at all.
+    package var isUnwritable: Bool {
         switch kind {
         case .denied, .system(.readOnlyFileSystem), .system(.permissionDenied), .system(.notPermitted): true
         default: false

@@ -145,27 +145,69 @@ struct OpenAuditTests {
         try #require(result == 0)
         defer { unsafe umount2(path, Int32(MNT_DETACH)) }
         for (name, entry) in state.entries { try box.sandbox.directory.write(entry.bytes, to: "store/state/\(name)") }
-        var fillers = 0
-        let page = [UInt8](repeating: 0, count: 4096)
-        while (try? box.sandbox.directory.write(page, to: "store/state/filler\(fillers)")) != nil { fillers += 1 }
         // The last page of the log still has room for some entries, but not for these.
         let outcome = try await box.run(
-            ["--audit", rule],
-            shell: "for i in {1..30}; do cat $T_FILE || exit 9; done"
+            ["--audit", rule, "--keep-store"],
+            shell: "cat /dev/zero > \(path)/filler; for i in {1..30}; do cat $T_FILE || exit 9; done"
         )
         if rule == "required" {
             #expect(outcome.status == .exited(9))
-            #expect(outcome.errorText.contains("Input/output error"))
+            #expect(outcome.errorText.contains("Input/output error"), "\(outcome.errorText)")
         } else {
             #expect(outcome.status == .exited(0), "\(outcome.errorText)")
             #expect(outcome.outputText == String(repeating: "t", count: 30))
         }
         let warnings = outcome.lines("warning").filter { $0.hasPrefix("opens are not recorded in the audit log: ") }
         #expect(warnings.count == 1, "\(outcome.errorText)")
-        for filler in 0..<fillers { try FileManager.default.removeItem(atPath: "\(path)/filler\(filler)") }
+        try FileManager.default.removeItem(atPath: "\(path)/filler")
         try await box.sandbox.succeed("show", "T")
         let verdict = try await box.sandbox.succeed("audit", "verify").outputText
         #expect(verdict.contains("could not be recorded"))
+    }
+
+    /// Puts something over the log that takes no entry, as long as a function runs.
+    private func whileLogIsReadOnly<R>(_ box: JobBox, _ body: () async throws -> R) async throws -> R {
+        let log = box.sandbox.path("state/audit.log")
+        try #require(unsafe mount(log, log, nil, UInt(MS_BIND), nil) == 0)
+        defer { unsafe umount2(log, Int32(MNT_DETACH)) }
+        try #require(unsafe mount(nil, log, nil, UInt(MS_BIND | MS_REMOUNT | MS_RDONLY), nil) == 0)
+        return try await body()
+    }
+
+    @Test(
+        .enabled(if: isRoot, "a file system is mounted"),
+        arguments: [["--env", "T"], ["--backend", "ramfs"], ["--backend", "shm"], []]
+    )
+    func nothingIsStartedThatMustBeRecordedAndCannotBe(options: [String]) async throws {
+        let box = try await JobBox(["T": "t"])
+        let mark = box.sandbox.directory.path("mark")
+        let script = "touch \(mark); echo $T; cat $CREDENTIALS_DIRECTORY/T"
+        for rules in [["--audit", "required"], ["--audit", "sync,required"], []] {
+            let refused = try await whileLogIsReadOnly(box) {
+                let variables = rules.isEmpty ? ["CREDFS_AUDIT": "required"] : [:]
+                return try await box.run(rules + options, shell: script, adding: variables)
+            }
+            let reason = "a run must be recorded and cannot be: cannot open"
+            refused.expectRefusal(125, reason, hint: "see credfs doctor")
+            #expect(refused.outputText == "")
+            #expect(!Files.exists(mark))
+            try box.expectNothingLeft()
+        }
+        let started = try await whileLogIsReadOnly(box) { try await box.run(["--audit", "sync"], shell: script) }
+        #expect(started.status == .exited(0), "\(started.errorText)")
+        let telemetry = String(decoding: try Files.read(box.sandbox.path("state/telemetry.json")), as: UTF8.self)
+        #expect(telemetry.contains("\"unrecordedCount\" : 2"), "\(telemetry)")
+        let recorded = try await box.run(["--audit", "required"] + options, shell: script)
+        #expect(recorded.status == .exited(0), "\(recorded.errorText)")
+    }
+
+    @Test(.enabled(if: isRoot, "a file system is mounted"))
+    func nothingIsMountedThatMustBeRecordedAndCannotBe() async throws {
+        let box = try await JobBox(["T": "t"])
+        let refused = try await whileLogIsReadOnly(box) { try await box.credfs("mount", "--audit", "required") }
+        refused.expectRefusal(1, "a mount must be recorded and cannot be: cannot open", hint: "see credfs doctor")
+        #expect(refused.outputText == "")
+        try box.expectNothingLeft()
     }
 
     @Test func withoutALogARequiredOneIsARefusal() async throws {
@@ -173,7 +215,7 @@ struct OpenAuditTests {
         #expect(try await box.run(["--audit", "required,sync"], shell: "cat $T_FILE").outputText == "t")
         try FileManager.default.removeItem(atPath: box.sandbox.path("state/audit.key"))
         let refused = try await box.run(["--audit", "required"], shell: "cat $T_FILE")
-        refused.expectRefusal(125, "opens must be recorded and cannot be: ")
+        refused.expectRefusal(125, "a run must be recorded and cannot be: ")
         #expect(try await box.run([], shell: "cat $T_FILE").outputText == "t")
         try await box.run(["--audit", "never"], shell: "true").expectRefusal(64, "--audit takes")
     }

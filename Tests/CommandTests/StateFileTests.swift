@@ -41,6 +41,33 @@ import Testing
         #expect(try await !sandbox.run("doctor").outputText.contains("has ended"))
     }
 
+    /// What takes from an ordinary user the right to write an entry.
+    @Test(
+        .enabled(if: isRoot, "becomes another user"),
+        arguments: ["chmod 0400 audit.log", "chmod 0400 audit.lock", "rm audit.lock; chmod 0500 ."]
+    )
+    func aLogThatAUserMayNotWriteIsSaidByEveryCommandAndByDoctor(_ damage: String) async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        let user = try sandbox.giveToStranger()
+        let script = "export PATH=/usr/bin:/bin; cd / && exec \(user) \"$@\""
+        _ = try await sandbox.shell("cd \"$CREDFS_STORE/state\" && \(damage)", [])
+        for command in [["show", "A"], ["list"], ["verify", "--no-key"]] {
+            let outcome = try await sandbox.shell(script, command)
+            #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+            let warnings = outcome.lines("warning").filter {
+                $0.hasPrefix("not recorded in the audit log: cannot open ")
+            }
+            #expect(warnings.count == 1, "\(command): \(outcome.errorText)")
+        }
+        let doctor = try await sandbox.shell(script, ["doctor"])
+        #expect(doctor.outputText.contains("problem  audit-log"), "\(doctor.outputText)")
+        #expect(doctor.outputText.contains("the audit log cannot be written: "), "\(doctor.outputText)")
+        let fixed = try await sandbox.shell(script, ["doctor", "--fix"])
+        #expect(fixed.outputText.contains("ok       audit-log"), "\(fixed.outputText)\(fixed.errorText)")
+        #expect(!Files.exists(sandbox.path("state/ended-audit-1")))
+        #expect(try await sandbox.shell(script, ["show", "A"]).lines("warning") == [])
+    }
+
     @Test func aManifestWithoutAStoreDirectoryHasOneState() async throws {
         let sandbox = try Sandbox()
         let variables = [

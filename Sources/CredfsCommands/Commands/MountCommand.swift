@@ -72,7 +72,8 @@ struct MountCommand: CredfsCommand {
             try? manager?.send("STOPPING=1")
             service.end()
         }
-        record(.success, "serving \(service.path)", context)
+        let serving = event(.success, "serving \(service.path)", context)
+        if let recorder { try recorder.record(serving) } else { context.recorder.record(serving) }
         Telemetry.write(Self.operation, .success, context)
         admitted.forgetEntries()
         // What is written relative to the working directory is found again when the store is read again.
@@ -136,18 +137,20 @@ struct MountCommand: CredfsCommand {
             guard let snapshot = next.snapshot(now: context.now(), after: previous) else { return }
             try service.replace(with: snapshot)
             context.console.note("serving generation \(snapshot.generation)")
-            record(.success, "reloaded", context)
+            context.recorder.record(event(.success, "reloaded", context))
         } catch {
             let failure = CommandError(anyError: error)
             context.console.error(failure)
-            record(.failed, "not reloaded: \(failure.message)", context)
+            context.recorder.record(event(.failed, "not reloaded: \(failure.message)", context))
         }
     }
 
-    private func record(_ status: OperationEvent.Status, _ reason: String, _ context: CommandContext) {
-        context.recorder.record(
-            OperationEvent(.mount, context.subjects, status: status, reason: reason, store: context.store)
-        )
+    private func event(
+        _ status: OperationEvent.Status,
+        _ reason: String,
+        _ context: CommandContext
+    ) -> OperationEvent {
+        OperationEvent(.mount, context.subjects, status: status, reason: reason, store: context.store)
     }
 }
 

@@ -147,6 +147,7 @@ struct RunCommand: CredfsCommand {
             settings,
             in: RuntimeDirectory(user: context.user, environment: context.environment),
             recording: { (mount) throws(MountError) in try recorder?.begin(mount: mount) },
+            starting: { () throws(MountError) in try recordStart(recorder, context) },
             report: { say($0, context) }
         )
         context.subjects.mount = run.id
@@ -263,22 +264,18 @@ struct RunCommand: CredfsCommand {
         }
     }
 
+    /// Whoever is killed records nothing at its end.
+    private func recordStart(_ recorder: OpenRecorder?, _ context: CommandContext) throws(MountError) {
+        let event = OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store)
+        guard let recorder else { return context.recorder.record(event) }
+        try recorder.record(event)
+    }
+
     private func say(_ message: JobRun.Message, _ context: CommandContext) {
         switch message {
         case .notPrivate(let reason):
             context.console.warning(
                 "\(reason): the secrets are mounted where other processes see the mount, though only the job may open it"
-            )
-        case .started:
-            // Whoever is killed records nothing at its end.
-            context.recorder.record(
-                OperationEvent(
-                    .run,
-                    context.subjects,
-                    status: .success,
-                    reason: "started",
-                    store: context.store
-                )
             )
         case .servingEnded: context.console.warning("the secrets of the job are not served any more")
         case .weakBackend(let backend):

@@ -49,8 +49,6 @@ extension JobRun {
         case notPrivate(reason: String)
         /// The secrets are not served any more, though the job runs.
         case servingEnded
-        /// The job is about to be let go.
-        case started
         /// The backend is one of the weaker ones.
         case weakBackend(Backend)
     }

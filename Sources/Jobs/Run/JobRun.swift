@@ -15,6 +15,7 @@ package final class JobRun {
     /// The identifier of the mount.
     package let id = RuntimeDirectory.newID()
     private let recording: OpenRecording
+    private let starting: () throws(MountError) -> Void
     private let report: (Message) -> Void
 
     /// Prepares a run: from here on signals are collected, and what killed runs left is taken away.
@@ -24,6 +25,7 @@ package final class JobRun {
     ///   - settings: how they are shown.
     ///   - runtime: where.
     ///   - recording: begins to record opens.
+    ///   - starting: called before the job gets its secrets; nothing is started if it throws.
     ///   - report: says something to people.
     /// - Throws: class `failed`.
     package init(
@@ -31,12 +33,14 @@ package final class JobRun {
         _ settings: Settings,
         in runtime: RuntimeDirectory,
         recording: @escaping OpenRecording,
+        starting: @escaping () throws(MountError) -> Void,
         report: @escaping (Message) -> Void
     ) throws(MountError) {
         self.content = content
         self.settings = settings
         self.runtime = runtime
         self.recording = recording
+        self.starting = starting
         self.report = report
         do throws(Errno) {
             try ProcessAttributes.becomeSubreaper()
@@ -97,6 +101,7 @@ package final class JobRun {
             // Before there is something to find, so that it is found whenever this process is killed.
             record = try MountRecord(description(exposure), in: runtime)
             if exposure.backend.isWeak { report(.weakBackend(exposure.backend)) }
+            try starting()
             try exposure.begin(for: job)
         } catch {
             _ = job.kill()
@@ -109,7 +114,6 @@ package final class JobRun {
     }
 
     private func follow(_ job: Job, _ exposure: any Exposure) throws -> Outcome {
-        report(.started)
         switch job.exec(supervisor) {
         case .running: break
         case .refused(let errno):
