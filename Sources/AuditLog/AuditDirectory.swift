@@ -5,7 +5,7 @@ internal import SecureFiles
 package import SystemCalls
 internal import SystemPackage
 
-/// The files of a log in their directory, each checked on the descriptor that is used.
+/// Directory of a log; each file is checked on the descriptor that is used.
 package final class AuditDirectory {
     static let logName = "audit.log"
     static let keyName = "audit.key"

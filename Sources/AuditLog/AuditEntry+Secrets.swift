@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension AuditEntry {
-    /// Whether the entry is about a secret of this name.
+    /// Searches the secrets of the entry for a name.
     package func concerns(_ name: String) -> Bool { secret == name || secrets.contains(name) }
 
     /// The entry with names of secrets, or as many entries as the names need.

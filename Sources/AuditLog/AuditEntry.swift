@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Sealing
 internal import SecureJSON
 
-/// What one line of the log says, beside where it stands: who did what to which secret, and how it ended.
+/// Content of one line of the log beside its place: user, process, operation, secrets, outcome.
 ///
 /// Never a value, a ciphertext or a length.
 package struct AuditEntry: Sendable, Equatable {
     /// Several events that one entry stands for.
     package struct Repeat: Sendable, Equatable {
-        /// How many.
         package var count: UInt64
-        /// When the first happened.
+        /// Time of the first event.
         package var first: String
-        /// When the last happened.
+        /// Time of the last event.
         package var last: String
 
         /// Makes the summary of some events.
@@ -23,11 +23,9 @@ package struct AuditEntry: Sendable, Equatable {
         }
     }
 
-    /// What a process may set to anything.
+    /// Claims of a process, which may set them to anything.
     package struct Claims: Sendable, Equatable {
-        /// Its first argument.
         package var argument: String?
-        /// Its name.
         package var name: String?
 
         /// Makes the claims of a process.
@@ -48,7 +46,7 @@ package struct AuditEntry: Sendable, Equatable {
     /// `success`, `failed` or `denied`.
     package var status: String
     package var reason: String?
-    /// Who asked: the process that ran credfs, or that opened a file.
+    /// User and process that ran credfs or opened a file.
     package var uid: Int64?
     package var pid: Int64?
     package var executable: String?
@@ -63,11 +61,10 @@ package struct AuditEntry: Sendable, Equatable {
     package var slots: [String] = []
     /// Of a run or mount: `authenticated` or `unauthenticated`.
     package var authMode: String?
-    /// Why it is unauthenticated.
+    /// Cause of being unauthenticated.
     package var authReason: String?
     /// Of a job that ended.
     package var exitStatus: Int64?
-    /// The name of the user.
     package var user: String?
     /// The start of the process in clock ticks since the system started.
     package var startTime: UInt64?
@@ -75,21 +72,19 @@ package struct AuditEntry: Sendable, Equatable {
     package var ancestors: [String] = []
     /// The unit of systemd or the container of the process.
     package var unit: String?
-    /// What the process says of itself, which may be anything.
     package var claimed: Claims?
     /// In the first entry of a file: the oldest entry that the log still has.
     package internal(set) var first: UInt64?
-    /// How many events before this one could not be recorded.
+    /// Number of events before this one that could not be recorded.
     package internal(set) var lost: UInt64?
 
-    /// Makes an entry.
     package init(timestamp: String, operation: String, status: String) {
         self.timestamp = timestamp
         self.operation = operation
         self.status = status
     }
 
-    /// The entry that a file begins with, by whoever had something to record.
+    /// First entry of a file, in the name of the process that had something to record.
     func beginning(first: UInt64, isNew: Bool) -> AuditEntry {
         var entry = AuditEntry(timestamp: timestamp, operation: Self.beginning, status: "success")
         entry.reason = isNew ? "a new log" : "the log goes on in a new file"
@@ -107,44 +102,42 @@ package struct AuditEntry: Sendable, Equatable {
     }
 }
 
-/// An entry in its place: what a line of the log is.
+/// Line of the log: an entry, its sequence and codes.
 package struct AuditLine: Sendable, Equatable {
     /// The size of a line, newline included, beyond which it is none.
     package static let maximumByteCount = 65_536
-    /// What a text may take; a path of the kernel has at most 4096.
+    /// Limit of a text; a path of the kernel has at most 4096.
     static let maximumTextByteCount = 4096
-    /// What the texts of a list may take together; a longer list is cut.
+    /// Limit of the texts of a list together; a longer list is cut.
     static let maximumListByteCount = 8192
     static let codeByteCount = 32
-    /// The levels of a line.
+    /// Limit of nesting.
     static let maximumDepth = 4
     /// `,"mac":"`, 64 digits, `"}`.
     private static let tailByteCount = 74
 
     /// Counts entries from 1.
     package let sequence: UInt64
-    /// What it says.
     package let entry: AuditEntry
     /// The code of the entry before it.
     package let previous: [UInt8]
-    /// Its code.
     package let code: [UInt8]
 }
 
 // Writing.
 extension AuditLine {
-    /// Everything before the member `mac`: what the code covers.
+    /// Body of a line, which the code covers: everything before the member `mac`.
     package static func body(_ entry: AuditEntry, sequence: UInt64, previous: [UInt8]) -> [UInt8] {
         var text = JSONText()
         text.begin()
         entry.write(to: &text, sequence: sequence)
-        text.member("previous", Hexadecimal.text(previous))
+        text.member("previous", Base16.text(previous))
         return text.bytes
     }
 
-    /// What follows the body, newline included.
+    /// End of a line behind the body, newline included.
     package static func tail(_ code: [UInt8]) -> [UInt8] {
-        Array(",\"mac\":\"\(Hexadecimal.text(code))\"}\n".utf8)
+        Array(",\"mac\":\"\(Base16.text(code))\"}\n".utf8)
     }
 }
 
@@ -225,7 +218,7 @@ extension AuditLine {
     package static func bodyCount(_ line: [UInt8]) -> Int { line.count - tailByteCount }
 
     private static func code(_ value: JSONValue?) -> [UInt8]? {
-        guard case .string(let text) = value, let code = Hexadecimal.bytes(text), code.count == codeByteCount else {
+        guard case .string(let text) = value, let code = Base16.bytes(text), code.count == codeByteCount else {
             return nil
         }
         return code

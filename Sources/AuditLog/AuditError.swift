@@ -3,7 +3,7 @@
 package import Sealing
 package import SecureFiles
 
-/// Why something about the audit log did not succeed; never what an entry says.
+/// Failure of the audit log; never the content of an entry.
 package enum AuditError: Error, Sendable, Equatable {
     /// No log was begun here.
     case noLog
@@ -28,7 +28,7 @@ package enum AuditError: Error, Sendable, Equatable {
         }
     }
 
-    /// Whether the file system is mounted read-only, which whoever did it knows.
+    /// Read-only file system, which whoever mounted it so knows.
     package var isReadOnly: Bool {
         guard case .file(let error) = self else { return false }
         return error.isReadOnly

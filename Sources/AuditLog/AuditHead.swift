@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import Sealing
 
-/// The last entry of a log at some time: kept elsewhere, it shows a log that was put back as a whole.
+/// Head of a log: its last entry at some time; kept elsewhere, it shows a log that was put back as a whole.
 package struct AuditHead: Sendable, Equatable {
-    /// Its sequence.
     package let sequence: UInt64
-    /// Its code, which covers that of the entry before it, and so all of them.
+    /// Code of the entry, which covers the code of the entry before it, and so all of them.
     package let code: [UInt8]
 
     /// `SEQUENCE:CODE`, the code as 64 hexadecimal digits.
-    package var text: String { "\(sequence):\(Hexadecimal.text(code))" }
+    package var text: String { "\(sequence):\(Base16.text(code))" }
 
     package init(sequence: UInt64, code: [UInt8]) {
         self.sequence = sequence
@@ -23,7 +23,7 @@ package struct AuditHead: Sendable, Equatable {
     package init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let sequence = UInt64(parts[0]), sequence > 0, String(sequence) == parts[0],
-            let code = Hexadecimal.bytes(String(parts[1])), code.count == AuditLine.codeByteCount
+            let code = Base16.bytes(String(parts[1])), code.count == AuditLine.codeByteCount
         else { return nil }
         self.init(sequence: sequence, code: code)
     }
@@ -43,6 +43,6 @@ extension AuditLog {
         }
     }
 
-    /// How long commands about the log itself wait for it.
+    /// Longest wait of commands about the log itself for its lock.
     static let patienceMilliseconds = 10_000
 }

@@ -3,7 +3,7 @@
 internal import Glibc
 internal import SecureFiles
 
-/// Whether a log can go on, which needs no key of the store.
+/// Condition of a log: whether it can go on, which needs no key of the store.
 extension AuditLog {
     /// Makes sure that entries can be written, or that none were.
     ///

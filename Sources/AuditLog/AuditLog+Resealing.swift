@@ -5,9 +5,9 @@ package import Sealing
 internal import SecureFiles
 internal import SecureMemory
 
-/// Changing the key of the store: the log goes on, its first key is sealed anew in two steps around the commit.
+/// Rotation of the key of the store: the log goes on, its first key is sealed anew in two steps around the commit.
 extension AuditLog {
-    /// Before the new manifest is written: from now on the old key and the new one both open the log.
+    /// Seals the first key for the new key, too, before the new manifest is written: both open the log.
     ///
     /// - Parameters:
     ///   - old: the key of the store until now.
@@ -24,7 +24,7 @@ extension AuditLog {
         try rewriteRoot(openedWith: old, sealedWith: new, store: store, keepingOld: true)
     }
 
-    /// After the new manifest was written: only its key opens the log.
+    /// Drops the old key after the new manifest was written.
     ///
     /// - Parameters:
     ///   - new: the key of the store.

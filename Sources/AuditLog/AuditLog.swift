@@ -5,28 +5,27 @@ package import Sealing
 internal import SecureFiles
 internal import SecureMemory
 
-/// The log of a store on one machine: every entry is authenticated with a key of its own, which is gone once it is written.
+/// Audit log of a store on one machine: each entry is authenticated with its own key, which is gone once it is written.
 ///
-/// Whoever breaks in later can write new entries, but cannot change, remove or insert one without being found out by
+/// An intruder can write new entries, but cannot change, remove or insert one without being found out by
 /// `verify`, which needs a key of the store. Appending needs none.
 package final class AuditLog {
     /// Sizes and times.
     package struct Limits: Sendable {
         /// The size in bytes from which on a new file is begun.
         package var fileByteCount = 8 << 20
-        /// How many files are kept, the current one included.
+        /// Number of files that are kept, the current one included.
         package var fileCount = AuditState.maximumFileCount
-        /// How long the lock is waited for.
+        /// Longest wait for the lock.
         package var lockMilliseconds = 250
 
         package init() {}
     }
 
-    /// What became of an entry.
+    /// Result of an append.
     package struct Appended: Sendable, Equatable {
-        /// Its sequence.
         package let sequence: UInt64
-        /// Whether the log is shorter than it was when the last entry was written.
+        /// Truncation: the log is shorter than it was when the last entry was written.
         package let isLogShorter: Bool
     }
 
@@ -42,7 +41,7 @@ package final class AuditLog {
         self.limits = limits
     }
 
-    /// Whether a log was begun here.
+    /// Existence of a log.
     package func exists() throws(AuditError) -> Bool {
         try directory.exists(AuditDirectory.keyName)
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a verification found.
+/// Result of a verification.
 package struct AuditReport: Sendable, Equatable {
     /// The ways in which a log can be wrong.
     package enum Kind: String, Sendable {
@@ -38,18 +38,18 @@ package struct AuditReport: Sendable, Equatable {
     /// Beyond this number nothing is examined any more.
     package static let maximumProblemCount = 1000
 
-    /// What is wrong, in the order of the log.
+    /// Problems in the order of the log.
     package internal(set) var problems: [Problem] = []
     /// The first entry that authenticates.
     package internal(set) var first: UInt64?
     /// The last entry that authenticates.
     package internal(set) var last: UInt64?
-    /// How many entries authenticate.
+    /// Number of entries that authenticate.
     package internal(set) var entryCount: UInt64 = 0
     package internal(set) var fileCount = 0
-    /// How many events the log says could not be recorded.
+    /// Number of events that could not be recorded, as the log says.
     package internal(set) var lost: UInt64 = 0
 
-    /// Whether everything is as it was written.
+    /// Absence of problems.
     package var isIntact: Bool { problems.isEmpty }
 }

@@ -3,7 +3,7 @@
 internal import Sealing
 internal import SecureMemory
 
-/// The first key of a log, sealed under a key of the store: what `audit.root` holds, one record for each key that opens it.
+/// First key of a log, sealed under a key of the store: `audit.root` has one record for each key that opens it.
 ///
 /// Between the two steps of a rotation there are two.
 package struct AuditRoot {

@@ -3,9 +3,9 @@
 internal import Sealing
 internal import SecureMemory
 
-/// Where the log stands: what `audit.key` holds, always as one record that is written over the one before it.
+/// State of the log in `audit.key`: always one record that is written over the one before it.
 ///
-/// Whoever has it can write the next entries and none of those before.
+/// It lets its reader write the next entries and none of those before.
 final class AuditState {
     static let byteCount = 256
     private static let mark = Array("CREDFS-AUDIT-1\n\0".utf8)
@@ -16,7 +16,7 @@ final class AuditState {
     let ratchet: KeyRatchet
     /// The size of `audit.log` after the last entry.
     var logSize: UInt64
-    /// How many events could not be recorded since the last entry.
+    /// Number of events that could not be recorded since the last entry.
     var lost: UInt64
     /// The first entry of each file that is kept, the current one last.
     var firsts: [UInt64]
@@ -86,7 +86,6 @@ final class AuditState {
         self.previous = previous
     }
 
-    /// The record.
     func record() throws(SealingError) -> SecureBuffer {
         try SecureBuffer.filled(capacity: Self.byteCount, orThrow: { SealingError.memory($0) }) {
             (record) throws(SealingError) in

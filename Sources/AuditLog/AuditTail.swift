@@ -4,11 +4,10 @@ internal import Glibc
 internal import SecureFiles
 internal import SystemCalls
 
-/// The entries of a log for people to read: as they stand there, authenticated by nobody.
+/// Entries of a log for people to read, authenticated by nobody.
 package final class AuditTail {
     /// A line of the log.
     package enum Item: Sendable {
-        /// An entry and its line.
         case entry(AuditLine, text: String)
         /// Something that is no entry.
         case malformed(file: String, line: Int)
@@ -51,7 +50,6 @@ package final class AuditTail {
         return .entry(line, text: String(copying: text))
     }
 
-    /// Whether there is more to read in the file at hand, or another file.
     private func hasGrown() throws(AuditError) -> Bool {
         // What was written to a file before it was renamed comes first.
         if let current, try current.presentSize() > current.end {

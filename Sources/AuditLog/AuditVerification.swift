@@ -93,7 +93,7 @@ final class AuditVerifier {
     /// The most entries that can be missing between two: reaching a key so far away takes half a second, and without a
     /// bound damaged numbers would take for ever.
     private static let maximumGap: UInt64 = 1 << 28
-    /// How often a key may be looked for that is farther away, as the first entry is in a log of many years.
+    /// Number of far keys that may be looked for, as the first entry is in a log of many years.
     private static let maximumFarProbeCount = 4
 
     /// Stands at the entry that is expected.
@@ -106,7 +106,7 @@ final class AuditVerifier {
     private var changed: Set<UInt64> = []
     /// The code of the entry before the expected one, if that one authenticates.
     private var previous: [UInt8]?
-    /// What the last file says is the oldest entry that was kept.
+    /// Oldest entry that was kept, as the last file says.
     private var oldest: UInt64 = 1
     private var headCode: [UInt8]?
     private var isKeyRight: Bool?
@@ -197,7 +197,7 @@ final class AuditVerifier {
 
     /// Goes on, and looks whether `audit.key` holds what it must when its entry is passed.
     ///
-    /// What is too far away is not reached, and then not right.
+    /// An entry too far away is not reached, and then not right.
     private func advance(to sequence: UInt64) throws(SealingError) {
         if ratchet.sequence <= state.sequence, sequence >= state.sequence {
             guard state.sequence - ratchet.sequence <= Self.maximumGap else { return }

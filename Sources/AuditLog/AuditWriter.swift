@@ -10,13 +10,13 @@ package import SystemPackage
 package final class AuditWriter: Sendable {
     /// Durability and folding.
     package struct Settings: Sendable {
-        /// Whether what cannot be recorded must not happen (`audit: required`).
+        /// Refusal of what cannot be recorded (`audit: required`).
         package var isRequired = false
-        /// Whether an entry is on the disk before it counts as written (`audit: sync`).
+        /// fsync before an entry counts as written (`audit: sync`).
         package var synchronizes = false
-        /// How long repeats of an entry are counted before they are written.
+        /// Time for which repeats of an entry are counted before they are written.
         package var foldingTime = Duration.seconds(1)
-        /// How long an entry may be in the page cache only.
+        /// Longest time of an entry in the page cache only.
         package var synchronizationTime = Duration.seconds(1)
 
         package init() {}
@@ -164,7 +164,7 @@ package final class AuditWriter: Sendable {
         }
     }
 
-    /// What is to be written now, folded events whose time is over first, and when there will be more by itself.
+    /// Collects entries to write now, folded events whose time is over first, and the time of the next ones.
     private func collect() -> (batch: [Item], isEnding: Bool, wake: ContinuousClock.Instant?) {
         let now = ContinuousClock.now
         return state.withLock { state in

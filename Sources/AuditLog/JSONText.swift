@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureJSON
+
 /// JSON as the log has it (RFC 8259): written by hand, so that appending an entry costs microseconds.
 package struct JSONText {
     private(set) var bytes: [UInt8] = []
@@ -59,14 +61,13 @@ package struct JSONText {
         case "\"", "\\":
             return [UInt8(ascii: "\\"), UInt8(ascii: scalar)]
         case "\u{00}"..<"\u{20}", "\u{7f}"..<"\u{a0}", "\u{2028}", "\u{2029}":
-            let digits = String(scalar.value, radix: 16)
-            return Array("\\u\(String(repeating: "0", count: 4 - digits.utf8.count))\(digits)".utf8)
+            return Array(JSONString.escape(scalar.value).utf8)
         default:
             return UTF8.encode(scalar).map(Array.init) ?? []
         }
     }
 
-    /// What is too long is cut, so that no path can make a line that is none.
+    /// Long text is cut, so that no path can make a line that is none.
     private mutating func string(_ text: String) {
         bytes.append(UInt8(ascii: "\""))
         var count = 0

@@ -3,14 +3,13 @@
 package import Sealing
 internal import SecureMemory
 
-/// The keys of entries: one after the other, each derived from the one before, none from a later one.
+/// Ratchet of the keys of entries: each is derived from the one before, none from a later one.
 ///
 /// Every block of entries begins with a key of its own, so that the key of an entry far away is reached in few steps
 /// (docs/file-format.md, "Audit log").
 package final class KeyRatchet {
     /// The number of entries in a block.
     static let blockCount: UInt64 = 4096
-    /// The largest sequence.
     static let maximumSequence: UInt64 = 1 << 48
     /// The largest sequence whose key can be computed within a minute: a thousand entries a second for two years.
     static let maximumReachable: UInt64 = 1 << 36
@@ -68,12 +67,12 @@ package final class KeyRatchet {
         try keys.withBytes { (keys) throws(SealingError) in try KeyRatchet(sequence: sequence, keys: keys) }
     }
 
-    /// Lends what goes into `audit.key`.
+    /// Lends the keys that go into `audit.key`.
     package func withKeys<R, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
         try keys.withBytes(body)
     }
 
-    /// Whether both stand at the same entry with the same keys.
+    /// Compares entry and keys.
     package func isEqual(to other: KeyRatchet) -> Bool {
         withKeys { keys in
             other.withKeys { sequence == other.sequence && ConstantTime.equal(keys, $0) }
@@ -94,7 +93,7 @@ package final class KeyRatchet {
         return try code.finalize()
     }
 
-    /// Whether a code is that of this entry, in constant time.
+    /// Compares a code with the one of this entry, in constant time.
     package func isCode(_ code: [UInt8], of body: Span<UInt8>) throws(SealingError) -> Bool {
         let expected = try self.code(of: body)
         return ConstantTime.equal(expected.span, code.span)

@@ -4,19 +4,19 @@ internal import Glibc
 internal import SecureFiles
 internal import SystemCalls
 
-/// Reads the lines of a file of a log, as far as it was written when it was opened or as it grows.
+/// Reader of the lines of a file of a log, as far as it was written when it was opened or as it grows.
 final class LogReader {
     private static let chunkByteCount = 1 << 16
 
     private let file: AuditFile
-    /// How far the file may be read.
+    /// Limit of reading.
     var end: Int
     /// The number of the line that `next` returned last, counted from 1.
     private(set) var lineNumber = 0
     private var offset = 0
     private var pending: [UInt8] = []
     private var position = 0
-    /// Whether the beginning of the line at hand was given up.
+    /// Overlong line: its beginning was given up.
     private var isTooLong = false
 
     var name: String { file.name }
@@ -32,7 +32,6 @@ final class LogReader {
     /// The file, whatever its name is now.
     var identity: FileIdentity { file.status.identity }
 
-    /// What comes next.
     enum Item: Equatable {
         /// A line without its newline.
         case line([UInt8])

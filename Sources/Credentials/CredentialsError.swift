@@ -121,7 +121,8 @@ extension CredentialsError: CustomStringConvertible {
         switch code {
         case .fileNotFound: return "file not found: \(place)"
         case .permissionsTooOpen:
-            return "file permissions too open: \(place) (mode: \(octal(mode)), expected \(octal(expectedMode)))"
+            return
+                "file permissions too open: \(place) (mode: \((mode ?? 0).octal), expected \((expectedMode ?? 0).octal))"
         case .ownerNotAllowed: return "file owner not allowed: \(place) (\(because))"
         case .pathNotAllowed: return "path not allowed: \(place) (\(because))"
         case .tooLarge: return "file too large: \(place) (\(because))"
@@ -135,11 +136,6 @@ extension CredentialsError: CustomStringConvertible {
         case .memoryUnavailable: return "no locked memory (\(because))"
         default: return "\(code): \(place) (\(because))"
         }
-    }
-
-    private func octal(_ mode: UInt16?) -> String {
-        let digits = String(mode ?? 0, radix: 8)
-        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     }
 
     /// A path is chosen by others: it must not forge a second line of a log or drive a terminal.

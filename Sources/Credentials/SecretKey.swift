@@ -62,7 +62,7 @@ public struct SecretKey: ~Copyable, Sendable {
                 throw CredentialsError(.invalidFormat, reason: "not 64 hexadecimal digits\(form)")
             }
             return try Self.filled { (bytes) throws(CredentialsError) in
-                guard HexDigits.decode(digits, into: &bytes) else {
+                guard Base16.decode(digits, into: &bytes) else {
                     throw CredentialsError(.invalidFormat, reason: "not hexadecimal")
                 }
             }

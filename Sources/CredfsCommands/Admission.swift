@@ -41,9 +41,7 @@ struct Admission {
 
     /// The generation that is served; nil where there is none.
     func snapshot(now: Timestamp, after previous: Snapshot? = nil) -> Snapshot? {
-        guard let verified else { return nil }
-        let shown = Set(entries.map(\.name))
-        return Snapshot(verified, now: now, after: previous) { shown.contains($0) }
+        verified.map { Snapshot($0, showing: entries, now: now, after: previous) }
     }
 
     /// Checks a store and chooses from it.

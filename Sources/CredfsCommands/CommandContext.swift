@@ -98,29 +98,47 @@ final class CommandContext {
     }
 }
 
+extension CommandContext: KeySources {
+    func path(_ name: String) -> String? {
+        environment(name).flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    func hasSecret(_ name: String) -> Bool { secrets.has(name) }
+
+    func takeSecret(_ name: String) throws -> SecureBuffer {
+        guard let text = secrets.take(name) else {
+            throw CommandError(.failed, "the variable \(name) was used already")
+        }
+        return text
+    }
+
+    var asksForPassword: Bool { !PasswordOptions.isGivenByVariable(self) }
+
+    func password(for store: StoreLocation) throws -> SecureBuffer {
+        try PasswordOptions.givenByVariableOrAsked(self, store)
+    }
+}
+
 /// Keys and passwords that came in variables: copied to secure memory and overwritten where the kernel shows them.
 final class SecretVariables {
-    private var key: SecureBuffer?
-    private var password: SecureBuffer?
-    private var ageKey: SecureBuffer?
+    private static let names = ["CREDFS_KEY", "CREDFS_PASSWORD", "CREDFS_AGE_KEY"]
+
+    private var values: [String: NewValue] = [:]
 
     /// Takes the variables; the first thing a credfs process does with its environment.
     init() throws(SecureMemoryError) {
-        key = try Self.take("CREDFS_KEY")
-        password = try Self.take("CREDFS_PASSWORD")
-        ageKey = try Self.take("CREDFS_AGE_KEY")
+        for name in Self.names { values[name] = try Self.take(name) }
     }
 
-    /// Whether a key was given.
-    var hasKey: Bool { key != nil }
-    /// Whether a password was given.
-    var hasPassword: Bool { password != nil }
-    /// Whether an age identity was given.
-    var hasAgeKey: Bool { ageKey != nil }
+    /// Whether a variable was given, and not handed out yet.
+    func has(_ name: String) -> Bool { values[name] != nil }
+
+    /// Hands out the value of a variable, once.
+    func take(_ name: String) -> SecureBuffer? { try? values.removeValue(forKey: name)?.take() }
 
     /// Overwrites the variables without keeping anything of them.
     static func forget() {
-        for name in ["CREDFS_KEY", "CREDFS_PASSWORD"] { EnvironmentVariables.take(name) { _ in } }
+        for name in names { EnvironmentVariables.take(name) { _ in } }
     }
 
     /// The environment of a command that runs for the user: everything but what could open a store.
@@ -129,20 +147,13 @@ final class SecretVariables {
         return EnvironmentVariables.entries { name in prefixes.contains { name.hasPrefix($0) } }
     }
 
-    /// Hands out the key.
-    func takeKey() -> SecureBuffer? { key.take() }
-    /// Hands out the password.
-    func takePassword() -> SecureBuffer? { password.take() }
-    /// Hands out the age identities.
-    func takeAgeKey() -> SecureBuffer? { ageKey.take() }
-
-    private static func take(_ name: String) throws(SecureMemoryError) -> SecureBuffer? {
+    private static func take(_ name: String) throws(SecureMemoryError) -> NewValue? {
         try EnvironmentVariables.take(name) { (value) throws(SecureMemoryError) in
             var copy = try SecureBuffer(count: value.count)
             copy.withMutableBytes { target in
                 for index in value.indices { target[index] = value[index] }
             }
-            return copy
+            return NewValue(copy)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import SecretStore
+internal import SecureJSON
 
 /// How exported values are written.
 enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
@@ -52,7 +53,7 @@ enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
         case UInt8(ascii: "\n"): ("\\n", 1)
         case UInt8(ascii: "\r"): ("\\r", 1)
         case UInt8(ascii: "\t"): ("\\t", 1)
-        case 0..<0x20: (escape(UInt32(bytes[index])), 1)
+        case 0..<0x20: (JSONString.escape(UInt32(bytes[index])), 1)
         default: nil
         }
     }
@@ -61,21 +62,16 @@ enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
     private static func inYAML(_ bytes: Span<UInt8>, _ index: Int) -> (text: String, byteCount: Int)? {
         let byte = bytes[index]
         switch byte {
-        case 0x7f: return (escape(0x7f), 1)
+        case 0x7f: return (JSONString.escape(0x7f), 1)
         case 0..<0x80: return inJSON(bytes, index)
         // U+0080 to U+009F.
-        case 0xc2 where bytes[index + 1] < 0xa0: return (escape(UInt32(bytes[index + 1])), 2)
+        case 0xc2 where bytes[index + 1] < 0xa0: return (JSONString.escape(UInt32(bytes[index + 1])), 2)
         case 0xe2, 0xef:
             let scalar =
                 UInt32(byte & 0xf) << 12 | UInt32(bytes[index + 1] & 0x3f) << 6 | UInt32(bytes[index + 2] & 0x3f)
-            return [0x2028, 0x2029, 0xfeff, 0xfffe, 0xffff].contains(scalar) ? (escape(scalar), 3) : nil
+            return [0x2028, 0x2029, 0xfeff, 0xfffe, 0xffff].contains(scalar) ? (JSONString.escape(scalar), 3) : nil
         default: return nil
         }
-    }
-
-    private static func escape(_ scalar: UInt32) -> String {
-        let digits = String(scalar, radix: 16)
-        return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
     }
 
     /// A key that every reader of YAML takes for this text.

@@ -61,9 +61,8 @@ struct KeyOptions: ParsableArguments {
     ///
     /// - Returns: nil where only a person could open the store.
     func unlockSilently(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> StoreKeys? {
-        let way = try way(store, manifest, context)
-        if way == .password && !password.isGivenByVariable(context) { return nil }
-        return try open(way, store, manifest, context).keys
+        let offer = try offer(store, manifest, context)
+        return offer.asks ? nil : try open(offer, store, manifest, context).keys
     }
 
     /// What opened a store.
@@ -72,44 +71,43 @@ struct KeyOptions: ParsableArguments {
         /// The slot that gave them.
         let slot: String
         /// What was presented.
-        let presented: PresentedKey
+        let presented: KeyMaterial
     }
 
     /// As `unlock`, with what was used.
     func open(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> Unlocked {
-        try open(way(store, manifest, context), store, manifest, context)
+        try open(offer(store, manifest, context), store, manifest, context)
     }
 
     /// How often a person is asked for a password.
     private static let questions = 3
 
     private func open(
-        _ way: Way,
+        _ offer: KeyOffer,
         _ store: Store,
         _ manifest: Manifest,
         _ context: CommandContext
     ) throws -> Unlocked {
-        let isAsked = way == .password && !password.isGivenByVariable(context)
-        for _ in 1..<(isAsked ? Self.questions : 1) {
+        for _ in 1..<(offer.asks ? Self.questions : 1) {
             do {
-                return try openOnce(way, store, manifest, context)
+                return try openOnce(offer, store, manifest, context)
             } catch let error as StoreError where error.code == .incorrectPassword {
                 context.console.warning(error.message)
             }
         }
-        return try openOnce(way, store, manifest, context)
+        return try openOnce(offer, store, manifest, context)
     }
 
     private func openOnce(
-        _ way: Way,
+        _ offer: KeyOffer,
         _ store: Store,
         _ manifest: Manifest,
         _ context: CommandContext
     ) throws -> Unlocked {
         do {
-            if way == .password { try store.checkAttempts(manifest.store) }
-            let presented = PresentedKey(try material(way, store, context))
-            let opening = try presented.open(manifest, of: store, slot: slot)
+            if offer.isGuess { try store.checkAttempts(manifest.store) }
+            let presented = try offer.read()
+            let opening = try store.open(manifest, with: presented, slot: slot)
             context.audit.begin(store, opening.keys)
             return Unlocked(keys: opening.keys, slot: opening.slot, presented: presented)
         } catch let error as StoreError {
@@ -118,20 +116,8 @@ struct KeyOptions: ParsableArguments {
         }
     }
 
-    /// What opens a store, decided before anything is read.
-    private enum Way: Equatable {
-        case keyFile(String)
-        case keyDescriptor(Int32)
-        case givenPassword
-        case identityFile(String)
-        case keyVariable
-        case keyOfStore
-        case identities(AgeIdentitySource)
-        /// One that a variable names, or the answer to a question.
-        case password
-    }
-
-    private func way(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> Way {
+    /// Key material to open a store with, decided before anything is read.
+    private func offer(_ store: Store, _ manifest: Manifest, _ context: CommandContext) throws -> KeyOffer {
         if let slot, manifest.slots[slot] == nil {
             throw CommandError(
                 .authentication,
@@ -139,77 +125,16 @@ struct KeyOptions: ParsableArguments {
                 hint: "its slots are \(manifest.slots.keys.sorted().joined(separator: ", "))"
             )
         }
-        if let keyFile { return .keyFile(keyFile) }
-        if let keyFd { return .keyDescriptor(keyFd) }
-        if password.isGiven { return .givenPassword }
-        if let identity { return .identityFile(identity) }
-        // The kinds of slot that may open it; a slot that is named leaves one.
+        if let keyFile { return KeyOffer { try .keyFile(at: context.located(keyFile), store.checker) } }
+        if let keyFd { return KeyOffer { try Self.key(fromDescriptor: keyFd) } }
+        if password.isGiven { return KeyOffer { .password(try password.given(context, store.checker)) } }
+        if let identity { return KeyOffer { try .identities(at: context.located(identity), store.checker) } }
+        // A slot that is named leaves one.
         let kinds = manifest.slots.filter { slot == nil || $0.key == slot }.values.map(\.kind)
-        if slot == nil || kinds.contains(.keyFile) {
-            if context.secrets.hasKey { return .keyVariable }
-            if let path = context.path("CREDFS_KEY_FILE") { return .keyFile(path) }
-            // One that was left behind when its slot was removed opens nothing.
-            if kinds.contains(.keyFile), try store.hasKeyFile() { return .keyOfStore }
-        }
-        // Identities of other tools lie in the usual places: they count only for a store that knows some.
-        if kinds.contains(where: \.isAge), let source = try AgeIdentitySource.configured(context) {
-            return .identities(source)
-        }
-        if kinds.contains(where: \.isPassword) { return .password }
-        throw Self.nothingAtHand(store, kinds)
+        return try SlotTypes.offer(context, store, for: kinds, isNamed: slot != nil)
     }
 
-    private static func nothingAtHand(_ store: Store, _ kinds: [KeySlot.Kind]) -> CommandError {
-        guard kinds.contains(.keyFile) else {
-            return CommandError(
-                .authentication,
-                "there is no age identity",
-                hint: "name a file with --identity or CREDFS_AGE_KEY_FILE"
-            )
-        }
-        return CommandError(
-            .authentication,
-            "there is no key: \(store.keyPath) does not exist",
-            hint: "put it there, or name it: --key-file, CREDFS_KEY_FILE or CREDFS_KEY; without a key (a fork in CI): "
-                + "credfs verify --no-key"
-        )
-    }
-
-    private func material(_ way: Way, _ store: Store, _ context: CommandContext) throws -> KeyMaterial {
-        switch way {
-        case .keyFile(let path): return try Self.key(inFile: context.located(path), store.checker)
-        case .keyDescriptor(let number): return try Self.key(fromDescriptor: number)
-        case .givenPassword: return .password(try password.given(context, store.checker))
-        case .identityFile(let path):
-            return .identities(try AgeIdentitySource.identities(inFile: context.located(path), store.checker))
-        case .keyVariable: return try Self.keyInVariable(context)
-        case .keyOfStore:
-            guard let key = try store.readKeyFile() else { throw Self.nothingAtHand(store, [.keyFile]) }
-            return .keyFile(key)
-        case .identities(let source): return .identities(try source.identities(context, store.checker))
-        case .password:
-            return .password(try password.givenByVariableOrAsked(context, store.checker, store: store.location))
-        }
-    }
-
-    /// The key in the variable CREDFS_KEY.
-    static func keyInVariable(_ context: CommandContext) throws -> KeyMaterial {
-        guard let text = context.secrets.takeKey() else {
-            throw CommandError(.failed, "the variable CREDFS_KEY was used already")
-        }
-        return .keyFile(
-            try text.withBytes { (text) throws(StoreError) in
-                try KeyFile.parse(text, from: "the variable CREDFS_KEY")
-            }
-        )
-    }
-
-    static func key(inFile path: String, _ checker: PermissionChecker) throws(StoreError) -> KeyMaterial {
-        let text = try Store.readSecretFile(path, checker)
-        return .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: path) })
-    }
-
-    static func key(fromDescriptor number: Int32) throws(StoreError) -> KeyMaterial {
+    private static func key(fromDescriptor number: Int32) throws(StoreError) -> KeyMaterial {
         let origin = "descriptor \(number)"
         let text = try InheritedDescriptor.read(number, limit: Store.maximumKeyFileByteCount)
         return .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: origin) })

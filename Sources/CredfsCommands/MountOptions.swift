@@ -118,20 +118,7 @@ struct DurationArgument: ExpressibleByArgument {
     let duration: Duration
 
     init?(argument: String) {
-        let digits = argument.prefix { $0.isASCII && $0.isNumber }
-        guard let number = UInt32(digits) else { return nil }
-        let seconds: Int64
-        switch argument.dropFirst(digits.count) {
-        case "ms":
-            duration = .milliseconds(Int64(number))
-            return
-        case "s": seconds = 1
-        case "m": seconds = 60
-        case "h": seconds = 3600
-        case "d": seconds = 86400
-        case "w": seconds = 604_800
-        default: return nil
-        }
-        duration = .seconds(Int64(number) * seconds)
+        guard let milliseconds = RotationRule.milliseconds(argument) else { return nil }
+        duration = .milliseconds(milliseconds)
     }
 }

@@ -28,8 +28,9 @@ struct PasswordOptions: ParsableArguments {
     }
 
     /// Whether a variable names one.
-    func isGivenByVariable(_ context: CommandContext) -> Bool {
-        context.secrets.hasPassword || fileVariable(context) != nil || commandVariable(context) != nil
+    static func isGivenByVariable(_ context: CommandContext) -> Bool {
+        context.hasSecret("CREDFS_PASSWORD") || context.path("CREDFS_PASSWORD_FILE") != nil
+            || context.path("CREDFS_PASSWORD_CMD") != nil
     }
 
     /// The password that a flag names.
@@ -47,29 +48,22 @@ struct PasswordOptions: ParsableArguments {
     }
 
     /// The password that a variable names, or the answer to a question.
-    func givenByVariableOrAsked(
-        _ context: CommandContext,
-        _ checker: PermissionChecker,
-        store: StoreLocation
-    ) throws -> SecureBuffer {
-        if let password = try givenByVariable(context, checker) { return password }
+    static func givenByVariableOrAsked(_ context: CommandContext, _ store: StoreLocation) throws -> SecureBuffer {
+        if let password = try givenByVariable(context, context.checker) { return password }
         return try PasswordPrompt.ask("password for \(store.manifest ?? store.directory): ")
     }
 
     /// The password that a variable names.
-    func givenByVariable(_ context: CommandContext, _ checker: PermissionChecker) throws -> SecureBuffer? {
-        if let password = context.secrets.takePassword() { return password }
-        if let path = fileVariable(context) { return try Self.password(inFile: context.located(path), checker) }
-        if let command = commandVariable(context) { return try Self.password(ofCommand: command, context) }
+    static func givenByVariable(
+        _ context: CommandContext,
+        _ checker: PermissionChecker
+    ) throws -> SecureBuffer? {
+        if let password = context.secrets.take("CREDFS_PASSWORD") { return password }
+        if let path = context.path("CREDFS_PASSWORD_FILE") {
+            return try password(inFile: context.located(path), checker)
+        }
+        if let command = context.path("CREDFS_PASSWORD_CMD") { return try password(ofCommand: command, context) }
         return nil
-    }
-
-    private func fileVariable(_ context: CommandContext) -> String? {
-        context.environment("CREDFS_PASSWORD_FILE").flatMap { $0.isEmpty ? nil : $0 }
-    }
-
-    private func commandVariable(_ context: CommandContext) -> String? {
-        context.environment("CREDFS_PASSWORD_CMD").flatMap { $0.isEmpty ? nil : $0 }
     }
 
     static func password(inFile path: String, _ checker: PermissionChecker) throws -> SecureBuffer {

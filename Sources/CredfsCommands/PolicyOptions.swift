@@ -127,7 +127,7 @@ struct PolicyOptions: ParsableArguments {
 
     private static func digest(_ path: String) throws -> String {
         do {
-            return Hexadecimal.text(try ExecutableDigest.ofFile(path))
+            return Base16.text(try ExecutableDigest.ofFile(path))
         } catch {
             let message = (error as? Errno)?.message ?? "unexpected failure"
             throw CommandError(.usage, "cannot read \(quoted(path)): \(message)")

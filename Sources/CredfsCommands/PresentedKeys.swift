@@ -9,8 +9,6 @@ struct PresentedKeys {
     let store: Store
     let manifest: Manifest
     let context: CommandContext
-    /// Where a password in a variable is found.
-    let variables: PasswordOptions
 
     /// What opens each slot that has to stay.
     ///
@@ -26,29 +24,31 @@ struct PresentedKeys {
         dropping dropped: Set<String>,
         keyFiles: [String],
         passwordFiles: [String]
-    ) throws -> [String: PresentedKey] {
+    ) throws -> [String: KeyMaterial] {
         var openers = [unlocked.slot: unlocked.presented]
         try note(unlocked.presented, &openers)
-        for path in keyFiles { try add(PresentedKey(try KeyOptions.key(inFile: path, store.checker)), &openers) }
+        for path in keyFiles { try add(.keyFile(at: path, store.checker), &openers) }
         for path in passwordFiles {
-            try add(PresentedKey(.password(try PasswordOptions.password(inFile: path, store.checker))), &openers)
+            try add(.password(PasswordOptions.password(inFile: path, store.checker)), &openers)
         }
-        func uncovered(_ isOfKind: (KeySlot.Kind) -> Bool) throws -> [String] {
+        func uncovered(_ type: (any SlotType.Type)? = nil) throws -> [String] {
             try DataKeyRotation(openers: openers, dropped: dropped).uncovered(manifest.slots)
-                .filter { manifest.slots[$0].map { isOfKind($0.kind) } ?? false }
+                .filter { identifier in
+                    manifest.slots[identifier].map { type?.isKind(of: $0.kind) ?? true } ?? false
+                }
         }
-        if try !uncovered({ $0 == .keyFile }).isEmpty { try noteKeysAtHand(&openers) }
-        if try !uncovered(\.isPassword).isEmpty,
-            let password = try variables.givenByVariable(context, store.checker)
+        if try !uncovered(KeyFileSlot.self).isEmpty { try noteKeysAtHand(&openers) }
+        if try !uncovered(PasswordSlot.self).isEmpty,
+            let password = try PasswordOptions.givenByVariable(context, store.checker)
         {
-            try add(PresentedKey(.password(password)), &openers)
+            try add(.password(password), &openers)
         }
-        let lost = try uncovered { $0 == .keyFile }
-        for identifier in try uncovered(\.isPassword) where lost.isEmpty && PasswordPrompt.canAsk {
+        let lost = try uncovered(KeyFileSlot.self)
+        for identifier in try uncovered(PasswordSlot.self) where lost.isEmpty && PasswordPrompt.canAsk {
             // An answer before may have been that of this slot, too.
             if openers[identifier] == nil { try ask(for: identifier, &openers) }
         }
-        let rest = try uncovered { _ in true }
+        let rest = try uncovered()
         guard rest.isEmpty else { throw Self.notPresented(rest) }
         return openers
     }
@@ -63,12 +63,12 @@ struct PresentedKeys {
 
     /// Adds a key that must open a slot; passwords are counted.
     private func add(
-        _ key: PresentedKey,
+        _ key: KeyMaterial,
         slot: String? = nil,
-        _ openers: inout [String: PresentedKey]
+        _ openers: inout [String: KeyMaterial]
     ) throws {
         do throws(StoreError) {
-            openers[try key.open(manifest, of: store, slot: slot).slot] = key
+            openers[try store.open(manifest, with: key, slot: slot).slot] = key
         } catch {
             context.recordDenial(error, manifest.store)
             throw error
@@ -77,25 +77,25 @@ struct PresentedKeys {
     }
 
     /// Notes every slot that a key opens; only for a key that was found right before, or no password.
-    private func note(_ key: PresentedKey, _ openers: inout [String: PresentedKey]) throws {
+    private func note(_ key: KeyMaterial, _ openers: inout [String: KeyMaterial]) throws {
         for (identifier, slot) in manifest.slots where openers[identifier] == nil {
             if try key.opens(slot, identifier, manifest.store) { openers[identifier] = key }
         }
     }
 
     /// The keys that the order of `KeyOptions` would look at; one of another store is passed over.
-    private func noteKeysAtHand(_ openers: inout [String: PresentedKey]) throws {
-        if context.secrets.hasKey { try note(PresentedKey(KeyOptions.keyInVariable(context)), &openers) }
+    private func noteKeysAtHand(_ openers: inout [String: KeyMaterial]) throws {
+        if context.hasSecret("CREDFS_KEY") { try note(.keyFile(inVariableOf: context), &openers) }
         if let path = context.path("CREDFS_KEY_FILE") {
-            try note(PresentedKey(KeyOptions.key(inFile: path, store.checker)), &openers)
+            try note(.keyFile(at: path, store.checker), &openers)
         }
-        if let key = try store.readKeyFile() { try note(PresentedKey(.keyFile(key)), &openers) }
+        if let key = try store.readKeyFile() { try note(.keyFile(key), &openers) }
     }
 
-    private func ask(for identifier: String, _ openers: inout [String: PresentedKey]) throws {
+    private func ask(for identifier: String, _ openers: inout [String: KeyMaterial]) throws {
         try store.checkAttempts(manifest.store)
         let place = store.location.manifest ?? store.location.directory
         let password = try PasswordPrompt.ask("password of slot \(identifier) for \(place): ")
-        try add(PresentedKey(.password(password)), slot: identifier, &openers)
+        try add(.password(password), slot: identifier, &openers)
     }
 }

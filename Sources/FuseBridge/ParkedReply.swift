@@ -19,9 +19,6 @@ package struct ParkedReply<Answer>: ~Copyable, Sendable {
         parking.abandon()
     }
 
-    /// Whether somebody still waits for the answer.
-    package var isAwaited: Bool { parking.isAwaited }
-
     /// Takes the reply up again.
     ///
     /// - Returns: nil where the reader was interrupted and has its answer, or the session ended.
@@ -75,8 +72,6 @@ final class Parking: @unchecked Sendable {
             connection.note(unsafe fuse_reply_err(request, EINTR))
         }
     }
-
-    var isAwaited: Bool { phase.withLock { $0 == .waiting } }
 
     /// Takes the request in order to answer it.
     func take() -> OpaquePointer? {

@@ -66,7 +66,7 @@ package enum PlaceChecks {
         guard entry.owner == 0, entry.permissions & 0o022 == 0 else {
             return .problem(
                 .runtimeDirectory,
-                "\(path) can be changed by others than root: uid \(entry.owner), mode \(PermissionChecker.octal(entry.permissions))",
+                "\(path) can be changed by others than root: uid \(entry.owner), mode \(entry.permissions.octal)",
                 fix: other
             )
         }
@@ -94,7 +94,7 @@ package enum PlaceChecks {
         guard parent.permissions & 0o1002 == 0o1002 || parent.permissions & 0o002 == 0 else {
             return .problem(
                 .runtimeDirectory,
-                "/tmp is not sticky: others can replace what is in it (mode \(PermissionChecker.octal(parent.permissions)))",
+                "/tmp is not sticky: others can replace what is in it (mode \(parent.permissions.octal))",
                 fix: other
             )
         }
@@ -115,7 +115,7 @@ package enum PlaceChecks {
             return .problem(.runtimeDirectory, message, fix: otherwise)
         }
         guard entry.permissions & 0o077 == 0 else {
-            let message = "\(path) is open to others: mode \(PermissionChecker.octal(entry.permissions)), expected 0700"
+            let message = "\(path) is open to others: mode \(entry.permissions.octal), expected 0700"
             let isShared = SystemDirectory.contains(path, permissions: entry.permissions)
             let fix = isShared ? otherwise : "chmod 0700 \(quoted(path))"
             let isProblem = entry.permissions & forbidden != 0

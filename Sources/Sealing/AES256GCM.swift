@@ -16,7 +16,6 @@ package struct AES256GCM: ~Copyable {
 
     private let context: OpaquePointer
 
-    /// Prepares the key.
     package init(key: borrowing Key256) throws(SealingError) {
         unsafe context = try CipherContext.make(EVP_aes_256_gcm(), key: key)
     }

@@ -6,12 +6,12 @@ package enum AgeArmor {
     private static let end = "-----END AGE ENCRYPTED FILE-----"
     private static let columns = 64
 
-    /// Whether a text is meant as armor: an age file itself begins with other bytes.
+    /// Detects armor: an age file itself begins with other bytes.
     package static func isArmored(_ text: Span<UInt8>) -> Bool {
         text.extracting(trimmed(text)).begins(with: "-----BEGIN AGE")
     }
 
-    /// The file inside.
+    /// Decodes the file inside.
     ///
     /// White space around the armor and CRLF are accepted, nothing else that differs.
     ///
@@ -35,7 +35,7 @@ package enum AgeArmor {
         return bytes
     }
 
-    /// Puts a file into armor.
+    /// Encodes a file.
     package static func encode(_ file: Span<UInt8>) -> [UInt8] {
         var characters = [UInt8](repeating: 0, count: Base64.encodedCount(file.count, .standard))
         var span = characters.mutableSpan
@@ -48,7 +48,6 @@ package enum AgeArmor {
         return text + Array(end.utf8) + [UInt8(ascii: "\n")]
     }
 
-    /// What is left without white space around it.
     private static func trimmed(_ text: Span<UInt8>) -> Range<Int> {
         func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0d).contains(byte) }
         var start = 0

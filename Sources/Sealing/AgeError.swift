@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Why an age file, identity or recipient cannot be used; never with a byte of it.
+/// Failure to use an age file, identity or recipient; never with a byte of it.
 package enum AgeError: Error, Sendable, Equatable {
     /// Kinds of the age format and its relatives that are known here by name only.
     package enum UnsupportedKind: String, Sendable, CaseIterable {
@@ -32,19 +32,17 @@ package enum AgeError: Error, Sendable, Equatable {
     case unsupported(UnsupportedKind)
     /// The payload was changed or cut; what was written before it is authentic.
     case payload
-    /// Not an identity.
     case malformedIdentity
-    /// Not a recipient.
     case malformedRecipient
     /// libcrypto or memory failed.
     case sealing(SealingError)
 
-    /// Runs something cryptographic that has no question of authenticity.
+    /// Converts errors of libcrypto that are no question of authenticity.
     static func wrap<R: ~Copyable>(_ body: () throws(SealingError) -> R) throws(AgeError) -> R {
         try converted({ $0 }, body)
     }
 
-    /// As above, with an error of the caller's.
+    /// Converts an error of age to one of the caller's.
     static func converted<R: ~Copyable, E: Error>(
         _ convert: (AgeError) -> E,
         _ body: () throws(SealingError) -> R

@@ -2,14 +2,14 @@
 
 internal import SecureMemory
 
-/// Files that hold one key.
+/// Age files that hold one key.
 extension AgeFile {
-    /// A file with a key for a recipient.
+    /// Encrypts a key for a recipient.
     package static func wrap(_ key: borrowing Key256, for recipient: AgeRecipient) throws(SealingError) -> [UInt8] {
         try key.withBytes { (bytes) throws(SealingError) in try encrypt(bytes, for: [recipient]) }
     }
 
-    /// The key in a file.
+    /// Decrypts the key in a file.
     ///
     /// - Throws: as `decrypt`; `AgeError.payload` where the file holds anything but 32 bytes.
     package static func unwrap(_ file: Span<UInt8>, for identities: [AgeIdentity]) throws(AgeError) -> Key256 {

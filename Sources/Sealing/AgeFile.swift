@@ -32,7 +32,7 @@ package enum AgeFile {
         try opened.decrypt(file, orThrow: convert, write)
     }
 
-    /// Decrypts a file with a password; the rest as above.
+    /// Decrypts a file with a password; checks and release of plaintext as with identities.
     package static func decrypt<E: Error>(
         _ file: Span<UInt8>,
         password: Span<UInt8>,
@@ -78,7 +78,6 @@ package enum AgeFile {
         return try code.finalize()
     }
 
-    /// The cipher of the payload.
     static func payloadCipher(
         _ fileKey: borrowing SecureBuffer,
         nonce: [UInt8]

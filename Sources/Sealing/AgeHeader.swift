@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One way to the key of an age file.
+/// Stanza of an age file: the file key, wrapped for one recipient.
 package struct AgeStanza: Sendable, Equatable {
-    /// The kind.
     let type: String
-    /// What belongs to the kind.
     let arguments: [String]
     /// The wrapped file key, in the kinds that are known here.
     let body: [UInt8]
@@ -16,7 +14,7 @@ package struct AgeStanza: Sendable, Equatable {
     }
 }
 
-/// The readable part of an age file: its stanzas and the code that authenticates them.
+/// Header of an age file: its stanzas and the code that authenticates them.
 package struct AgeHeader: Sendable {
     static let version = "age-encryption.org/v1"
     static let x25519 = "X25519"
@@ -32,7 +30,7 @@ package struct AgeHeader: Sendable {
     let code: [UInt8]
     /// The number of bytes that the code covers.
     package let authenticatedByteCount: Int
-    /// Where the payload begins.
+    /// Offset of the payload.
     package let byteCount: Int
 
     /// Reads the header at the start of a file.
@@ -93,7 +91,7 @@ package struct AgeHeader: Sendable {
         return body
     }
 
-    /// What the format demands of the kinds that are known here, whoever the file is for.
+    /// Checks stanzas of the kinds that are known here, whoever the file is for.
     private func checkStanzas() throws(AgeError) {
         for stanza in stanzas {
             switch stanza.type {

@@ -2,11 +2,10 @@
 
 internal import SecureMemory
 
-/// Whom an age file is for: an X25519 public key, `age1...`.
+/// X25519 public key that an age file is encrypted for, `age1...`.
 package struct AgeRecipient: Sendable, Hashable {
     static let prefix = "age"
 
-    /// The 32 bytes of the key.
     package let publicKey: [UInt8]
 
     init(publicKey: [UInt8]) {
@@ -41,11 +40,11 @@ package struct AgeRecipient: Sendable, Hashable {
     }
 }
 
-/// What opens an age file: an X25519 private key, `AGE-SECRET-KEY-1...`, in secret memory.
+/// X25519 private key that opens age files, `AGE-SECRET-KEY-1...`, in secret memory.
 package final class AgeIdentity: Sendable {
     static let prefix = "AGE-SECRET-KEY-"
 
-    /// Whom files must be for.
+    /// Public key of this identity.
     package let recipient: AgeRecipient
     private let key: Key256
 
@@ -63,7 +62,6 @@ package final class AgeIdentity: Sendable {
         try self.init(key: key)
     }
 
-    /// Makes a random identity.
     package static func random() throws(AgeError) -> AgeIdentity {
         try AgeIdentity(key: AgeError.wrap { () throws(SealingError) in try Key256.random() })
     }
@@ -88,7 +86,7 @@ package final class AgeIdentity: Sendable {
 }
 
 extension Span<UInt8> {
-    /// Whether the bytes begin with those of a text.
+    /// Compares the first bytes with the UTF-8 of a text.
     func begins(with text: String) -> Bool {
         guard count >= text.utf8.count else { return false }
         for (index, byte) in text.utf8.enumerated() where self[index] != byte { return false }

@@ -2,12 +2,11 @@
 
 internal import SecureMemory
 
-/// How the two kinds that are known here wrap the file key.
+/// Wrapping of the file key in stanzas of the kinds X25519 and scrypt.
 extension AgeStanza {
     private static let x25519Info = "age-encryption.org/v1/X25519"
     private static let scryptLabel = "age-encryption.org/v1/scrypt"
 
-    /// Wraps a file key for a recipient.
     static func wrap(_ fileKey: borrowing SecureBuffer, for recipient: AgeRecipient) throws(SealingError) -> AgeStanza {
         let ephemeral = try Key256.random()
         let share = try X25519.publicKey(of: ephemeral)

@@ -117,7 +117,6 @@ package enum Base64 {
         return decode(text, alphabet, into: &span) ? bytes : nil
     }
 
-    /// As above.
     package static func bytes(_ text: String, _ alphabet: Alphabet = .standard) -> [UInt8]? {
         bytes(text.utf8.span, alphabet)
     }

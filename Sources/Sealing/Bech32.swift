@@ -46,7 +46,7 @@ enum Bech32 {
     ///
     /// - Parameters:
     ///   - text: the whole text.
-    ///   - prefix: the part that must stand before the `1`; its case is that of the whole text.
+    ///   - prefix: the part that must stand before the `1`, in the case of the whole text.
     ///   - bytes: 32 bytes; filled, with nothing of use if the text is not of this form.
     /// - Returns: whether it is.
     static func decode(_ text: Span<UInt8>, prefix: String, into bytes: inout MutableSpan<UInt8>) -> Bool {

@@ -14,7 +14,6 @@ package struct ChaCha20Poly1305: ~Copyable {
 
     private let context: OpaquePointer
 
-    /// Prepares the key.
     package init(key: borrowing Key256) throws(SealingError) {
         unsafe context = try CipherContext.make(EVP_chacha20_poly1305(), key: key)
     }

@@ -3,7 +3,7 @@
 internal import CLibCrypto
 internal import SecureMemory
 
-/// The steps that every use of an EVP cipher shares.
+/// EVP cipher of libcrypto: the steps that every use shares.
 enum CipherContext {
     /// A context with cipher and key; the caller frees it.
     static func make(_ cipher: OpaquePointer?, key: borrowing Key256) throws(SealingError) -> OpaquePointer {
@@ -65,7 +65,7 @@ enum CipherContext {
         try LibCrypto.check(unsafe EVP_CipherFinal_ex(context, &nothing, &written), orThrow: error)
     }
 
-    /// Wipes bytes.
+    /// Wipes bytes; wraps `OPENSSL_cleanse`.
     ///
     /// Wraps `OPENSSL_cleanse`.
     static func cleanse(_ bytes: inout MutableSpan<UInt8>) {

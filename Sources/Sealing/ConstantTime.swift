@@ -2,9 +2,9 @@
 
 internal import CLibCrypto
 
-/// Comparison whose time depends on the lengths alone.
+/// Constant-time comparison: its time depends on the lengths alone.
 package enum ConstantTime {
-    /// Whether two byte sequences are the same.
+    /// Compares two byte sequences.
     ///
     /// Wraps `CRYPTO_memcmp`; lengths are not secret.
     package static func equal(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Bool {

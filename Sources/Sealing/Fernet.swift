@@ -7,7 +7,7 @@ internal import CLibCrypto
 /// They can be opened, for what another program sealed, and not be made. A token's time is not looked at: that it is too old
 /// is for the program to say that gave it a lifetime.
 package enum Fernet {
-    /// What every token begins with: the version and the first bytes of a time before the year 36812.
+    /// Beginning of every token: the version and the first bytes of a time before the year 36812.
     package static let opening = "gAAAA"
 
     private static let version: UInt8 = 0x80

@@ -2,7 +2,7 @@
 
 internal import CLibCrypto
 
-/// HKDF-SHA256 (RFC 5869): keys that are independent of each other out of one.
+/// HKDF-SHA256 (RFC 5869): derives independent keys from one.
 package enum HKDFSHA256 {
     /// The largest number of bytes that can be derived at once (RFC 5869 section 2.3).
     package static let maximumByteCount = 255 * 32
@@ -43,7 +43,7 @@ package enum HKDFSHA256 {
         }
     }
 
-    /// Derives a key.
+    /// Derives a key of 256 bits.
     package static func key(
         from key: borrowing Key256,
         salt: Span<UInt8>,

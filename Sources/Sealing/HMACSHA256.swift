@@ -19,7 +19,6 @@ package struct HMACSHA256: ~Copyable {
         unsafe EVP_MAC_CTX_free(context)
     }
 
-    /// Adds bytes.
     package mutating func update(_ bytes: Span<UInt8>) throws(SealingError) {
         unsafe try LibCrypto.withPointer(bytes) { (pointer, count) throws(SealingError) in
             try LibCrypto.check(unsafe EVP_MAC_update(context, pointer, Int(count)))

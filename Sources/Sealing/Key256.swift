@@ -2,14 +2,12 @@
 
 internal import SecureMemory
 
-/// A key of 256 bits in secret memory, wiped at its end.
+/// Key of 256 bits in secret memory, wiped at its end.
 package struct Key256: ~Copyable, Sendable {
-    /// The size in bytes.
     package static let byteCount = 32
 
     private let bytes: SecureBuffer
 
-    /// Makes a random key.
     package static func random() throws(SealingError) -> Key256 {
         try filled { (bytes) throws(SealingError) in try RandomBytes.fillPrivate(&bytes) }
     }
@@ -32,14 +30,14 @@ package struct Key256: ~Copyable, Sendable {
         )
     }
 
-    /// As above, for functions that fail with `SealingError`.
+    /// Makes a key; for functions that fail with `SealingError`.
     package static func filled(
         _ fill: (inout MutableSpan<UInt8>) throws(SealingError) -> Void
     ) throws(SealingError) -> Key256 {
         try filled(orThrow: { $0 }, fill)
     }
 
-    /// Takes over 32 bytes.
+    /// Copies 32 bytes.
     ///
     /// - Throws: `SealingError.authenticationFailure` where there are more or fewer.
     package init(copying source: Span<UInt8>) throws(SealingError) {
@@ -57,12 +55,11 @@ package struct Key256: ~Copyable, Sendable {
         self.bytes = bytes
     }
 
-    /// Lends the bytes.
     package func withBytes<R: ~Copyable, E: Error>(_ body: (Span<UInt8>) throws(E) -> R) throws(E) -> R {
         try bytes.withBytes(body)
     }
 
-    /// A copy with an owner of its own.
+    /// Copies the key, for another owner.
     package func copy() throws(SealingError) -> Key256 {
         try withBytes { (bytes) throws(SealingError) in try Key256(copying: bytes) }
     }

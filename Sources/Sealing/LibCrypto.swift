@@ -2,7 +2,7 @@
 
 internal import CLibCrypto
 
-/// What all wrappers of libcrypto share: its initialization and the reading of its return values.
+/// Initialization of libcrypto and its return values.
 enum LibCrypto {
     /// Initializes libcrypto on first use, without its configuration file.
     static func prepare() throws(SealingError) {

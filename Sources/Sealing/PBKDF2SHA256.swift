@@ -2,7 +2,7 @@
 
 internal import CLibCrypto
 
-/// PBKDF2-HMAC-SHA256 (RFC 8018): a key out of a password.
+/// PBKDF2-HMAC-SHA256 (RFC 8018): stretches a password to a key.
 package enum PBKDF2SHA256 {
     /// Derives a key of 256 bits.
     ///
@@ -22,7 +22,6 @@ package enum PBKDF2SHA256 {
         }
     }
 
-    /// Derives bytes.
     package static func derive(
         password: Span<UInt8>,
         salt: Span<UInt8>,

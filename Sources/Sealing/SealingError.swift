@@ -2,7 +2,7 @@
 
 package import SecureMemory
 
-/// Why a cryptographic operation did not succeed; never how far it got.
+/// Failure of a cryptographic operation; never how far it got.
 package enum SealingError: Error, Sendable, Equatable {
     /// A key, nonce, tag or byte that does not fit the others. One case with no detail, so that nothing can be learned
     /// from it.
@@ -14,7 +14,7 @@ package enum SealingError: Error, Sendable, Equatable {
     /// No secure memory for the result.
     case memory(SecureMemoryError)
 
-    /// Runs something that needs secure memory.
+    /// Converts errors of secure memory.
     static func wrap<R: ~Copyable>(_ body: () throws(SecureMemoryError) -> R) throws(SealingError) -> R {
         do throws(SecureMemoryError) { return try body() } catch { throw .memory(error) }
     }

@@ -2,7 +2,7 @@
 
 internal import CLibCrypto
 
-/// X25519 (RFC 7748): a secret that two keys share.
+/// X25519 (RFC 7748): Diffie-Hellman on the Montgomery curve.
 package enum X25519 {
     /// The size of a public key in bytes.
     package static let publicByteCount = 32

@@ -149,24 +149,22 @@ package final class Snapshot: Sendable {
         self.positions = positions
     }
 
-    /// Makes a generation of a manifest.
-    ///
-    /// What has no value or has expired is left out.
+    /// Makes a generation of a manifest, without what has no value or has expired.
     ///
     /// - Parameters:
     ///   - verified: the manifest and the keys that open its values.
+    ///   - entries: the secrets to show, sealed with these keys; nil for all of the manifest.
     ///   - now: the time.
     ///   - previous: the generation before.
-    ///   - isShown: whether a secret is to be shown at all.
     package convenience init(
         _ verified: VerifiedManifest,
+        showing entries: [SecretEntry]? = nil,
         now: Timestamp,
-        after previous: Snapshot? = nil,
-        where isShown: (SecretName) -> Bool = { _ in true }
+        after previous: Snapshot? = nil
     ) {
         let manifest = verified.manifest
-        let items = manifest.secrets.compactMap { secret -> SnapshotItem? in
-            guard isShown(secret.name), case .sealed(let value) = secret.value else { return nil }
+        let items = (entries ?? manifest.secrets).compactMap { secret -> SnapshotItem? in
+            guard case .sealed(let value) = secret.value else { return nil }
             if let expires = secret.expires, expires <= now { return nil }
             return SnapshotItem(
                 name: secret.name,

@@ -5,7 +5,7 @@ package import SecureFiles
 package import SecureMemory
 internal import SystemCalls
 
-/// Decides whether a store may be used, in the order of the contract, and says why not.
+/// Acceptance check of a store, in the order of the contract, with a report.
 package enum AcceptanceGuard {
     /// The checks in their order.
     package enum Check: String, Sendable, CaseIterable {
@@ -30,7 +30,6 @@ package enum AcceptanceGuard {
         }
     }
 
-    /// How a check ended.
     package enum Status: String, Sendable {
         case ok
         case failed
@@ -42,13 +41,13 @@ package enum AcceptanceGuard {
     package struct Result: Sendable, Equatable {
         package let check: Check
         package let status: Status
-        /// Why it failed or warns, with what to do.
+        /// Cause of a failure or warning, with what to do.
         package let error: StoreError?
-        /// What was found; never a value.
+        /// Finding in words; never a value.
         package let message: String
     }
 
-    /// What came out.
+    /// Outcome of all checks.
     package struct Outcome: Sendable {
         /// Every check, in order.
         package fileprivate(set) var results: [Result] = []
@@ -100,10 +99,10 @@ package enum AcceptanceGuard {
     ///
     /// - Parameters:
     ///   - location: the store.
-    ///   - checker: who judges its files; its warnings become those of the report.
+    ///   - checker: judge of the files; its warnings are reported, too.
     ///   - now: the time that expiry is compared with.
-    ///   - rule: what the schema check asks for beside the schema.
-    ///   - unlock: how keys are found.
+    ///   - rule: further rule of the schema check.
+    ///   - unlock: finds the keys.
     /// - Returns: the report, and manifest and keys as far as they were reached. `failure == nil` means accepted.
     package static func examine(
         _ location: StoreLocation,

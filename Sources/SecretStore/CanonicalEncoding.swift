@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One byte sequence for one meaning: what the signature covers (docs/file-format.md, "Canonical encoding").
+/// Canonical bytes of a manifest, which the signature covers (docs/file-format.md, "Canonical encoding").
 ///
 /// A scalar is `S`, its length and its bytes; a list is `L`, its length and its items; a mapping is `M`, its length and
 /// its pairs ordered by the bytes of their keys, each key written as a scalar. Lengths are 32 bits, big endian.

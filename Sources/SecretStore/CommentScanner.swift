@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Finds the comments between the tokens of a YAML document, which libyaml passes over.
+/// Scanner of comments between the tokens of a YAML document, which libyaml passes over.
 ///
 /// Goes over the text once, by the positions of libyaml's marks: those count characters, and a line that is as long as the
 /// document is not walked again for each token on it. Nothing inside a token is looked at, so that no line of a value can
@@ -56,7 +56,7 @@ struct CommentScanner {
         if next == UInt8(ascii: "#") { keepLine() }
     }
 
-    /// Passes over characters, such as those of a block scalar, which ends where the next line begins.
+    /// Passes over characters, also a block scalar, which ends where the next line begins.
     mutating func pass(_ end: Int) {
         var (offset, characters) = (offset, characters)
         while unsafe offset < text.count {
@@ -99,7 +99,7 @@ struct CommentScanner {
         found.append(String(copying: comment))
     }
 
-    /// Whether a line ends here as libyaml has it: CR, LF, U+0085, U+2028, U+2029.
+    /// End of a line as libyaml has it: CR, LF, U+0085, U+2028, U+2029.
     private var endsLine: Bool {
         func byte(_ distance: Int) -> UInt8? {
             unsafe offset + distance < text.count ? text[offset + distance] : nil

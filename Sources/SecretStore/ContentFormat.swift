@@ -2,11 +2,10 @@
 
 internal import SecureJSON
 
-/// Whether content has the form that its entry asks for. Content is only looked at, never decoded or changed.
+/// Format check of content, which is only looked at, never decoded or changed.
 ///
 /// One newline at the end is allowed by every format, since most tools write it.
 extension SecretEntry.Format {
-    /// Checks content.
     package func accepts(_ content: Span<UInt8>) -> Bool {
         var line = content
         if let last = content.indices.last, content[last] == UInt8(ascii: "\n") {

@@ -2,7 +2,7 @@
 
 /// Numbers of things in messages.
 package enum Count {
-    /// A number and its noun: `1 secret`, `2 secrets`.
+    /// Number and noun: `1 secret`, `2 secrets`.
     package static func pluralized(_ count: Int, _ noun: String) -> String {
         "\(count) \(noun)\(count == 1 ? "" : "s")"
     }

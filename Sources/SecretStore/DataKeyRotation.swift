@@ -3,13 +3,13 @@
 internal import Sealing
 internal import SecureMemory
 
-/// Takes a new data key: every slot that stays is made anew, every value sealed again, in one write.
+/// Rotation of the data key: every slot that stays is made anew, every value sealed again, in one write.
 package struct DataKeyRotation {
-    /// What opens a slot that stays, by the slot's identifier; `age` slots need nothing.
-    package let openers: [String: PresentedKey]
+    /// Key material for the slots that stay, by their identifiers; those with a recipient need none.
+    package let openers: [String: KeyMaterial]
     /// The slots that go.
     package let dropped: Set<String>
-    /// What else is sealed under the data key, sealed again under the new one.
+    /// Seals again what else is sealed under the data key, such as the key of the audit log.
     ///
     /// Called under the lock when all is ready, right before the manifest is replaced: after it the old manifest may still
     /// be there, so what is written must open with both keys.
@@ -17,8 +17,7 @@ package struct DataKeyRotation {
     /// Called for each secret that was sealed again, with how many there are.
     package var progress: (_ done: Int, _ count: Int) -> Void = { _, _ in }
 
-    /// Makes a rotation.
-    package init(openers: [String: PresentedKey], dropped: Set<String>) {
+    package init(openers: [String: KeyMaterial], dropped: Set<String>) {
         self.openers = openers
         self.dropped = dropped
     }
@@ -33,11 +32,11 @@ package struct DataKeyRotation {
         guard dropped.count < slots.count else {
             throw StoreError(.usage, "the last slot cannot be dropped", hint: "add another first: credfs keys add")
         }
-        return slots.filter { !dropped.contains($0.key) && !$0.value.kind.isAge && openers[$0.key] == nil }
+        return slots.filter { !dropped.contains($0.key) && $0.value.kind.recipient == nil && openers[$0.key] == nil }
             .keys.sorted()
     }
 
-    /// Does it.
+    /// Rotates.
     ///
     /// - Parameters:
     ///   - store: the store.
@@ -85,16 +84,14 @@ package struct DataKeyRotation {
     private func remade(_ slots: [String: KeySlot], _ keys: StoreKeys) throws(StoreError) -> [String: KeySlot] {
         var remade: [String: KeySlot] = [:]
         for (identifier, slot) in slots where !dropped.contains(identifier) {
-            if case .age(let recipient, _) = slot.kind {
-                remade[identifier] = try keys.withDataKey { (dataKey) throws(StoreError) in
-                    try KeySlot.make(sealing: dataKey, for: recipient, identifier: identifier, store: keys.store)
-                }
-                continue
+            remade[identifier] = try keys.withDataKey { (dataKey) throws(StoreError) in
+                try slot.renewed(
+                    sealing: dataKey,
+                    identifier: identifier,
+                    store: keys.store,
+                    material: openers[identifier]
+                )
             }
-            guard let opener = openers[identifier] else {
-                throw StoreError(.failed, "nothing opens slot '\(identifier)'")
-            }
-            remade[identifier] = try opener.slot(slot.kind.renewed(), keys, identifier)
         }
         return remade
     }
@@ -112,15 +109,5 @@ package struct DataKeyRotation {
             }
             progress(index + 1, count)
         }
-    }
-}
-
-extension KeySlot.Kind {
-    /// The parameters for a new seal: a new salt, and at least the usual iterations.
-    package func renewed() throws(StoreError) -> KeySlot.Kind {
-        guard case .password(let iterations, _) = self,
-            case .password(let usual, let salt) = try KeySlot.newPasswordKind()
-        else { return self }
-        return .password(iterations: max(iterations, usual), salt: salt)
     }
 }

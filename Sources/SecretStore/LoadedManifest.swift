@@ -4,9 +4,7 @@ package import SecureFiles
 
 /// A manifest that was read but not yet authenticated.
 package struct LoadedManifest: Sendable {
-    /// What it says.
     package let manifest: Manifest
-    /// Its signature.
     package let signature: String
     /// The file it was read from.
     package let file: FileContents
@@ -52,7 +50,7 @@ package struct LoadedManifest: Sendable {
         }
     }
 
-    /// Makes sure that the signature is that of the manifest.
+    /// Checks the signature.
     ///
     /// - Throws: class `authentication`.
     package func verified(with keys: StoreKeys) throws(StoreError) -> VerifiedManifest {

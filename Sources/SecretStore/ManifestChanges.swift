@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Manifest {
-    /// What differs from an earlier manifest, a line each; header, slots, names, expiry and policy, never a value.
+    /// Differences from an earlier manifest, a line each: header, slots, names, expiry and policy, never a value.
     package func changes(since old: Manifest) -> [String] {
         let header = [
             ("store", old.store.text, store.text),

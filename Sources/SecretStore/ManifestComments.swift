@@ -6,12 +6,11 @@
 package struct ManifestComments: Sendable, Equatable {
     /// Those of the entries of the document, by key.
     package var entries: [String: [String]] = [:]
-    /// Those of secrets.
     package var secrets: [SecretName: [String]] = [:]
     /// Those behind everything.
     package var end: [String] = []
 
-    /// What a new manifest begins with.
+    /// Comments of a new manifest.
     package static let initial = ManifestComments(entries: [
         "version": [
             "# Sealed by credfs and safe to commit. Names and comments are readable, values are not.",
@@ -29,7 +28,7 @@ package struct ManifestComments: Sendable, Equatable {
         if !comments.isEmpty { secrets[name, default: []] += comments }
     }
 
-    /// Whether people wrote any.
+    /// Absence of comments by people.
     package var isEmptyButForTheFirst: Bool {
         entries.allSatisfy { $0.key == "version" || $0.value.isEmpty } && secrets.isEmpty && end.isEmpty
     }

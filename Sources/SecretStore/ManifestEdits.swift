@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a person did to a manifest, and how it is brought together with what others did meanwhile.
+/// Edits of a manifest and their merge with concurrent changes.
 extension Manifest {
     /// This manifest as a person left it.
     ///
@@ -16,7 +16,7 @@ extension Manifest {
         return manifest
     }
 
-    /// What a person may edit, as a document.
+    /// Editable part, as a document.
     package var editable: ManifestReader.Reading {
         var reading = ManifestReader.Reading()
         reading.expires = expires
@@ -32,7 +32,7 @@ extension Manifest {
     package struct Merged: Sendable, Equatable {
         /// The manifest; where both changed the same, it has what the person wrote.
         package var manifest: Manifest
-        /// What both changed: names of secrets, or `expires`.
+        /// Conflicts: names of secrets, or `expires`.
         package var conflicts: [String]
 
         package init(manifest: Manifest, conflicts: [String]) {

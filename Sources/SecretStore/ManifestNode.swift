@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Sealing
-
 /// The meaning of a manifest as a tree, which both the text and the canonical encoding are made from.
 ///
-/// What has its default value is left out, so that a manifest that spells a default out means the same.
+/// Defaults are left out, so that a manifest that spells one out means the same.
 package enum ManifestNode: Equatable {
     case text(String)
     /// Text of hexadecimal digits, which stands in quotes whether it begins with a letter or not.
@@ -40,29 +38,6 @@ extension Manifest {
     }
 }
 
-extension KeySlot {
-    var node: ManifestNode {
-        switch kind {
-        case .keyFile:
-            .mapping([("type", .text(kind.word)), ("sealed", .text(sealedKey.text))])
-        case .password(let iterations, let salt):
-            .mapping([
-                ("type", .text(kind.word)), ("kdf", .text(Self.passwordDerivation)),
-                ("iterations", .number(UInt64(iterations))), ("salt", .digits(Hexadecimal.text(salt))),
-                ("sealed", .text(sealedKey.text)),
-            ])
-        case .age(let recipient, let wrappedKey):
-            .mapping([
-                ("type", .text(kind.word)), ("recipient", .text(recipient.text)),
-                ("wrapped", .text(Base64.text(wrappedKey))), ("sealed", .text(sealedKey.text)),
-            ])
-        }
-    }
-
-    /// The one derivation of password slots in this version.
-    static let passwordDerivation = "pbkdf2-hmac-sha256"
-}
-
 extension SecretEntry {
     package var node: ManifestNode {
         let valueText =
@@ -73,7 +48,7 @@ extension SecretEntry {
         return .mapping([(key: "value", node: .text(valueText))] + attributes)
     }
 
-    /// What it says beside its value.
+    /// Attributes beside the value.
     var attributes: [(key: String, node: ManifestNode)] {
         SecretAttribute.all.compactMap { attribute in attribute.node(self).map { (attribute.key, $0) } }
     }

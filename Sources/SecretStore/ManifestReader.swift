@@ -3,17 +3,16 @@
 internal import Sealing
 package import SecureMemory
 
-/// Reads the text of a manifest: strict in dialect and schema, and without any use of keys.
+/// Reader of manifests: strict in dialect and schema, and without any use of keys.
 package struct ManifestReader {
-    /// What a text has to be.
+    /// Kind of document that a text has to be.
     package enum Document: Sendable, Equatable {
-        /// A whole manifest.
         case manifest
         /// A document with at least `secrets`; what it says of its header must be well-formed.
         case template
     }
 
-    /// What was read.
+    /// Content of a document.
     package struct Reading: Sendable {
         /// The header entries that are there.
         package var version: UInt64?
@@ -27,10 +26,8 @@ package struct ManifestReader {
         package var signature: String?
         /// The secrets, in the order of the file.
         package var secrets: [SecretEntry]?
-        /// The comments.
         package var comments = ManifestComments()
 
-        /// The manifest.
         ///
         /// - Throws: where a header entry is missing.
         package func manifest() throws(StoreError) -> Manifest {
@@ -68,9 +65,9 @@ package struct ManifestReader {
     ///
     /// - Parameters:
     ///   - text: at most `Manifest.maximumByteCount` bytes.
-    ///   - document: what it has to be.
+    ///   - document: its kind.
     ///   - sealer: what to do with plaintext values; without it their place is noted and their bytes are dropped.
-    /// - Returns: what it says.
+    /// - Returns: its content.
     /// - Throws: `StoreError` of class `invalid` with line and column.
     package static func read(
         _ text: Span<UInt8>,
@@ -121,7 +118,7 @@ package struct ManifestReader {
             case "secrets": try readSecrets(&events)
             case "signature":
                 let text = try events.text()
-                guard Hexadecimal.bytes(text)?.count == HMACSHA256.byteCount else {
+                guard Base16.bytes(text)?.count == HMACSHA256.byteCount else {
                     throw events.invalid("a signature has 64 lower-case hexadecimal digits")
                 }
                 reading.signature = text

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The text of a manifest: one value per line, so that a change is one line of a diff.
+/// Writer of manifests: one value per line, so that a change is one line of a diff.
 package enum ManifestWriter {
     /// Writes a manifest.
     ///
     /// - Parameters:
-    ///   - manifest: what it says.
+    ///   - manifest: the manifest.
     ///   - signature: 64 hexadecimal digits.
     /// - Returns: UTF-8.
     package static func text(_ manifest: Manifest, signature: String) -> [UInt8] {
         text(manifest.header, manifest.secrets, manifest.comments, signature: signature)
     }
 
-    /// Writes a document with the signature it came with, if any: what the helper process hands back.
+    /// Writes a document with the signature it came with, if any, as the helper process hands it back.
     package static func unsignedText(_ reading: ManifestReader.Reading) -> [UInt8] {
         let header = (try? reading.manifest())?.header ?? reading.expires.map { [("expires", .text($0.text))] } ?? []
         return text(header, reading.secrets ?? [], reading.comments, signature: reading.signature)
@@ -21,10 +21,10 @@ package enum ManifestWriter {
     /// Writes what a person may edit of a manifest: the secrets, and of the header only when it expires.
     ///
     /// - Parameters:
-    ///   - reading: what it says.
-    ///   - value: what stands behind `value: `, and on further lines that begin with `valueIndentation`.
+    ///   - reading: the document.
+    ///   - value: text behind `value: `, and on further lines that begin with `valueIndentation`.
     /// - Returns: UTF-8.
-    /// - Throws: what the function throws.
+    /// - Throws: errors of the function.
     package static func editableText(
         _ reading: ManifestReader.Reading,
         value: (SecretEntry) throws(StoreError) -> [UInt8]
@@ -50,7 +50,7 @@ package enum ManifestWriter {
         return writer.bytes
     }
 
-    /// What the further lines of a value in `editableText` begin with.
+    /// Indentation of the further lines of a value in `editableText`.
     package static let valueIndentation = "      "
 
     private static func text(
@@ -101,7 +101,6 @@ package enum ManifestWriter {
             value(depth, node)
         }
 
-        /// What follows a key, its colon included.
         private mutating func value(_ depth: Int, _ node: ManifestNode) {
             switch node {
             case .text(let text): line(0, ": \(scalar(text))\n")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What git leaves in a file where both sides changed the same lines (git-merge(1), "How conflicts are presented").
+/// Conflict markers of git (git-merge(1), "How conflicts are presented").
 enum MergeConflict {
     /// Seven signs and a space begin the part of one side; inside a manifest every line of a value is indented.
     private static let opening = "<<<<<<< "

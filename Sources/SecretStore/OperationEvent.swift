@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a command did, for the audit log: who and where are added by whoever records it.
+/// Operation of a command, for the audit log, which adds process and user.
 ///
 /// Never a value or a length.
 package struct OperationEvent: Sendable, Equatable {
@@ -40,29 +40,26 @@ package struct OperationEvent: Sendable, Equatable {
         case export
     }
 
-    /// How it ended.
+    /// Outcome of an operation.
     package enum Status: String, Sendable {
         case success
         case failed
         case denied
     }
 
-    /// What an operation was about, as far as it came.
+    /// Secrets, slots and mount of an operation, as far as it came.
     package struct Subjects: Sendable, Equatable {
-        /// The secrets that it touched.
         package var secrets: [SecretName] = []
         /// The key slots that it made, used by name or removed.
         package var slots: [String] = []
         /// Of a run or mount: `authenticated` or `unauthenticated`.
         package var authMode: String?
-        /// Why it is unauthenticated, out of the closed list.
+        /// Cause of being unauthenticated, out of the closed list.
         package var authReason: String?
-        /// The identifier of the mount.
         package var mount: String?
         /// The exit status of a job that ended.
         package var exitStatus: Int32?
 
-        /// Makes it of some secrets.
         package init(secrets: [SecretName] = []) {
             self.secrets = secrets
         }
@@ -72,11 +69,10 @@ package struct OperationEvent: Sendable, Equatable {
     package let subjects: Subjects
     package let service: String?
     package let status: Status
-    /// Why it failed, or what it did.
+    /// Cause of a failure, or a note on what was done.
     package let reason: String?
     package let store: StoreID?
 
-    /// Makes an event.
     package init(
         _ operation: Operation,
         _ subjects: Subjects = Subjects(),
@@ -96,6 +92,5 @@ package struct OperationEvent: Sendable, Equatable {
 
 /// Takes the events of operations, in their order.
 package protocol OperationRecorder: AnyObject {
-    /// Records one event.
     func record(_ event: OperationEvent)
 }

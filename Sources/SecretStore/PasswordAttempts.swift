@@ -3,7 +3,7 @@
 internal import SecureFiles
 package import SystemCalls
 
-/// How many passwords in a row were wrong, and until when no other is tried.
+/// Lockout after wrong passwords: how many came in a row, and until when no other is tried.
 package struct PasswordAttempts: Equatable {
     /// A reading of both clocks: one that nobody can set, and one that outlives a restart of the machine.
     package struct Clocks: Equatable {
@@ -18,29 +18,28 @@ package struct PasswordAttempts: Equatable {
         package static func now() -> Clocks { Clocks(boot: .now(), wall: .now()) }
     }
 
-    /// How many wrong passwords are answered at once.
+    /// Number of wrong passwords that are answered at once.
     static let allowed = 5
-    /// How long the next one waits then, in milliseconds; twice as long after each that follows.
+    /// Delay of the next one in milliseconds; twice as long after each that follows.
     static let firstDelay: Int64 = 30_000
-    /// The longest wait.
     static let longestDelay: Int64 = 3_600_000
 
-    /// Those that were tried since the last right one, one that is being tried included.
+    /// Attempts since the last right password, one that is being made included.
     var failures: Int
-    /// When the last of them was tried.
+    /// Time of the last of them.
     var last: Clocks
 
-    /// How many may be tried before the first wait.
+    /// Number of attempts before the first wait.
     package var remaining: Int { max(0, Self.allowed - failures) }
 
-    /// How long after the last attempt the next may come.
+    /// Delay between the last attempt and the next, in milliseconds.
     package var delay: Int64 {
         guard failures >= Self.allowed else { return 0 }
         // Far beyond the longest wait a shift would overflow.
         return min(Self.longestDelay, Self.firstDelay << Int64(min(20, failures - Self.allowed)))
     }
 
-    /// How many milliseconds are left to wait.
+    /// Milliseconds that are left to wait.
     ///
     /// Within one run of the machine only the clock that nobody can set counts. After a restart there is only the other: if
     /// it shows a time before the attempt, it was set back, and the whole wait begins again.
@@ -81,7 +80,7 @@ package struct PasswordAttempts: Equatable {
     }
 }
 
-/// Trying passwords, a few at a time.
+/// Counting of attempts at a password.
 extension Store {
     private static let attemptsName = "attempts"
     private static let attemptsLockName = "attempts.lock"
@@ -99,10 +98,10 @@ extension Store {
     /// - Throws: class `lockedOut`, or as `Manifest.open`.
     package func open(
         _ manifest: Manifest,
-        with material: borrowing KeyMaterial,
+        with material: KeyMaterial,
         slot identifier: String? = nil
     ) throws(StoreError) -> Manifest.Opening {
-        guard material.isPassword else { return try manifest.open(with: material, slot: identifier) }
+        guard material.secret.isGuess else { return try manifest.open(with: material, slot: identifier) }
         return try open(manifest, password: material, slot: identifier)
     }
 
@@ -117,11 +116,11 @@ extension Store {
 
     private func open(
         _ manifest: Manifest,
-        password: borrowing KeyMaterial,
+        password: KeyMaterial,
         slot identifier: String?
     ) throws(StoreError) -> Manifest.Opening {
         let isGuess = manifest.slots.contains { name, slot in
-            slot.kind.isPassword && (identifier == nil || identifier == name)
+            password.fits(slot) && (identifier == nil || identifier == name)
         }
         // Nothing to guess at: says so.
         guard isGuess else { return try manifest.open(with: password, slot: identifier) }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Sealing
+
 extension ReadPolicy {
     /// Reads the policy of a secret.
     static func read(_ events: inout YAMLEventReader) throws(StoreError) -> ReadPolicy {
@@ -84,7 +86,7 @@ extension ReadPolicy {
                 path = text
             case "sha256":
                 let text = try events.text()
-                guard Hexadecimal.bytes(text)?.count == 32 else {
+                guard Base16.bytes(text)?.count == 32 else {
                     throw events.invalid("a SHA-256 has 64 lower-case hexadecimal digits")
                 }
                 digest = text
@@ -126,13 +128,13 @@ extension RotationRule {
         return RotationRule(every: every, command: command)
     }
 
-    private static func isPeriod(_ text: String) -> Bool { milliseconds(text) != nil }
+    /// A period has one spelling and is not nothing.
+    private static func isPeriod(_ text: String) -> Bool { !text.hasPrefix("0") && milliseconds(text) != nil }
 
-    private static func milliseconds(_ text: String) -> Int64? {
+    /// Milliseconds of a duration: an integer and ms, s, m, h, d or w; nil for any other text.
+    package static func milliseconds(_ text: String) -> Int64? {
         let digits = text.prefix { $0.isASCII && $0.isNumber }
-        guard let number = UInt32(digits), number > 0, String(number) == digits,
-            let unit = units[String(text.dropFirst(digits.count))]
-        else { return nil }
+        guard let number = UInt32(digits), let unit = units[String(text.dropFirst(digits.count))] else { return nil }
         return Int64(number) * unit
     }
 
@@ -140,7 +142,7 @@ extension RotationRule {
         "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000,
     ]
 
-    /// Whether a value of that age is to be replaced; one that never was is.
+    /// Compares the age of a value with the period; a value that never was replaced is due.
     package func isDue(_ rotated: Timestamp?, now: Timestamp) -> Bool {
         guard let rotated else { return true }
         // The reader has refused every other period.

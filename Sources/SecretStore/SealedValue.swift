@@ -6,12 +6,10 @@ internal import Sealing
 package struct SealedValue: Sendable, Equatable {
     /// The ciphertext, as long as the plaintext.
     package let ciphertext: [UInt8]
-    /// The nonce, 12 bytes.
     package let nonce: [UInt8]
-    /// The tag, 16 bytes.
     package let tag: [UInt8]
 
-    /// What every text that is meant as a sealed value begins with; nothing else may.
+    /// Beginning of every text that is meant as a sealed value, and of no other.
     package static let opening = "ENC["
 
     private static let prefix = "ENC[AES256_GCM,data:"
@@ -45,7 +43,6 @@ package struct SealedValue: Sendable, Equatable {
         self.init(text.utf8.span)
     }
 
-    /// The text.
     package var text: String {
         Self.prefix + Base64.text(ciphertext) + Self.nonceMark + Base64.text(nonce) + Self.tagMark + Base64.text(tag)
             + "]"

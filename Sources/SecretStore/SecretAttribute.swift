@@ -5,15 +5,14 @@
 /// Reading, text, canonical encoding, templates and lists of changes all go through the rows, so that no attribute can be
 /// read and not signed, or signed and lost.
 struct SecretAttribute: Sendable {
-    /// The key in the manifest.
     let key: String
     /// Reads the value that follows the key.
     let read: @Sendable (inout SecretEntry, inout YAMLEventReader) throws(StoreError) -> Void
     /// The value in text and canonical encoding; nil leaves the key out, which means the default.
     let node: @Sendable (SecretEntry) -> ManifestNode?
-    /// Takes over what a template says; what the template leaves out stays.
+    /// Merges the attribute of a template; what the template leaves out stays.
     let merge: @Sendable (inout SecretEntry, SecretEntry) -> Void
-    /// What differs from an earlier entry in words, never a value; nil where nothing does.
+    /// Difference from an earlier entry in words, never a value; nil where nothing differs.
     let change: @Sendable (SecretEntry, SecretEntry) -> String?
 
     static let all = [

@@ -3,7 +3,7 @@
 internal import Sealing
 package import SecureMemory
 
-/// How a value enters an entry: newline policy, size, format, seal.
+/// Entry of a new value: newline policy, size, format, seal.
 extension SecretEntry {
     /// Seals new content into this entry.
     ///

@@ -34,7 +34,7 @@ extension SecretEntry {
 }
 
 extension YAMLEventReader {
-    /// Whether the current scalar is a value that was never sealed.
+    /// Plaintext in place of a sealed value.
     fileprivate var holdsPlaintext: Bool {
         withScalar { bytes in !bytes.isEmpty && !bytes.starts(with: SealedValue.opening) }
     }

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// One secret of a manifest.
+/// Secret of a manifest: its value and attributes.
 package struct SecretEntry: Sendable, Equatable {
-    /// What stands under `value`.
+    /// Content under `value`.
     package enum Value: Sendable, Equatable {
         /// Nothing yet: `value: ""`.
         case empty
-        /// A sealed value.
         case sealed(SealedValue)
         /// Plaintext or a broken sealed value, at a line and column. The bytes are not kept.
         case unsealed(TextPosition)
     }
 
-    /// The forms that content can be required to have.
+    /// Forms that content can be required to have.
     package enum Format: String, Sendable, CaseIterable {
         case text
         case json
@@ -21,7 +20,7 @@ package struct SecretEntry: Sendable, Equatable {
         case base64
     }
 
-    /// What becomes of a trailing newline when a value enters.
+    /// Treatment of a trailing newline when a value enters.
     package enum Newline: String, Sendable, CaseIterable {
         /// Every byte stays.
         case exact
@@ -37,29 +36,24 @@ package struct SecretEntry: Sendable, Equatable {
         case ownerAndGroup = "0440"
     }
 
-    /// The name.
     package var name: SecretName
-    /// The value.
     package var value: Value = .empty
-    /// For people; one line.
+    /// Description for people; one line.
     package var description: String?
-    /// Whether a store without a value here is rejected.
+    /// Requirement of a value: a store without one here is rejected.
     package var required = false
     /// The form of the content; nil means any bytes.
     package var format: Format?
-    /// When the secret stops being accepted.
+    /// Expiry: the secret is not accepted from then on.
     package var expires: Timestamp?
-    /// When the value last changed.
+    /// Time of the last change of the value.
     package var rotated: Timestamp?
-    /// What becomes of a trailing newline.
     package var newline = Newline.exact
     /// The service, for a name that was given as SERVICE/KEY.
     package var service: String?
     /// The permission bits of the rendered file.
     package var mode = Mode.ownerOnly
-    /// Who may read it.
     package var policy: ReadPolicy?
-    /// How new values are made.
     package var rotation: RotationRule?
 
     /// Makes an entry without a value.
@@ -71,7 +65,7 @@ package struct SecretEntry: Sendable, Equatable {
     package func isCurrent(at now: Timestamp) -> Bool { expires.map { $0 > now } ?? true }
 }
 
-/// A place in a text, counted from 1.
+/// Position in a text, counted from 1.
 package struct TextPosition: Sendable, Equatable {
     package let line: Int
     package let column: Int
@@ -82,11 +76,10 @@ package struct TextPosition: Sendable, Equatable {
     }
 }
 
-/// Who may read a secret while it is mounted; an absent rule allows.
+/// Access policy of a mounted secret; an absent rule allows.
 package struct ReadPolicy: Sendable, Equatable {
     /// A program that may read.
     package struct Executable: Sendable, Equatable {
-        /// Its absolute path.
         package var path: String
         /// The SHA-256 of its content, 64 lower-case hexadecimal digits.
         package var sha256: String?
@@ -97,13 +90,12 @@ package struct ReadPolicy: Sendable, Equatable {
         }
     }
 
-    /// Which processes may read at all.
+    /// Processes that may read at all.
     package enum Callers: String, Sendable, CaseIterable {
         /// Members of the job's process tree.
         case job
         /// Processes of the user who mounted.
         case owner
-        /// Any process.
         case any
     }
 
@@ -112,11 +104,11 @@ package struct ReadPolicy: Sendable, Equatable {
     /// Names of systemd units, and identifiers of containers (64 hexadecimal digits).
     package var units: [String] = []
     package var callers: Callers?
-    /// How many opens are granted.
+    /// Number of opens that are granted.
     package var maxReads: UInt64?
     package var notBefore: Timestamp?
     package var notAfter: Timestamp?
-    /// Whether a refused caller is told that there is no such file.
+    /// Answer ENOENT for a refused caller, as if there were no such file.
     package var hidden = false
     /// Whether a refused caller reads `credfs-placeholder:NAME` in place of an error.
     package var placeholder = false
@@ -126,7 +118,7 @@ package struct ReadPolicy: Sendable, Equatable {
     package init() {}
 }
 
-/// How new values of a secret are made.
+/// Rotation of a secret: a period and the command that makes new values.
 package struct RotationRule: Sendable, Equatable {
     /// The period, an integer and ms, s, m, h, d or w.
     package var every: String

@@ -30,7 +30,6 @@ package struct SecretName: Sendable, Hashable, Comparable {
 
 /// A name as a person gives it: NAME, or SERVICE/KEY for a secret that is stored as `SERVICE.KEY`.
 package struct SecretReference: Sendable, Equatable {
-    /// The name in the manifest.
     package let name: SecretName
     /// The service, if one was given.
     package let service: String?
@@ -56,7 +55,7 @@ package struct SecretReference: Sendable, Equatable {
         }
     }
 
-    /// Whether the argument may be `NAME=VALUE`: then nothing of it is shown or recorded unless there is such a secret.
+    /// Suspicion of `NAME=VALUE`: nothing of it is shown or recorded unless there is such a secret.
     package var mayHoldValue: Bool { name.text.contains("=") }
 
     /// The rule in words, for messages.

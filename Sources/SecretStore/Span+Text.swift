@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Span<UInt8> {
-    /// Whether the bytes begin with those of a text.
+    /// Compares the first bytes with the UTF-8 of a text.
     package func starts(with text: String) -> Bool {
         guard count >= text.utf8.count else { return false }
         var index = 0

@@ -4,7 +4,7 @@ package import SecureFiles
 package import SystemCalls
 internal import SystemPackage
 
-/// Writing a manifest.
+/// Writing of the manifest.
 extension Store {
     private static let backupSuffix = ".bak"
 
@@ -103,7 +103,7 @@ extension Store {
         }
     }
 
-    /// Removes what a key that was taken away could still open here.
+    /// Removes older manifests, which a key that was taken away could still open.
     private func removeBackups(_ folder: StoreDirectory, _ backup: String, _ store: StoreID) throws(StoreError) {
         do throws(StoreError) {
             try folder.remove(backup)

@@ -11,9 +11,8 @@ package struct Store {
     /// The largest key or password file in bytes.
     package static let maximumKeyFileByteCount = 4096
 
-    /// Where it is.
     package let location: StoreLocation
-    /// Who judges its files.
+    /// Judge of its files.
     package let checker: PermissionChecker
     /// The store directory; nil only beside a manifest elsewhere.
     package let folder: StoreDirectory?
@@ -57,18 +56,16 @@ package struct Store {
     /// The path of the key file, for messages.
     package var keyPath: String { "\(location.directory)/\(StoreLocation.keyName)" }
 
-    /// What the manifest file must be.
     package var manifestExpectation: FileRequirement {
         location.manifest == nil ? .privateFile : .sharedManifest
     }
 
-    /// Whether there is a manifest.
     package func hasManifest() throws(StoreError) -> Bool {
         let place = try manifestPlace()
         return try place.folder.file(place.name) != nil
     }
 
-    /// Whether there is a key file in the store directory.
+    /// Presence of a key file in the store directory.
     package func hasKeyFile() throws(StoreError) -> Bool {
         guard let folder else { return false }
         return try folder.file(StoreLocation.keyName) != nil
@@ -76,7 +73,7 @@ package struct Store {
 
     /// Checks everything that P3 of the contract names: directory, key, manifest and state.
     ///
-    /// What is read later is checked again, on the descriptor that is read.
+    /// Everything is checked again on the descriptor when it is read.
     package func checkPermissions() throws(StoreError) {
         if let folder {
             try folder.check(.privateDirectory, checker)
@@ -133,7 +130,7 @@ package struct Store {
         return try file.secret(limit: limit)
     }
 
-    /// Whether a path that is not asked for by name has a file.
+    /// Presence of a file at a path that was not named by anybody.
     package static func exists(_ path: String) throws(StoreError) -> Bool {
         let (directory, name) = split(path)
         guard let folder = try StoreDirectory.open(directory, followingLink: true) else { return false }
@@ -149,7 +146,7 @@ package struct Store {
         return StoreError(.noStore, "no store at \(path)", hint: hint)
     }
 
-    /// Whether a directory is what `run` puts over a store: empty, in memory, and not to be written.
+    /// Detects the empty, read-only directory in memory that `run` puts over a store.
     package static func isCovered(_ directory: String) -> Bool {
         guard let directory = try? OwnedDescriptor.openPath(directory: directory), directory.isInMemory,
             (try? directory.status().permissions) == 0o500
@@ -157,6 +154,5 @@ package struct Store {
         return (try? directory.entryNames())?.isEmpty == true
     }
 
-    /// The directory and the name of a path.
     package static func split(_ path: String) -> (directory: String, name: String) { PathParts.split(path) }
 }

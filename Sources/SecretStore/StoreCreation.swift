@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import Sealing
+internal import Sealing
 package import SecureFiles
 package import SecureMemory
 internal import SystemCalls
@@ -10,21 +10,18 @@ internal import SystemPackage
 ///
 /// Nothing that is there is overwritten.
 package enum StoreCreation {
-    /// What opens the new store.
+    /// First key slot of the new store.
     package enum Way: ~Copyable {
         /// A key file in the store directory, made unless it is there.
         case keyFile
         /// A key that is kept elsewhere.
         case givenKey(KeyMaterial)
-        /// A password.
         case password(SecureBuffer)
-        /// Nothing but the identities of recipients.
+        /// Nothing but the secrets of recipients.
         case recipientsOnly
     }
 
-    /// What was done.
     package struct Outcome: Sendable {
-        /// Whether there was no store before.
         package let isNew: Bool
         /// The modes that hold now, in words.
         package let notes: [String]
@@ -52,7 +49,7 @@ package enum StoreCreation {
     ///   - location: where.
     ///   - checker: who judges the files.
     ///   - secrets: the entries of a new manifest.
-    ///   - recipients: whose age identities open the new store, beside the way; at least one for `recipientsOnly`.
+    ///   - recipients: whose owners open the new store, beside the way; at least one for `recipientsOnly`.
     ///   - now: the time.
     ///   - way: asked for only if there is no store yet.
     /// - Returns: what was done.
@@ -61,7 +58,7 @@ package enum StoreCreation {
         _ location: StoreLocation,
         _ checker: PermissionChecker,
         secrets: [SecretEntry],
-        recipients: [AgeRecipient] = [],
+        recipients: [any SlotRecipient] = [],
         now: Timestamp,
         way: () throws -> Way
     ) throws -> Outcome {
@@ -76,7 +73,7 @@ package enum StoreCreation {
                 let dataKey = try StoreError.wrapping { () throws(SealingError) in try Key256.random() }
                 var slots = try slot(try way(), store, directory, dataKey, identity)
                 for recipient in recipients {
-                    let identifier = KeySlot.freeIdentifier("age", beside: slots)
+                    let identifier = KeySlot.freeIdentifier(recipient.word, beside: slots)
                     slots[identifier] = try KeySlot.make(
                         sealing: dataKey,
                         for: recipient,
@@ -154,7 +151,7 @@ package enum StoreCreation {
         let state = isShared ? "a directory that programs share" : "not empty"
         throw StoreError(
             .permissions,
-            "\(directory.path) is not a store, \(state) and open to others: mode \(PermissionChecker.octal(mode))",
+            "\(directory.path) is not a store, \(state) and open to others: mode \(mode.octal)",
             hint: isShared
                 ? "name a directory of its own"
                 : "name a directory of its own, or if this one is meant: chmod 0700 \(quoted(directory.path))"
@@ -170,7 +167,7 @@ package enum StoreCreation {
         _ identity: StoreID
     ) throws -> [String: KeySlot] {
         let material: KeyMaterial
-        var kind = KeySlot.Kind.keyFile
+        var kind: any SlotType = KeyFileSlot()
         switch consume way {
         case .recipientsOnly:
             return [:]
@@ -179,7 +176,7 @@ package enum StoreCreation {
         case .givenKey(let given):
             material = given
         case .password(let password):
-            kind = try KeySlot.newPasswordKind()
+            kind = try PasswordSlot.random()
             material = .password(password)
         }
         let identifier = kind.word

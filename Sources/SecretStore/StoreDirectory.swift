@@ -4,7 +4,7 @@ package import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
-/// A directory of a store, or one that a command is told of.
+/// Directory of a store, or one that a command is told of.
 package typealias StoreDirectory = Directory<StoreError>
 
 extension StoreError: FileFailure {
@@ -20,7 +20,7 @@ extension StoreError: FileFailure {
 }
 
 extension StoreDirectory {
-    /// Whether it is in a work tree of git: a directory at or above it has a `.git`.
+    /// Looks for a work tree of git: a directory at or above this one that has a `.git`.
     package func isInGitWorkTree() throws(StoreError) -> Bool {
         try StoreError.wrapping("examine", path) { () throws(Errno) in
             var directory = try descriptor.duplicate()

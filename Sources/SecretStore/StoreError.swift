@@ -6,7 +6,7 @@ package import SecureMemory
 internal import SystemCalls
 package import SystemPackage
 
-/// Why something about a store did not succeed: a class that decides the exit status, a message and perhaps a hint.
+/// Failure of a store operation: a class that decides the exit status, a message and perhaps a hint.
 ///
 /// Messages hold names, paths, modes and positions; never a byte of a value, a key or a password.
 package struct StoreError: Error, Sendable, Equatable {
@@ -36,14 +36,12 @@ package struct StoreError: Error, Sendable, Equatable {
         case usage
     }
 
-    /// The class.
     package let code: Code
-    /// What happened: lower case, no full stop.
+    /// Message: lower case, no full stop.
     package let message: String
-    /// What to do next, in the same style.
+    /// Next step, in the same style.
     package let hint: String?
 
-    /// Makes an error.
     package init(_ code: Code, _ message: String, hint: String? = nil) {
         self.code = code
         self.message = message
@@ -74,12 +72,12 @@ package struct StoreError: Error, Sendable, Equatable {
         )
     }
 
-    /// Runs something cryptographic.
+    /// Converts errors of libcrypto.
     package static func wrapping<R: ~Copyable>(_ body: () throws(SealingError) -> R) throws(StoreError) -> R {
         do throws(SealingError) { return try body() } catch { throw sealing(error) }
     }
 
-    /// Runs something that needs secure memory.
+    /// Converts errors of secure memory.
     package static func locking<R: ~Copyable>(_ body: () throws(SecureMemoryError) -> R) throws(StoreError) -> R {
         do throws(SecureMemoryError) { return try body() } catch { throw memory(error) }
     }

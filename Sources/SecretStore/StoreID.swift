@@ -2,7 +2,7 @@
 
 package import Sealing
 
-/// The identity of a store: a random UUID (RFC 9562 version 4) that every sealed value is bound to.
+/// Identity of a store: a random UUID (RFC 9562 version 4) that every sealed value is bound to.
 package struct StoreID: Sendable, Hashable {
     /// The 36 lower-case characters.
     package let text: String
@@ -17,18 +17,17 @@ package struct StoreID: Sendable, Hashable {
             if [8, 13, 18, 23].contains(index) {
                 guard character == UInt8(ascii: "-") else { return nil }
             } else {
-                guard Hexadecimal.isDigit(character) else { return nil }
+                guard Base16.isDigit(character) else { return nil }
             }
         }
         self.text = text
     }
 
-    /// Makes a new identity.
     package static func random() throws(SealingError) -> StoreID {
         var bytes = try RandomBytes.array(count: 16)
         bytes[6] = bytes[6] & 0x0f | 0x40
         bytes[8] = bytes[8] & 0x3f | 0x80
-        var text = Hexadecimal.text(bytes)
+        var text = Base16.text(bytes)
         for offset in [8, 13, 18, 23] {
             text.insert("-", at: text.index(text.startIndex, offsetBy: offset))
         }

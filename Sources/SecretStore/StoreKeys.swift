@@ -3,7 +3,7 @@
 package import Sealing
 package import SecureMemory
 
-/// The data key of a store and the two keys derived from it: one seals values, the other signs the manifest.
+/// Keys of a store: the data key and the two derived from it; one seals values, the other signs the manifest.
 package final class StoreKeys: Sendable {
     /// The store that the keys belong to.
     package let store: StoreID
@@ -47,11 +47,11 @@ package final class StoreKeys: Sendable {
         do throws(SealingError) {
             var code = try signingKey.withBytes { (key) throws(SealingError) in try HMACSHA256(key: key) }
             try CanonicalEncoding.encode(manifest) { (piece) throws(SealingError) in try code.update(piece) }
-            return Hexadecimal.text(try code.finalize())
+            return Base16.text(try code.finalize())
         } catch { throw .sealing(error) }
     }
 
-    /// Whether a signature is that of a manifest, in constant time.
+    /// Compares a signature with the one of a manifest, in constant time.
     package func isSignature(_ signature: String, of manifest: Manifest) throws(StoreError) -> Bool {
         let expected = try self.signature(of: manifest)
         return manifest.store == store && ConstantTime.equal(expected.utf8.span, signature.utf8.span)
@@ -79,7 +79,7 @@ package final class StoreKeys: Sendable {
         try decrypt(value.ciphertext.span, nonce: value.nonce.span, at: offset, into: &plaintext)
     }
 
-    /// As above, for the parts of a sealed value.
+    /// Decrypts a part of a value that is given as ciphertext and nonce.
     package func decrypt(
         _ ciphertext: Span<UInt8>,
         nonce: Span<UInt8>,
@@ -98,7 +98,7 @@ package final class StoreKeys: Sendable {
     }
 }
 
-/// Seals and opens values under the names they belong to.
+/// Cipher that seals and opens values under the names they belong to.
 package struct ValueCipher: ~Copyable {
     private var cipher: AES256GCM
     private let store: StoreID
@@ -139,7 +139,7 @@ package struct ValueCipher: ~Copyable {
         return buffer
     }
 
-    /// Opens a value into memory that was used before, for whoever opens many.
+    /// Opens a value into memory that was used before.
     ///
     /// - Parameters:
     ///   - value: the sealed value.
@@ -191,7 +191,7 @@ package struct ValueCipher: ~Copyable {
         )
     }
 
-    /// As above, for the parts of a sealed value.
+    /// Checks the parts of a sealed value without keeping any of it.
     package mutating func authenticate(
         _ ciphertext: Span<UInt8>,
         nonce: Span<UInt8>,
@@ -231,7 +231,6 @@ package struct ValueCipher: ~Copyable {
         return try new.seal(scratch, as: name)
     }
 
-    /// Seals bytes under any binding.
     static func seal(
         _ plaintext: Span<UInt8>,
         _ cipher: inout AES256GCM,

@@ -1,22 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Where the parts of a store are (spec: `--store`, `CREDFS_STORE`, the XDG directories, `/etc/credfs`).
+/// Paths of a store (`--store`, `CREDFS_STORE`, the XDG directories, `/etc/credfs`).
 package struct StoreLocation: Sendable, Equatable {
     /// The file names in a store directory.
     package static let manifestName = "secrets.yaml"
     package static let keyName = "secrets.key"
     package static let stateName = "state"
 
-    /// The store directory.
     package let directory: String
-    /// A manifest elsewhere.
+    /// Manifest outside the store directory.
     package let manifest: String?
-    /// A state directory elsewhere.
+    /// State directory outside the store directory.
     package let state: String?
-    /// Where state goes if the store directory cannot be written: `STATE-HOME/credfs/STORE-ID`.
+    /// State directory if the store directory cannot be written: `STATE-HOME/credfs/STORE-ID`.
     package let stateHome: String?
 
-    /// What flags can say.
+    /// Paths that options name.
     package struct Choices: Sendable {
         package var store: String?
         package var manifest: String?
@@ -29,7 +28,7 @@ package struct StoreLocation: Sendable, Equatable {
         }
     }
 
-    /// Decides where a store is.
+    /// Decides the paths of a store.
     ///
     /// - Parameters:
     ///   - choices: the flags.

@@ -2,7 +2,7 @@
 
 internal import Glibc
 
-/// A point in time in whole seconds, written as RFC 3339 in UTC: `2026-11-21T07:11:00Z`.
+/// Point in time in whole seconds, written as RFC 3339 in UTC: `2026-11-21T07:11:00Z`.
 package struct Timestamp: Sendable, Hashable, Comparable {
     /// Seconds since 1970-01-01T00:00:00Z, leap seconds not counted.
     package let seconds: Int64
@@ -63,6 +63,5 @@ package struct Timestamp: Sendable, Hashable, Comparable {
         Timestamp(seconds: Int64(time(nil)))
     }
 
-    /// Orders by time.
     package static func < (left: Timestamp, right: Timestamp) -> Bool { left.seconds < right.seconds }
 }

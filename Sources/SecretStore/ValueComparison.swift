@@ -3,7 +3,7 @@
 internal import Sealing
 internal import SecureMemory
 
-/// Whether sealed values hold the same bytes, part by part and without keeping any of them.
+/// Comparison of sealed values by their plaintext, part by part and without keeping any of it.
 package final class ValueComparison {
     private let keys: StoreKeys
     private var cipher: ValueCipher

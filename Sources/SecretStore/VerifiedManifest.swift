@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Manifest whose signature is that of the keys of its store: nothing else can make one.
+/// Manifest whose signature was checked with the keys of its store: nothing else can make one.
 ///
 /// Its values are sealed, and authenticate themselves when they are opened.
 package struct VerifiedManifest: Sendable {
-    /// What it says.
     package let manifest: Manifest
     /// The keys that signed it and open its values.
     package let keys: StoreKeys

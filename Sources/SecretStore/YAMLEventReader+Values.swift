@@ -38,7 +38,6 @@ extension YAMLEventReader {
         }
     }
 
-    /// Moves to a scalar.
     mutating func expectScalar() throws(StoreError) {
         guard try next() == .scalar else { throw invalid("text is expected") }
     }
@@ -81,7 +80,6 @@ extension YAMLEventReader {
         return number
     }
 
-    /// Reads a time.
     mutating func timestamp() throws(StoreError) -> Timestamp {
         guard let timestamp = Timestamp(try text()) else {
             throw invalid("a time is expected", hint: "times are RFC 3339 in UTC, such as 2026-11-21T07:11:00Z")
@@ -108,7 +106,7 @@ extension YAMLEventReader {
 }
 
 extension SecretEntry {
-    /// Whether a text can stand in a manifest: one line, nothing that hides or reorders what is shown.
+    /// Checks text of a manifest: one line, nothing that hides or reorders what is shown.
     package static func isDescription(_ text: String) -> Bool {
         text.unicodeScalars.allSatisfy { scalar in
             switch scalar.properties.generalCategory {

@@ -2,13 +2,12 @@
 
 internal import CYAML
 
-/// The events of one YAML document in the strict dialect of manifests: no tags, anchors, aliases, directives, byte
+/// Events of one YAML document in the strict dialect of manifests: no tags, anchors, aliases, directives, byte
 /// order mark or second document.
 ///
 /// Wraps libyaml's parser.
 @safe
 package struct YAMLEventReader: ~Copyable {
-    /// The events that the dialect has.
     package enum Event: Sendable, Equatable {
         case scalar
         case mappingStart
@@ -72,13 +71,13 @@ package struct YAMLEventReader: ~Copyable {
         unsafe parser.deallocate()
     }
 
-    /// Where the current event begins.
+    /// Position of the start of the current event.
     package var position: TextPosition {
         let mark = unsafe event.pointee.start_mark
         return TextPosition(line: Int(mark.line) + 1, column: Int(mark.column) + 1)
     }
 
-    /// Whether the current scalar is written without quotes on one line or more.
+    /// Plain style of the current scalar: no quotes, one line or more.
     package var isPlain: Bool {
         unsafe event.pointee.data.scalar.style == YAML_PLAIN_SCALAR_STYLE
     }

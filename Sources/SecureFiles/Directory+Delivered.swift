@@ -55,7 +55,7 @@ extension Directory {
             _ = try Self.check(directory.descriptor, directory.path, .deliveryDirectory, checker)
         }
         if place.linkCount > 0 || status.permissions & 0o077 != 0 {
-            let mode = PermissionChecker.octal(status.permissions)
+            let mode = status.permissions.octal
             checker.note("\(path) is in memory and taken as it was delivered: owner \(status.owner), mode \(mode)")
         }
         return File(file, path: path, status: status)

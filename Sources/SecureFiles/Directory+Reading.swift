@@ -34,7 +34,7 @@ extension Directory {
     ///   - name: its name.
     ///   - requirement: what it must be.
     ///   - checker: the judge.
-    ///   - flags: those of open(2); one that is made is 0600.
+    ///   - flags: flags of open(2); a file that is made is 0600.
     /// - Returns: the file, or nil if there is none.
     /// - Throws: class `insecure`, `denied` or `system`.
     package func file(

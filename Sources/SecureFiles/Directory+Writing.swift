@@ -4,7 +4,7 @@ internal import Glibc
 package import SystemCalls
 internal import SystemPackage
 
-/// Writing: a reader, or a crash at any moment, sees the old file or the new one.
+/// Atomic replacement: a reader, or a crash at any moment, sees the old file or the new one.
 extension Directory {
     /// Replaces or makes a file.
     ///
@@ -81,7 +81,7 @@ extension Directory {
         try replace(name, with: bytes, mode: mode)
     }
 
-    /// Makes sure that a file of some size could be written, as `replace` would; nothing of it stays.
+    /// Tries to write a file of some size as `replace` would; nothing of it stays.
     package func preflight(_ name: String, byteCount: Int) throws(Failure) {
         let temporary = TemporaryName.new(for: name)
         defer { try? descriptor.unlink(temporary) }
@@ -90,7 +90,7 @@ extension Directory {
         }
     }
 
-    /// Removes what killed commands left beside a file.
+    /// Removes temporary files that killed commands left.
     ///
     /// Only under the lock.
     package func removeLeftovers(of name: String) throws(Failure) {
@@ -107,7 +107,7 @@ extension Directory {
         try Failure.wrapping("rename", path(of: old)) { () throws(Errno) in try descriptor.rename(old, to: new) }
     }
 
-    /// Waits until the disk has the names in this directory.
+    /// Synchronizes the names in this directory with the disk.
     package func synchronize() throws(Failure) {
         try Failure.wrapping("synchronize", path) { () throws(Errno) in try descriptor.synchronize() }
     }
@@ -149,7 +149,7 @@ extension Directory {
     }
 }
 
-/// The names of temporary files that are renamed to what they replace.
+/// Temporary names of files that are renamed to the ones they replace.
 enum TemporaryName {
     private static let mark = ".credfs-"
     private static let suffix = ".tmp"

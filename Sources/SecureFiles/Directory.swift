@@ -4,7 +4,7 @@ internal import Glibc
 package import SystemCalls
 internal import SystemPackage
 
-/// An open directory.
+/// Open directory.
 ///
 /// Everything in it is reached through its descriptor, so that swapping the path changes nothing. It throws the errors of
 /// the module that uses it.
@@ -53,7 +53,7 @@ package final class Directory<Failure: FileFailure>: Sendable {
         path.hasSuffix("/") ? path + name : "\(path)/\(name)"
     }
 
-    /// Another descriptor of this directory, for an owner of its own.
+    /// Duplicates the descriptor, for an owner of its own.
     package func reopened() throws(Failure) -> OwnedDescriptor {
         try Failure.wrapping("open", path) { () throws(Errno) in try descriptor.duplicate() }
     }
@@ -79,7 +79,7 @@ package final class Directory<Failure: FileFailure>: Sendable {
         Directory(path: path(of: name), descriptor: try descriptor.open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW))
     }
 
-    /// The text of a symbolic link in this directory; nil for anything else.
+    /// Reads a symbolic link in this directory; nil for anything else.
     package func link(_ name: String) throws(Failure) -> String? {
         try Failure.opening(path(of: name)) { () throws(Errno) in
             let entry = try descriptor.openEntry(name)
@@ -93,7 +93,6 @@ package final class Directory<Failure: FileFailure>: Sendable {
         try Failure.opening(path(of: name)) { () throws(Errno) in try descriptor.openEntry(name).status().kind }
     }
 
-    /// The status of the directory.
     package func status() throws(Failure) -> FileStatus {
         try Failure.wrapping("examine", path) { () throws(Errno) in try descriptor.status() }
     }
@@ -136,13 +135,12 @@ package final class Directory<Failure: FileFailure>: Sendable {
         do throws(FileError) { return try checker.check(file, path, requirement) } catch { throw Failure(error) }
     }
 
-    /// Whether group or others can list it, as far as its mode says.
+    /// Mode that lets group or others list it.
     package func isReadableByOthers() throws(Failure) -> Bool { try status().permissions & 0o044 != 0 }
 
-    /// Whether names can be made in it.
+    /// Right to make names in it.
     package var isWritable: Bool { descriptor.isWritableDirectory }
 
-    /// The names in this directory.
     package func names() throws(Failure) -> [String] {
         try Failure.wrapping("list", path) { () throws(Errno) in try descriptor.entryNames() }
     }
@@ -150,7 +148,6 @@ package final class Directory<Failure: FileFailure>: Sendable {
 
 /// The two parts of a path.
 package enum PathParts {
-    /// The directory of a path, and the name in it.
     package static func split(_ path: String) -> (directory: String, name: String) {
         guard let slash = path.lastIndex(of: "/") else { return (".", path) }
         let directory = slash == path.startIndex ? "/" : String(path[..<slash])

@@ -4,7 +4,7 @@ package import SecureMemory
 package import SystemCalls
 internal import SystemPackage
 
-/// An open file that was checked; it throws the errors of the module that uses it.
+/// Open file that was checked; it throws the errors of the module that uses it.
 package final class File<Failure: FileFailure>: Sendable {
     /// The path it was opened by, for messages.
     package let path: String
@@ -25,7 +25,7 @@ package final class File<Failure: FileFailure>: Sendable {
         self.status = status
     }
 
-    /// The status at present.
+    /// Reads the status again.
     package func presentStatus() throws(Failure) -> FileStatus {
         try calling("examine") { () throws(Errno) in try descriptor.status() }
     }
@@ -81,22 +81,20 @@ package final class File<Failure: FileFailure>: Sendable {
         }
     }
 
-    /// Cuts it.
     package func truncate(to size: Int) throws(Failure) {
         try calling("cut") { () throws(Errno) in try descriptor.truncate(to: size) }
     }
 
-    /// Waits until the disk has its bytes; wraps fdatasync(2).
+    /// Synchronizes its bytes with the disk; wraps fdatasync(2).
     package func synchronizeData() throws(Failure) {
         try calling("synchronize") { () throws(Errno) in try descriptor.synchronizeData() }
     }
 
-    /// Sets its mode.
     package func setPermissions(_ mode: UInt16) throws(Failure) {
         try calling("change the mode of") { () throws(Errno) in try descriptor.setPermissions(mode) }
     }
 
-    /// Takes its flock(2), asking again and again for a bounded time.
+    /// Takes its lock by polling flock(2) for a bounded time.
     ///
     /// - Returns: whether the lock is held; it ends with the file.
     package func lock(withinMilliseconds milliseconds: Int) throws(Failure) -> Bool {

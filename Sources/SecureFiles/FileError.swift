@@ -4,7 +4,7 @@ package import SecureMemory
 internal import SystemCalls
 package import SystemPackage
 
-/// Why a file or directory cannot be used: a class, a message and perhaps a hint, never a byte of its content.
+/// Failure to use a file or directory: a class, a message and perhaps a hint, never a byte of its content.
 package struct FileError: Error, Sendable, Equatable {
     /// The classes of failure.
     package enum Kind: Sendable, Equatable {
@@ -22,17 +22,16 @@ package struct FileError: Error, Sendable, Equatable {
         case memory(SecureMemoryError)
     }
 
-    /// The class.
     package let kind: Kind
-    /// What happened: lower case, no full stop.
+    /// Message: lower case, no full stop.
     package let message: String
-    /// What to do next, in the same style.
+    /// Next step, in the same style.
     package let hint: String?
 
-    /// Whether the file system is mounted read-only.
+    /// Read-only file system.
     package var isReadOnly: Bool { kind == .system(.readOnlyFileSystem) }
 
-    /// Whether this process cannot write there at all.
+    /// Directory or file system where this process can write nothing.
     package var isUnwritable: Bool {
         switch kind {
         case .denied, .system(.readOnlyFileSystem), .system(.permissionDenied), .system(.notPermitted): true
@@ -73,7 +72,6 @@ package struct FileError: Error, Sendable, Equatable {
         )
     }
 
-    /// What mends what the system says about a place.
     private static func hint(_ action: String, _ path: String, _ errno: Errno) -> String? {
         guard path.hasPrefix("/") else { return nil }
         let directory = quoted(PathParts.split(path).directory)
@@ -87,14 +85,13 @@ package struct FileError: Error, Sendable, Equatable {
     }
 }
 
-/// An error that a module throws for files, too: what a `Directory` throws is what its user throws.
+/// Error type of a module that uses files: a `Directory` throws the errors of its user.
 package protocol FileFailure: Error {
-    /// Makes an error of the module from one of a file.
     init(_ error: FileError)
 }
 
 extension FileFailure {
-    /// Runs a system call about a path.
+    /// Converts errors of a system call about a path.
     package static func wrapping<R: ~Copyable>(
         _ action: String,
         _ path: String,
@@ -103,12 +100,12 @@ extension FileFailure {
         do throws(Errno) { return try body() } catch { throw Self(.system(action, path, error)) }
     }
 
-    /// Runs open(2) on a path without following a link.
+    /// Converts errors of open(2) on a path without following a link.
     static func opening<R: ~Copyable>(_ path: String, _ body: () throws(Errno) -> R) throws(Self) -> R {
         do throws(Errno) { return try body() } catch { throw Self(.open(path, error)) }
     }
 
-    /// Runs open(2) on a path that need not be there.
+    /// Converts errors of open(2) on a path that need not be there.
     static func openingIfPresent<R: ~Copyable>(
         _ path: String,
         _ body: () throws(Errno) -> R

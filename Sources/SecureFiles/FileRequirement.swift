@@ -3,13 +3,13 @@
 package import SystemCalls
 internal import SystemPackage
 
-/// What a file must be before it is used; always judged on the descriptor that is used.
+/// Requirement of a file before it is used; always judged on the descriptor that is used.
 package struct FileRequirement: Sendable {
     let kind: FileStatus.Kind
     let forbidden: UInt16
     /// The mode that a message names and a repair sets.
     package let mode: UInt16
-    /// Whether another program decides about mode and owner.
+    /// Delivered file: another program decides about mode and owner.
     var isDelivered = false
     /// Whether write bits count in a directory where only owners replace what is theirs.
     var admitsSticky = false
@@ -39,19 +39,18 @@ package struct FileRequirement: Sendable {
     package static let sharedManifest = FileRequirement(kind: .regular, forbidden: 0o022, mode: 0o644)
 }
 
-/// Decides whether an open file could have leaked or can be changed by others.
+/// Permission check: decides whether an open file could have leaked or can be changed by others.
 package final class PermissionChecker {
-    /// Whether modes, owners and link counts are errors; if not they are warnings (`CREDFS_PERMISSIONS_STRICT=0`).
+    /// Strict mode: modes, owners and link counts are errors, not warnings (`CREDFS_PERMISSIONS_STRICT=0`).
     package let isStrict: Bool
-    /// What was found and let pass, with how to fix it.
+    /// Findings that were let pass, with how to fix them.
     package private(set) var findings: [FileError] = []
-    /// What was found and let pass, in words.
+    /// Findings that were let pass, in words.
     package var warnings: [String] { findings.map(\.message) }
-    /// What was accepted as another program delivers it, in words.
+    /// Files that were accepted as another program delivers them, in words.
     package private(set) var deliveries: [String] = []
     private let user: UInt32
 
-    /// Makes a checker for a user.
     package init(isStrict: Bool, user: UInt32 = ProcessAttributes.effectiveUser) {
         self.isStrict = isStrict
         self.user = user
@@ -82,8 +81,8 @@ package final class PermissionChecker {
         }
         let isSticky = requirement.admitsSticky && status.permissions & 0o1000 != 0
         if !isSticky && status.permissions & requirement.forbidden != 0 {
-            let mode = Self.octal(requirement.mode)
-            let message = "insecure permissions on \(path): mode \(Self.octal(status.permissions)), expected \(mode)"
+            let mode = requirement.mode.octal
+            let message = "insecure permissions on \(path): mode \(status.permissions.octal), expected \(mode)"
             try report(FileError(.insecure, message, hint: modeHint(path, requirement, status)))
         }
         // None at all: a writer has put another file in its place since it was opened, which makes this one no less whole.
@@ -105,18 +104,12 @@ package final class PermissionChecker {
                 : "have it delivered with mode 0444 or less: nobody else may write it"
         }
         if SystemDirectory.contains(path, status) { return "name a directory of your own" }
-        return "chmod \(Self.octal(requirement.mode)) \(quoted(path))"
+        return "chmod \(requirement.mode.octal) \(quoted(path))"
     }
 
     /// Notes what was accepted as another program delivers it.
     func note(_ delivery: String) {
         if !deliveries.contains(delivery) { deliveries.append(delivery) }
-    }
-
-    /// A mode as chmod(1) takes it.
-    package static func octal(_ mode: UInt16) -> String {
-        let digits = String(mode, radix: 8)
-        return String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     }
 
     private func report(_ finding: FileError) throws(FileError) {
@@ -125,19 +118,19 @@ package final class PermissionChecker {
     }
 }
 
-/// Directories that programs of others share.
+/// Shared directories, which programs of others use, too.
 package enum SystemDirectory {
     private static let paths: Set<String> = [
         "/", "/dev", "/dev/shm", "/etc", "/home", "/mnt", "/opt", "/run", "/srv", "/tmp", "/usr", "/var", "/var/run",
         "/var/tmp",
     ]
 
-    /// Whether a directory is one: by its path, or because it is sticky.
+    /// Detects a shared directory by its path, or because it is sticky.
     package static func contains(_ path: String, _ status: FileStatus) -> Bool {
         status.kind == .directory && contains(path, permissions: status.permissions)
     }
 
-    /// Whether a directory with these permission bits is one.
+    /// Detects a shared directory by its path and permission bits.
     package static func contains(_ path: String, permissions: UInt16) -> Bool {
         paths.contains(path) || permissions & 0o1000 != 0
     }

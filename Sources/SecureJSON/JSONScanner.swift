@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Steps over the parts of a JSON text (RFC 8259) without decoding any of it: parsers of libraries copy what they read into
+/// Scanner of JSON texts (RFC 8259) that decodes nothing: parsers of libraries copy what they read into
 /// memory that nobody wipes.
 ///
 /// Nothing beyond the grammar is taken: no comments, no trailing commas, no byte order mark, no lone surrogates. A step that
@@ -22,7 +22,7 @@ package struct JSONScanner: Sendable {
         self.maximumDepth = maximumDepth
     }
 
-    /// Whether bytes are one JSON text in UTF-8.
+    /// Validates one JSON text in UTF-8.
     package static func accepts(_ content: Span<UInt8>, maximumDepth: Int = usualDepth) -> Bool {
         guard (try? UTF8Span(validating: content)) != nil else { return false }
         var scanner = JSONScanner(maximumDepth: maximumDepth)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// The content of a JSON string that was scanned, one byte at a time: whoever asks decides what memory it goes to.
+/// Content of a JSON string that was scanned, one byte at a time: the caller decides what memory it goes to.
 package struct JSONString: Sendable {
     private var position: Int
     private let end: Int
@@ -14,6 +14,12 @@ package struct JSONString: Sendable {
     package init(_ range: Range<Int>) {
         position = range.lowerBound + 1
         end = range.upperBound - 1
+    }
+
+    /// Escape of a scalar below U+10000: `\u` and four digits.
+    package static func escape(_ scalar: UInt32) -> String {
+        let digits = String(scalar, radix: 16)
+        return "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
     }
 
     /// The next byte of the content as UTF-8.
@@ -30,7 +36,7 @@ package struct JSONString: Sendable {
         return byte == UInt8(ascii: "\\") ? escape(in: bytes) : byte
     }
 
-    /// Whether the content is this text, byte for byte.
+    /// Compares the content with a text, byte for byte.
     package func equals(_ text: String, in bytes: Span<UInt8>) -> Bool {
         var copy = self
         for byte in text.utf8 where copy.next(in: bytes) != byte { return false }

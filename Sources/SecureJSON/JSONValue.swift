@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// A JSON value (RFC 8259) of what is not secret: memory that holds it is not wiped.
+/// JSON value (RFC 8259) that is not secret: memory that holds it is not wiped.
 package indirect enum JSONValue: Sendable, Equatable {
     case null
     case boolean(Bool)
@@ -10,7 +10,6 @@ package indirect enum JSONValue: Sendable, Equatable {
     case array([JSONValue])
     case object([String: JSONValue])
 
-    /// How a value is laid out.
     package enum Layout: Sendable {
         /// Without any white space.
         case line
@@ -18,10 +17,8 @@ package indirect enum JSONValue: Sendable, Equatable {
         case indented
     }
 
-    /// A string, or null.
     package static func string(orNull text: String?) -> JSONValue { text.map(JSONValue.string) ?? .null }
 
-    /// A number, or null.
     package static func integer(_ number: (some BinaryInteger)?) -> JSONValue {
         number.map { .number(String($0)) } ?? .null
     }
@@ -169,9 +166,7 @@ private struct JSONWriter {
             case "\n": text += "\\n"
             case "\r": text += "\\r"
             case "\t": text += "\\t"
-            case "\0"..<" ":
-                let digits = String(scalar.value, radix: 16)
-                text += "\\u" + String(repeating: "0", count: 4 - digits.utf8.count) + digits
+            case "\0"..<" ": text += JSONString.escape(scalar.value)
             default: text.unicodeScalars.append(scalar)
             }
         }

@@ -3,7 +3,7 @@
 internal import SystemCalls
 internal import SystemPackage
 
-/// Whole pages between two that nothing may touch, prepared for secrets.
+/// Guarded mapping: whole pages between two that nothing may touch, prepared for secrets.
 ///
 /// Not an owner: `SecureBuffer` is.
 @unsafe

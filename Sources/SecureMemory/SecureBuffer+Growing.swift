@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Buffers whose size is not known beforehand, such as what arrives on standard input.
+/// Growing of buffers, for input of unknown size such as standard input.
 extension SecureBuffer {
     /// A copy of the bytes in a buffer of another capacity.
     ///

@@ -2,7 +2,7 @@
 
 internal import SystemCalls
 
-/// A fixed number of bytes for plaintext or keys: locked, out of core dumps and of forked children, wiped at its end.
+/// Locked buffer of fixed size for plaintext or keys: out of core dumps and forked children, wiped at its end.
 ///
 /// The bytes end at a page that nothing may touch and begin after another. A value has one owner and cannot be copied,
 /// printed or encoded; the bytes are reached only inside `withBytes` and `withMutableBytes`.
@@ -10,7 +10,7 @@ internal import SystemCalls
 package struct SecureBuffer: ~Copyable, @unchecked Sendable {
     // SAFETY: uniquely owned (noncopyable), and mutated only through mutating methods, so it may change threads.
 
-    /// What kind of memory holds the bytes.
+    /// Kind of memory.
     package enum Backing: Sendable, Equatable {
         /// Anonymous pages, mlock(2)ed. Can be handed to any system call.
         case locked
@@ -23,7 +23,7 @@ package struct SecureBuffer: ~Copyable, @unchecked Sendable {
     package private(set) var count: Int
     /// The number of bytes that `count` can be set to.
     package let capacity: Int
-    /// What kind of memory holds the bytes in fact.
+    /// Kind of memory that was had in fact.
     package let backing: Backing
 
     private let base: UnsafeMutableRawPointer

@@ -2,9 +2,8 @@
 
 package import SystemPackage
 
-/// Why no secure memory could be had.
+/// Failure to get secure memory.
 package struct SecureMemoryError: Error, Sendable, Equatable {
-    /// What went wrong.
     package enum Code: Sendable, Equatable {
         /// The address space cannot be had.
         case unavailable
@@ -12,7 +11,6 @@ package struct SecureMemoryError: Error, Sendable, Equatable {
         case notLocked
     }
 
-    /// What went wrong.
     package let code: Code
     /// The number of bytes asked for.
     package let byteCount: Int

@@ -91,3 +91,11 @@ package struct FileIdentity: Sendable, Equatable {
     /// The inode number on that device.
     package let inode: UInt64
 }
+
+extension UInt16 {
+    /// Permission bits as chmod(1) takes them: four octal digits.
+    package var octal: String {
+        let digits = String(self, radix: 8)
+        return String(repeating: "0", count: 4 - Swift.min(4, digits.utf8.count)) + digits
+    }
+}

@@ -149,9 +149,6 @@ extension OwnedDescriptor {
             if name != "." && name != ".." { names.append(name) }
         }
     }
-
-    /// Whether the descriptor is a terminal; wraps isatty(3).
-    package var isTerminal: Bool { isatty(number) == 1 }
 }
 
 extension OwnedDescriptor {

@@ -39,7 +39,7 @@ import Testing
         let sandbox = try Sandbox()
         try await sandbox.succeed("init", "--empty")
         let names = [
-            "$(touch HOSTILE)", "`touch HOSTILE`", "A;touch HOSTILE", "A B", "SAFE", "A'B", "A\"B", "A\\B", "*",
+            "$(touch HOSTILE)", "`touch HOSTILE`", "A;touch HOSTILE", "A B", "SAFE", "C'D", "E\"F", "G\\H", "*",
         ]
         for name in names { try await sandbox.succeed("set", "--allow-empty", "--", name) }
         #expect(try await complete(["credfs", "show", ""], sandbox) == ["SAFE"])

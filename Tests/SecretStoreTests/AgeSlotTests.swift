@@ -35,20 +35,21 @@ import Testing
         #expect(try !Self.opens(slot, "a", store))
         #expect(try !Self.opens(slot, "b", store, identity))
         #expect(try !Self.opens(slot, "a", StoreID.random(), identity))
-        guard case .age(let recipient, let wrappedKey) = slot.kind else {
+        guard let age = slot.kind as? AgeSlot else {
             Issue.record("not an age slot")
             return
         }
         var changed = slot
-        changed.kind = .age(recipient: try AgeIdentity.random().recipient, wrappedKey: wrappedKey)
+        changed.kind = AgeSlot(recipient: try AgeIdentity.random().recipient, wrappedKey: age.wrappedKey)
         #expect(try !Self.opens(changed, "a", store, identity))
-        for index in wrappedKey.indices {
-            var altered = wrappedKey
+        for index in age.wrappedKey.indices {
+            var altered = age.wrappedKey
             altered[index] ^= 1
-            changed.kind = .age(recipient: recipient, wrappedKey: altered)
+            changed.kind = AgeSlot(recipient: age.ageRecipient, wrappedKey: altered)
             #expect(try !Self.opens(changed, "a", store, identity), "byte \(index)")
         }
-        for other in [KeySlot.Kind.keyFile, .password(iterations: 100_000, salt: Array(wrappedKey.prefix(16)))] {
+        let password = PasswordSlot(iterations: 100_000, salt: Array(age.wrappedKey.prefix(16)))
+        for other: any SlotType in [KeyFileSlot(), password] {
             changed.kind = other
             #expect(try !Self.opens(changed, "a", store, identity))
         }
@@ -60,7 +61,7 @@ import Testing
         let identity = try AgeIdentity.random()
         var slot = try Self.slot(identity.recipient, "a", store)
         let content = [UInt8](repeating: 7, count: count)
-        slot.kind = .age(
+        slot.kind = AgeSlot(
             recipient: identity.recipient,
             wrappedKey: try AgeFile.encrypt(content.span, for: [identity.recipient])
         )
@@ -115,7 +116,7 @@ import Testing
     }
 
     @Test func identifiersOfNewSlotsAreFree() throws {
-        let slot = KeySlot(kind: .keyFile, sealedKey: sealedValue(1))
+        let slot = KeySlot(kind: KeyFileSlot(), sealedKey: sealedValue(1))
         #expect(KeySlot.freeIdentifier("age", beside: [:]) == "age")
         #expect(KeySlot.freeIdentifier("age", beside: ["age": slot]) == "age-2")
         #expect(KeySlot.freeIdentifier("age", beside: ["age": slot, "age-2": slot, "age-4": slot]) == "age-3")
@@ -152,9 +153,9 @@ import Testing
 
     @Test func recipientsOfPeopleAreExplained() throws {
         let recipient = try AgeIdentity.random().recipient
-        #expect(try AgeRecipient(named: recipient.text) == recipient)
-        #expect(failure { try AgeRecipient(named: "age1") }?.message == "not a recipient")
-        let tagged = failure { try AgeRecipient(named: "age1tag1qq") }
+        #expect(try SlotTypes.recipient(named: recipient.text).text == recipient.text)
+        #expect(failure { try SlotTypes.recipient(named: "age1") }?.message == "not a recipient")
+        let tagged = failure { try SlotTypes.recipient(named: "age1tag1qq") }
         #expect(tagged?.code == .usage)
         #expect(tagged?.message == "recipients of the kind p256tag are not supported")
     }

@@ -20,7 +20,7 @@ import Testing
             let age = try keys.withDataKey { [identity] (key) throws(StoreError) in
                 try KeySlot.make(sealing: key, for: identity.recipient, identifier: "age", store: keys.store)
             }
-            let kind = KeySlot.Kind.password(iterations: 100_000, salt: [UInt8](repeating: 1, count: 16))
+            let kind = PasswordSlot(iterations: 100_000, salt: [UInt8](repeating: 1, count: 16))
             let password = KeyMaterial.password(try secure(password))
             let slot = try keys.withDataKey { (key) throws(StoreError) in
                 try KeySlot.make(kind, sealing: key, identifier: "deploy", store: keys.store, material: password)
@@ -33,10 +33,10 @@ import Testing
 
         func loaded() throws -> LoadedManifest { try LoadedManifest(fixture.store()) }
 
-        func openers() throws -> [String: PresentedKey] {
+        func openers() throws -> [String: KeyMaterial] {
             guard let key = try fixture.store().readKeyFile() else { throw StoreError(.failed, "no key file") }
             return [
-                "keyfile": PresentedKey(.keyFile(key)), "deploy": PresentedKey(.password(try secure(password))),
+                "keyfile": .keyFile(key), "deploy": .password(try secure(password)),
             ]
         }
 
@@ -85,9 +85,9 @@ import Testing
         #expect(after.manifest.secrets.map(\.rotated) == before.secrets.map(\.rotated), "the values are the same")
         #expect(Set(after.manifest.slots.keys) == ["keyfile", "deploy", "age"])
         for (identifier, slot) in after.manifest.slots { #expect(slot != before.slots[identifier]) }
-        if case .password(let iterations, let salt) = after.manifest.slots["deploy"]?.kind {
-            #expect(iterations == KeySlot.usualIterations)
-            #expect(salt != [UInt8](repeating: 1, count: 16))
+        if let password = after.manifest.slots["deploy"]?.kind as? PasswordSlot {
+            #expect(password.iterations == PasswordSlot.usualIterations)
+            #expect(password.salt != [UInt8](repeating: 1, count: 16))
         }
         _ = try after.manifest.unlock(with: .identities(AgeIdentityFile([store.identity])))
         _ = try after.manifest.unlock(with: .password(secure(store.password)))

@@ -107,7 +107,10 @@ import Testing
         #expect(reading.secrets == [expected])
         let manifest = try reading.manifest()
         #expect(manifest.generation == 7)
-        #expect(manifest.slots["password"]?.kind == .password(iterations: 600_000, salt: [UInt8](0...15)))
+        #expect(
+            manifest.slots["password"]?.kind as? PasswordSlot
+                == PasswordSlot(iterations: 600_000, salt: [UInt8](0...15))
+        )
     }
 
     @Test func scalarsAreTheTextTheyAre() throws {

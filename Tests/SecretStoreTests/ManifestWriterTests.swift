@@ -29,8 +29,8 @@ import Testing
             updated: time,
             expires: nil,
             slots: [
-                "keyfile": KeySlot(kind: .keyFile, sealedKey: sealed),
-                "p-1": KeySlot(kind: .password(iterations: 600_000, salt: [UInt8](0...15)), sealedKey: sealed),
+                "keyfile": KeySlot(kind: KeyFileSlot(), sealedKey: sealed),
+                "p-1": KeySlot(kind: PasswordSlot(iterations: 600_000, salt: [UInt8](0...15)), sealedKey: sealed),
             ],
             secrets: secrets
         )
@@ -97,7 +97,7 @@ import Testing
 
 @Suite struct CanonicalEncodingTests {
     private static func hex(_ node: ManifestNode) -> String {
-        Hexadecimal.text(CanonicalEncoding.bytes(of: node))
+        Base16.text(CanonicalEncoding.bytes(of: node))
     }
 
     @Test func scalarsListsAndMappingsHaveTheirLengths() {

@@ -166,12 +166,12 @@ import Testing
         let fixture = try StoreFixture()
         let store = try fixture.store()
         let manifest = try LoadedManifest(store).manifest
-        let key = PresentedKey(.keyFile(try Key256.random()))
-        for _ in 0..<6 { #expect(failure { try key.open(manifest, of: store) }?.code == .authentication) }
+        let key = KeyMaterial.keyFile(try Key256.random())
+        for _ in 0..<6 { #expect(failure { try store.open(manifest, with: key) }?.code == .authentication) }
         // There is nothing to guess at.
-        let password = PresentedKey(.password(try secure("a password")))
+        let password = KeyMaterial.password(try secure("a password"))
         for _ in 0..<6 {
-            let error = failure { try password.open(manifest, of: store) }
+            let error = failure { try store.open(manifest, with: password) }
             #expect(error?.message == "no slot of this store opens with a password")
         }
         #expect((try? fixture.text("state/attempts")) == nil)
@@ -180,7 +180,7 @@ import Testing
     @Test func aPasswordOpensThroughTheCount() throws {
         let fixture = try StoreFixture()
         let keys = try fixture.keys()
-        let kind = KeySlot.Kind.password(iterations: 100_000, salt: [UInt8](repeating: 1, count: 16))
+        let kind = PasswordSlot(iterations: 100_000, salt: [UInt8](repeating: 1, count: 16))
         let slot = try keys.withDataKey { (key) throws(StoreError) in
             try KeySlot.make(
                 kind,
@@ -193,17 +193,19 @@ import Testing
         try fixture.fill([]) { $0.slots["p"] = slot }
         let store = try fixture.store()
         let manifest = try LoadedManifest(store).manifest
-        let wrong = PresentedKey(.password(try secure("wrong random words")))
-        let right = PresentedKey(.password(try secure("four random words")))
+        let wrong = KeyMaterial.password(try secure("wrong random words"))
+        let right = KeyMaterial.password(try secure("four random words"))
         for left in [4, 3] {
-            let error = failure { try wrong.open(manifest, of: store) }
+            let error = failure { try store.open(manifest, with: wrong) }
             #expect(error?.message == "incorrect password, \(Count.pluralized(left, "attempt")) remaining")
         }
         // Fewer than would make anybody wait.
         #expect(failure { try store.checkAttempts(keys.store) } == nil)
-        #expect(try right.open(manifest, of: store, slot: "p").slot == "p")
+        #expect(try store.open(manifest, with: right, slot: "p").slot == "p")
         #expect((try? fixture.text("state/attempts")) == nil)
-        #expect(failure { try right.open(manifest, of: store, slot: "keyfile") }?.message.hasPrefix("no slot") == true)
+        #expect(
+            failure { try store.open(manifest, with: right, slot: "keyfile") }?.message.hasPrefix("no slot") == true
+        )
     }
 
     private func secured(_ text: String) throws(StoreError) -> SecureBuffer {

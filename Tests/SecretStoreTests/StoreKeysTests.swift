@@ -127,7 +127,7 @@ import Testing
     }
 
     /// The fewest iterations that are allowed, to keep the tests short.
-    private static let kind = KeySlot.Kind.password(iterations: 100_000, salt: [UInt8](repeating: 9, count: 16))
+    private static let kind = PasswordSlot(iterations: 100_000, salt: [UInt8](repeating: 9, count: 16))
 
     private static func manifest(_ slots: [String: KeySlot]) throws -> Manifest {
         let time = Timestamp(seconds: 0)
@@ -179,11 +179,11 @@ import Testing
         #expect(try !opens(slot, "q", store))
         #expect(try !opens(slot, "p", StoreID.random()))
         var changed = slot
-        changed.kind = .password(iterations: 100_001, salt: [UInt8](repeating: 9, count: 16))
+        changed.kind = PasswordSlot(iterations: 100_001, salt: [UInt8](repeating: 9, count: 16))
         #expect(try !opens(changed, "p", store))
-        changed.kind = .password(iterations: 100_000, salt: [UInt8](repeating: 8, count: 16))
+        changed.kind = PasswordSlot(iterations: 100_000, salt: [UInt8](repeating: 8, count: 16))
         #expect(try !opens(changed, "p", store))
-        changed.kind = .keyFile
+        changed.kind = KeyFileSlot()
         #expect(try !opens(changed, "p", store))
         changed = slot
         changed.sealedKey = sealedValue(1)
@@ -194,7 +194,7 @@ import Testing
         let store = try #require(Self.store)
         let key = try Key256.random()
         let slot = try KeySlot.make(
-            .keyFile,
+            KeyFileSlot(),
             sealing: Key256.random(),
             identifier: "k",
             store: store,
@@ -212,13 +212,10 @@ import Testing
     }
 
     @Test func newPasswordSlotsHaveFreshSalts() throws {
-        let kinds = try (0..<20).map { _ in try KeySlot.newPasswordKind() }
+        let kinds = try (0..<20).map { _ in try PasswordSlot.random() }
         for kind in kinds { #expect(kinds.count { $0 == kind } == 1) }
-        guard case .password(KeySlot.usualIterations, let salt) = kinds[0] else {
-            Issue.record("not a password slot")
-            return
-        }
-        #expect(salt.count == KeySlot.saltByteCount)
+        #expect(kinds[0].iterations == PasswordSlot.usualIterations)
+        #expect(kinds[0].salt.count == PasswordSlot.saltByteCount)
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import Sealing
 import SecretStore
 import Testing
 
@@ -53,12 +54,12 @@ import Testing
 @Suite struct HexadecimalTests {
     @Test func bytesComeBack() {
         let bytes = [UInt8](0...255)
-        #expect(Hexadecimal.bytes(Hexadecimal.text(bytes)) == bytes)
-        #expect(Hexadecimal.text([0x0f, 0xa0]) == "0fa0")
+        #expect(Base16.bytes(Base16.text(bytes)) == bytes)
+        #expect(Base16.text([0x0f, 0xa0]) == "0fa0")
     }
 
     @Test(arguments: ["0", "0G", "AB", " 0", "0x"])
     func onlyPairsOfLowerCaseDigitsAreRead(_ text: String) {
-        #expect(Hexadecimal.bytes(text) == nil)
+        #expect(Base16.bytes(text) == nil)
     }
 }

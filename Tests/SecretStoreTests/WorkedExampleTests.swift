@@ -56,12 +56,12 @@ import Testing
             try derive(page.bytes("key of the key file"), "credfs/1/slot/keyfile/keyfile")
                 == page.bytes("wrapping key of slot `keyfile`")
         )
-        guard case .password(let iterations, let salt) = try #require(manifest.slots["deploy"]).kind else {
+        guard let slot = manifest.slots["deploy"]?.kind as? PasswordSlot else {
             Issue.record("the slot is a password's")
             return
         }
         let password = Array(page.password.utf8)
-        let stretched = try PBKDF2SHA256.key(password: password.span, salt: salt.span, iterations: iterations)
+        let stretched = try PBKDF2SHA256.key(password: password.span, salt: slot.salt.span, iterations: slot.iterations)
             .withBytes { Array(copying: $0) }
         #expect(stretched == (try page.bytes("PBKDF2 of the password")))
         #expect(

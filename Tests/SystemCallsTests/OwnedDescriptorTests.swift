@@ -126,12 +126,6 @@ import Testing
         #expect(try second.lock(wait: true))
     }
 
-    @Test func aFileIsNoTerminal() throws {
-        let file = try OwnedDescriptor.open("/dev/null", O_RDONLY)
-        let isTerminal = file.isTerminal
-        #expect(!isTerminal)
-    }
-
     @Test func errorsReadInLowerCase() {
         #expect(Errno.noSuchFileOrDirectory.message == "no such file or directory")
     }

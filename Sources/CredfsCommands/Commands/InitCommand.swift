@@ -110,13 +110,10 @@ struct InitCommand: CredfsCommand {
         _ checker: PermissionChecker,
         _ context: CommandContext
     ) throws -> StoreCreation.Way {
-        if let keyFile { return .givenKey(try KeyOptions.key(inFile: keyFile, checker)) }
+        if let keyFile { return .givenKey(try .keyFile(at: keyFile, checker)) }
         if password || passwordOptions.isGiven { return .password(try newPassword(location, checker, context)) }
         if !recipient.isEmpty { return .recipientsOnly }
-        if context.secrets.hasKey { return .givenKey(try KeyOptions.keyInVariable(context)) }
-        if let path = context.path("CREDFS_KEY_FILE") {
-            return .givenKey(try KeyOptions.key(inFile: path, checker))
-        }
+        if let offer = KeyFileSlot.offer(inVariablesOf: context) { return .givenKey(try offer.read()) }
         return .keyFile
     }
 
@@ -128,7 +125,7 @@ struct InitCommand: CredfsCommand {
         let password =
             if passwordOptions.isGiven {
                 try passwordOptions.given(context, checker)
-            } else if let password = try passwordOptions.givenByVariable(context, checker) {
+            } else if let password = try PasswordOptions.givenByVariable(context, checker) {
                 password
             } else {
                 try NewPassword.ask(location)
@@ -141,11 +138,11 @@ struct InitCommand: CredfsCommand {
 /// Recipients as arguments.
 enum Recipients {
     /// Reads them, each named once.
-    static func parse(_ arguments: [String]) throws -> [AgeRecipient] {
-        var recipients: [AgeRecipient] = []
+    static func parse(_ arguments: [String]) throws -> [any SlotRecipient] {
+        var recipients: [any SlotRecipient] = []
         for argument in try ArgumentList.items(arguments) {
-            let recipient = try AgeRecipient(named: argument)
-            guard !recipients.contains(recipient) else {
+            let recipient = try SlotTypes.recipient(named: argument)
+            guard !recipients.contains(where: { $0.text == recipient.text }) else {
                 throw CommandError(.usage, "the recipient \(recipient.text) is named twice")
             }
             recipients.append(recipient)

@@ -41,18 +41,10 @@ struct KeysListCommand: CredfsCommand {
         if json {
             try context.console.output(JSONOutput.slots(slots.map { ($0.key, $0.value.kind) }))
         } else if isatty(Console.standardOutput) == 1 {
-            let rows = slots.map { [$0.key, $0.value.kind.word, Self.detail($0.value.kind)] }
+            let rows = slots.map { [$0.key, $0.value.kind.word, $0.value.kind.summary] }
             try context.console.output(Table.text([["ID", "TYPE", "OPENS WITH"]] + rows))
         } else {
             try context.console.output(slots.map { $0.key + "\n" }.joined())
-        }
-    }
-
-    private static func detail(_ kind: KeySlot.Kind) -> String {
-        switch kind {
-        case .keyFile: "a key file"
-        case .password(let iterations, _): "a password, \(iterations) iterations"
-        case .age(let recipient, _): recipient.text
         }
     }
 }
@@ -123,27 +115,25 @@ struct KeysAddCommand: CredfsCommand {
     }
 
     /// What the new slot opens with, unless it is an identity.
-    private func newMaterial(_ store: Store, _ context: CommandContext) throws -> PresentedKey? {
-        if let newKeyFile { return PresentedKey(try KeyFileMaking.material(newKeyFile, store.checker, context)) }
+    private func newMaterial(_ store: Store, _ context: CommandContext) throws -> KeyMaterial? {
+        if let newKeyFile { return try KeyFileMaking.material(newKeyFile, store.checker, context) }
         guard recipient.isEmpty else { return nil }
-        return PresentedKey(.password(try newPassword.password(store)))
+        return .password(try newPassword.password(store))
     }
 
-    private func add(_ recipient: AgeRecipient, to manifest: inout Manifest, _ keys: StoreKeys) throws -> String {
-        for (identifier, slot) in manifest.slots {
-            if case .age(recipient, _) = slot.kind {
-                throw CommandError(.usage, "slot '\(identifier)' is for that recipient already")
-            }
+    private func add(_ recipient: any SlotRecipient, to manifest: inout Manifest, _ keys: StoreKeys) throws -> String {
+        for (identifier, slot) in manifest.slots where slot.kind.recipient?.text == recipient.text {
+            throw CommandError(.usage, "slot '\(identifier)' is for that recipient already")
         }
-        let identifier = try identifier("age", manifest)
+        let identifier = try identifier(recipient.word, manifest)
         manifest.slots[identifier] = try keys.withDataKey { (dataKey) throws(StoreError) in
             try KeySlot.make(sealing: dataKey, for: recipient, identifier: identifier, store: manifest.store)
         }
         return identifier
     }
 
-    private func add(_ material: PresentedKey, to manifest: inout Manifest, _ keys: StoreKeys) throws -> String {
-        let kind = newKeyFile == nil ? try KeySlot.newPasswordKind() : .keyFile
+    private func add(_ material: KeyMaterial, to manifest: inout Manifest, _ keys: StoreKeys) throws -> String {
+        let kind: any SlotType = newKeyFile == nil ? try PasswordSlot.random() : KeyFileSlot()
         let identifier = try identifier(kind.word, manifest)
         manifest.slots[identifier] = try material.slot(kind, keys, identifier)
         return identifier
@@ -190,7 +180,7 @@ struct KeysRemoveCommand: CredfsCommand {
         }
         context.console.note("removed slot \(id), and \(store.backupPath)")
         OldValues.warn(of: "the removed slot", context, hint: "credfs rotate")
-        let keepsKeyFiles = before.manifest.slots.contains { $0.key != id && $0.value.kind == .keyFile }
+        let keepsKeyFiles = before.manifest.slots.contains { $0.key != id && $0.value.kind is KeyFileSlot }
         if !keepsKeyFiles, try store.hasKeyFile() {
             context.console.note("\(store.keyPath) opens nothing any more and is left where it is")
         }
@@ -235,7 +225,7 @@ enum KeyFileMaking {
         _ checker: PermissionChecker,
         _ context: CommandContext
     ) throws -> KeyMaterial {
-        if try Store.exists(path) { return try KeyOptions.key(inFile: path, checker) }
+        if try Store.exists(path) { return try .keyFile(at: path, checker) }
         let (directory, name) = Store.split(path)
         guard let folder = try StoreDirectory.open(directory, followingLink: true) else {
             throw CommandError(.failed, "there is no directory \(directory)")
@@ -249,19 +239,25 @@ enum KeyFileMaking {
 
 extension JSONOutput {
     /// The document of `keys list --json`.
-    fileprivate static func slots(_ slots: [(identifier: String, kind: KeySlot.Kind)]) -> String {
+    fileprivate static func slots(_ slots: [(identifier: String, kind: any SlotType)]) -> String {
         let slots: [JSONValue] = slots.map { slot in
-            var members: [String: JSONValue] = [
-                "id": .string(slot.identifier), "type": .string(slot.kind.word), "recipient": .null,
-                "iterations": .null,
-            ]
-            switch slot.kind {
-            case .keyFile: break
-            case .password(let iterations, _): members["iterations"] = .integer(iterations)
-            case .age(let recipient, _): members["recipient"] = .string(recipient.text)
-            }
+            var members: [String: JSONValue] = ["id": .string(slot.identifier), "type": .string(slot.kind.word)]
+            for key in SlotTypes.all.flatMap({ $0.listedKeys }) { members[key] = .null }
+            for (key, node) in slot.kind.listed { members[key] = node.json }
             return .object(members)
         }
         return text(["slots": .array(slots)])
+    }
+}
+
+extension ManifestNode {
+    /// The scalar as JSON.
+    fileprivate var json: JSONValue {
+        switch self {
+        case .text(let text), .digits(let text): .string(text)
+        case .number(let number): .integer(number)
+        case .flag(let flag): .boolean(flag)
+        case .list, .mapping: .null
+        }
     }
 }

@@ -30,7 +30,7 @@ struct PasswordCommand: CredfsCommand {
         let keys = try before.verified(with: unlocked.keys).keys
         let identifier = try identifier(before.manifest, opened: unlocked.slot)
         context.subjects.slots = [identifier]
-        let presented = PresentedKey(.password(try newPassword.password(store)))
+        let presented = KeyMaterial.password(try newPassword.password(store))
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, removingBackups: true) { manifest in
             try check(identifier, manifest)
             guard let kind = try manifest.slots[identifier]?.kind.renewed() else { return }
@@ -43,8 +43,8 @@ struct PasswordCommand: CredfsCommand {
     /// The slot that is named, the one that the old password opened, or the only one.
     private func identifier(_ manifest: Manifest, opened slot: String) throws -> String {
         if let id { return id }
-        if manifest.slots[slot]?.kind.isPassword == true { return slot }
-        let slots = manifest.slots.filter(\.value.kind.isPassword).keys.sorted()
+        if manifest.slots[slot]?.kind is PasswordSlot { return slot }
+        let slots = manifest.slots.filter { $0.value.kind is PasswordSlot }.keys.sorted()
         guard let only = slots.first else {
             throw CommandError(
                 .usage,
@@ -63,7 +63,7 @@ struct PasswordCommand: CredfsCommand {
     }
 
     private func check(_ identifier: String, _ manifest: Manifest) throws {
-        guard manifest.slots[identifier]?.kind.isPassword == true else {
+        guard manifest.slots[identifier]?.kind is PasswordSlot else {
             throw CommandError(
                 .usage,
                 "there is no slot of that name with a password",

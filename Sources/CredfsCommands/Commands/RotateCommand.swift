@@ -96,8 +96,7 @@ struct RotateCommand: CredfsCommand {
             let presented = PresentedKeys(
                 store: store,
                 manifest: before.manifest,
-                context: context,
-                variables: keyOptions.password
+                context: context
             )
             let openers = try presented.openers(
                 unlocked,

@@ -226,8 +226,8 @@ struct RunCommand: CredfsCommand {
         var named =
             [keyOptions.keyFile, keyOptions.password.passwordFile, keyOptions.identity].compactMap { $0 } + variables
         // Those of other tools only where they open this store, too.
-        if admitted.manifest?.slots.values.contains(where: \.kind.isAge) == true,
-            case .file(let path)? = try AgeIdentitySource.configured(context)
+        if admitted.manifest?.slots.values.contains(where: { $0.kind is AgeSlot }) == true,
+            let path = try AgeSlot.identityFile(context)
         {
             named.append(path)
         }

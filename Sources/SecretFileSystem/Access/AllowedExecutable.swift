@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Sealing
 internal import SecretStore
 internal import SystemCalls
 
@@ -21,7 +22,7 @@ final class AllowedExecutable: Sendable {
 
     /// Opens the file at the path, unless a digest names the program; a path where nothing is matches no caller.
     init(_ rule: ReadPolicy.Executable) {
-        digest = rule.sha256.flatMap(Hexadecimal.bytes)
+        digest = rule.sha256.flatMap(Base16.bytes)
         file = digest == nil ? try? OwnedDescriptor.openPath(rule.path) : nil
         stamp = try? file?.stamp()
     }

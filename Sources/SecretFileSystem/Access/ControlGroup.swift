@@ -34,7 +34,7 @@ package struct ControlGroup: Sendable, Equatable {
         if outer.hasPrefix("user@"), units.count > 1, Self.isUnit(units[1]) { unit = "\(outer)/\(units[1])" }
     }
 
-    /// What a rule may name: the unit, the container.
+    /// Names that a rule may have: the unit, the container.
     package var names: [String] { [unit, container].compactMap(\.self) }
 
     private static func isUnit(_ part: Substring) -> Bool {

@@ -1,11 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Hexadecimal digits, read without tables or branches on their value: keys are written in them.
-enum HexDigits {
-    /// Reads two digits for every byte of `bytes`.
+/// Hexadecimal digits (base16, RFC 4648 section 8), read without branches on their value: keys are written in them.
+package enum Base16 {
+    /// Lower-case digits of bytes that are no key.
+    package static func text(_ bytes: [UInt8]) -> String {
+        // NOT SECRET: digests, tags, identities of stores.
+        let digits = Array("0123456789abcdef".utf8)
+        return String(decoding: bytes.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+    }
+
+    /// Bytes of lower-case digits, the only case in the formats of credfs; nil for any other text.
+    package static func bytes(_ text: String) -> [UInt8]? {
+        guard text.utf8.allSatisfy(isDigit) else { return nil }
+        var bytes = [UInt8](repeating: 0, count: text.utf8.count / 2)
+        var span = bytes.mutableSpan
+        return decode(text.utf8.span, into: &span) ? bytes : nil
+    }
+
+    /// Detects a lower-case digit.
+    package static func isDigit(_ character: UInt8) -> Bool {
+        (0x30...0x39).contains(character) || (0x61...0x66).contains(character)
+    }
+
+    /// Reads two digits of either case for every byte of `bytes`.
     ///
     /// - Returns: whether all of `digits`, twice as many as there are bytes, are digits.
-    static func decode(_ digits: Span<UInt8>, into bytes: inout MutableSpan<UInt8>) -> Bool {
+    package static func decode(_ digits: Span<UInt8>, into bytes: inout MutableSpan<UInt8>) -> Bool {
         guard digits.count == 2 * bytes.count else { return false }
         var invalid: UInt32 = 0
         for index in 0..<bytes.count {

@@ -2,7 +2,7 @@
 
 package import Sealing
 
-/// What an identity file of age holds: one identity a line, comments behind `#`.
+/// Identity file of age: one identity a line, comments behind `#`.
 package struct AgeIdentityFile: Sendable {
     /// The largest identity file in bytes.
     package static let maximumByteCount = 64 << 10
@@ -12,7 +12,6 @@ package struct AgeIdentityFile: Sendable {
     /// Kinds of others that are there and known by name only.
     package let unsupported: [AgeError.UnsupportedKind]
 
-    /// Makes a list of identities.
     package init(_ identities: [AgeIdentity]) {
         self.identities = identities
         unsupported = []
@@ -80,27 +79,5 @@ package struct AgeIdentityFile: Sendable {
     private enum AgeHeaderMark {
         static let file = "age-encryption.org/"
         static let armor = "-----BEGIN AGE"
-    }
-}
-
-extension AgeRecipient {
-    /// Reads a recipient that a person or a manifest names.
-    ///
-    /// - Throws: class `usage`, with the kind where it is known by name.
-    package init(named text: String) throws(StoreError) {
-        do throws(AgeError) { try self.init(text) } catch {
-            if case .unsupported(let kind) = error {
-                throw StoreError(
-                    .usage,
-                    "recipients of the kind \(kind.rawValue) are not supported",
-                    hint: "name an X25519 recipient, age1 and 58 characters; age-keygen prints it"
-                )
-            }
-            throw StoreError(
-                .usage,
-                "not a recipient",
-                hint: "a recipient is age1 and 58 characters; age-keygen -y prints that of an identity"
-            )
-        }
     }
 }

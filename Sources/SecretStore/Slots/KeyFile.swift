@@ -5,7 +5,6 @@ package import SecureMemory
 
 /// The text of a key file: one line of `CREDFS-KEY-1:` and 43 characters, which scanners for leaked keys can find.
 package enum KeyFile {
-    /// What the line begins with.
     package static let prefix = "CREDFS-KEY-1:"
     /// The size of the line in bytes, its newline included.
     package static let byteCount = 57
