@@ -74,7 +74,7 @@ let package = Package(
         ),
         .target(name: "SecureJSON", swiftSettings: strict),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: strict),
-        .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        .target(name: "ProcessControl", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
         // For programs that use secrets: the only public API of the package.
         .target(
             name: "Credentials",
@@ -121,7 +121,7 @@ let package = Package(
         .target(
             name: "PlaintextDocuments",
             dependencies: [
-                "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "ProcessHardening",
+                "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "ProcessControl",
                 "SystemCalls",
                 systemPackage,
             ],
@@ -131,7 +131,7 @@ let package = Package(
             name: "Jobs",
             dependencies: [
                 "SecretFileSystem", "FuseBridge", "SecretStore", "SecureFiles", "SecureJSON", "SecureMemory",
-                "ProcessHardening",
+                "ProcessControl",
                 "SystemCalls",
                 systemPackage,
             ],
@@ -139,14 +139,14 @@ let package = Package(
         ),
         .target(
             name: "HostChecks",
-            dependencies: ["AuditLog", "SecretStore", "SecureFiles", "SystemCalls", systemPackage],
+            dependencies: ["AuditLog", "ProcessControl", "SecretStore", "SecureFiles", "SystemCalls", systemPackage],
             swiftSettings: strict
         ),
         .target(
             name: "CredfsCommands",
             dependencies: [
                 "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "Sealing",
-                "SecureFiles", "SecureJSON", "SecureMemory", "ProcessHardening", "SystemCalls", argumentParser,
+                "SecureFiles", "SecureJSON", "SecureMemory", "ProcessControl", "SystemCalls", argumentParser,
                 systemPackage,
             ],
             swiftSettings: strict
@@ -165,7 +165,7 @@ let package = Package(
         .target(name: "CredfsTestSupport", dependencies: ["CTestCalls", systemPackage], swiftSettings: strict),
         .executableTarget(
             name: "HardeningProbe",
-            dependencies: ["CProbeCalls", "ProcessHardening", "SystemCalls", systemPackage],
+            dependencies: ["CProbeCalls", "ProcessControl", "SystemCalls", systemPackage],
             path: "Tests/HardeningProbe",
             swiftSettings: strict,
             linkerSettings: shipped
@@ -220,7 +220,7 @@ let package = Package(
         .testTarget(
             name: "JobsTests",
             dependencies: [
-                "Jobs", "SecretFileSystem", "FuseBridge", "SecretStore", "ProcessHardening", "SystemCalls",
+                "Jobs", "SecretFileSystem", "FuseBridge", "SecretStore", "ProcessControl", "SystemCalls",
                 "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
@@ -228,7 +228,8 @@ let package = Package(
         .testTarget(
             name: "HostChecksTests",
             dependencies: [
-                "HostChecks", "SecretStore", "SecureFiles", "SystemCalls", "CredfsTestSupport", systemPackage,
+                "HostChecks", "ProcessControl", "SecretStore", "SecureFiles", "SystemCalls", "CredfsTestSupport",
+                systemPackage,
             ],
             swiftSettings: strict
         ),
@@ -242,8 +243,8 @@ let package = Package(
             swiftSettings: strict
         ),
         .testTarget(
-            name: "ProcessHardeningTests",
-            dependencies: ["HardeningProbe", "CredfsTestSupport"],
+            name: "ProcessControlTests",
+            dependencies: ["HardeningProbe", "ProcessControl", "SystemCalls", "CredfsTestSupport", systemPackage],
             swiftSettings: strict
         ),
         .testTarget(
@@ -265,10 +266,10 @@ if Context.environment["CREDFS_DOCS"] != nil {
 // Where optimization matters: what wipes, seals, hardens, and what apps link. CREDFS_OPTIMIZED leaves out the other tests, so
 // that the release tree of the shipped program holds these too (docs/decisions/0070).
 if Context.environment["CREDFS_OPTIMIZED"] != nil {
-    let optimized = ["SecureMemoryTests", "SealingTests", "ProcessHardeningTests", "CredentialsTests"]
+    let optimized = ["SecureMemoryTests", "SealingTests", "ProcessControlTests", "CredentialsTests"]
     package.targets.removeAll { $0.type == .test && !optimized.contains($0.name) }
     // The linker's settings of a program would become those of the tests; scripts/build has built it.
-    for target in package.targets where target.name == "ProcessHardeningTests" {
-        target.dependencies = ["CredfsTestSupport"]
+    for target in package.targets where target.name == "ProcessControlTests" {
+        target.dependencies = ["ProcessControl", "SystemCalls", "CredfsTestSupport", systemPackage]
     }
 }

@@ -38,7 +38,7 @@ let package = Package(
         ),
         .target(name: "SecureJSON", swiftSettings: counted),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: counted),
-        .target(name: "ProcessHardening", dependencies: ["SystemCalls", systemPackage], swiftSettings: counted),
+        .target(name: "ProcessControl", dependencies: ["SystemCalls", systemPackage], swiftSettings: counted),
         .target(
             name: "SecretStore",
             dependencies: [
@@ -54,7 +54,7 @@ let package = Package(
         .target(
             name: "PlaintextDocuments",
             dependencies: [
-                "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "ProcessHardening",
+                "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "ProcessControl",
                 "SystemCalls", systemPackage,
             ],
             swiftSettings: counted

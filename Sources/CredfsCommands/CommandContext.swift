@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ProcessHardening
+internal import ProcessControl
 internal import SecretStore
 internal import SecureFiles
 internal import SecureMemory

@@ -5,7 +5,7 @@ internal import Glibc
 internal import HostChecks
 internal import Jobs
 internal import PlaintextDocuments
-internal import ProcessHardening
+internal import ProcessControl
 internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls

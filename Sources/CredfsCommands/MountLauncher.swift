@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import Jobs
+internal import ProcessControl
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -33,7 +34,7 @@ enum MountLauncher {
             let pipe = try OwnedDescriptor.pipe()
             let number = pipe.write.number
             let child = try ChildProcess(
-                "/proc/self/exe",
+                OwnProgram.path,
                 // Right behind the name of the command: what follows `--` is no option.
                 arguments: arguments.prefix(2) + [Array("--ready-fd=\(number)".utf8)] + arguments.dropFirst(2),
                 environment: nil,

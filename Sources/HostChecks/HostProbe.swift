@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ProcessControl
 package import SystemCalls
 package import SystemPackage
 
@@ -10,7 +11,6 @@ package enum HostProbe {
     /// The first argument that makes credfs this process.
     package static let mode = "probe-host"
 
-    private static let program = "/proc/self/exe"
     private static let success = "ok"
     private static let namespaceTask = "namespaces"
     private static let mountTask = "mount"
@@ -40,7 +40,7 @@ package enum HostProbe {
         do throws(NamespaceTrial.Failure) {
             try NamespaceTrial.run(withUser: withUser)
             return success
-        } catch { return "\(error.step.rawValue) \(error.errno.rawValue)" }
+        } catch { return error.words }
     }
 
     private static func look(_ path: String) -> String {
@@ -63,8 +63,8 @@ package enum HostProbe {
     private static func answer(to question: [String]) -> Answer {
         do throws(Errno) {
             let output = try ProgramOutput.of(
-                program,
-                arguments: ["credfs", mode] + question,
+                OwnProgram.path,
+                arguments: OwnProgram.arguments(mode, question),
                 environment: [],
                 seconds: 1
             )

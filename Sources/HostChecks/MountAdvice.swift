@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import SystemCalls
+package import ProcessControl
+internal import SystemCalls
 package import SystemPackage
 
 /// Why nothing could be mounted, in words, and which of the ways to get it fits this host.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import SystemCalls
+package import ProcessControl
+internal import SystemCalls
 package import SystemPackage
 
 /// What decides whether and how a file system can be mounted on a host.
@@ -31,16 +32,6 @@ package struct MountFacts {
         case clone
         /// `kernel.apparmor_restrict_unprivileged_userns` is 1.
         case appArmor
-    }
-
-    /// The isolation that `run` can have.
-    package enum Isolation: String, Sendable {
-        /// A private mount namespace.
-        case mount
-        /// A user namespace with a private mount namespace.
-        case user
-        /// A shared mount through fusermount3.
-        case none
     }
 
     package var isRoot: Bool

@@ -1,21 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import ProcessControl
 package import SecretStore
 internal import SecureFiles
 package import SystemCalls
-package import SystemPackage
+internal import SystemPackage
 
 /// The caller's side of the editing process: offers secrets to a person and gets back what they made of them, sealed.
 package final class DocumentEditing {
-    /// Why there is no place to edit in.
-    package struct Refusal: Error, Sendable, Equatable {
-        /// What could not be done.
-        package let action: String
-        /// The error number.
-        package let errno: Errno
-    }
-
     /// An editor that did not end well.
     package struct EditorFailure: Error, Sendable, Equatable {
         /// How it ended.
@@ -59,7 +52,7 @@ package final class DocumentEditing {
     ///   - request: where and with what.
     ///   - lock: kept open by the process.
     /// - Returns: the started editing.
-    /// - Throws: `Refusal`, `Interruption`, or `StoreError` where nothing could be started.
+    /// - Throws: a failed step of the process, `Interruption`, or `StoreError` where nothing could be started.
     package static func begin(
         _ request: EditingRequest,
         holding lock: borrowing OwnedDescriptor
@@ -67,12 +60,13 @@ package final class DocumentEditing {
         let editing = try StoreError.wrapping("start", "the editing process") { () throws(Errno) in
             try start(lock.number)
         }
-        try editing.send(Frame(kind: .request, bytes: request.bytes))
+        try editing.send(DocumentFrame(.request, request.bytes))
         let answer = try editing.receive()
         guard answer.kind == .ready else {
-            let words = answer.lines
-            guard answer.kind == .refusal, words.count == 2, let number = Int32(words[1]) else { throw Ended() }
-            throw Refusal(action: words[0], errno: Errno(rawValue: number))
+            guard answer.kind == .refusal, let failure = StepFailure<EditingStep>(words: answer.text) else {
+                throw Ended()
+            }
+            throw failure
         }
         return editing
     }
@@ -81,8 +75,8 @@ package final class DocumentEditing {
         let input = try OwnedDescriptor.pipe()
         let output = try OwnedDescriptor.pipe()
         let helper = try ChildProcess(
-            "/proc/self/exe",
-            arguments: ["credfs", EditingHelper.mode],
+            OwnProgram.path,
+            arguments: OwnProgram.arguments(EditingHelper.mode),
             environment: PlaintextHelper.environment,
             descriptors: [
                 (0, 0), (1, 1), (2, 2), (EditingHelper.inputNumber, input.read.number),
@@ -112,8 +106,8 @@ package final class DocumentEditing {
     ///   - base: what is stored, whose values stay as they are where they do not change.
     /// - Throws: `Ended`.
     package func offer(_ manifest: Manifest, base: Manifest) throws {
-        try send(Frame(kind: .base, bytes: ManifestWriter.unsignedText(base.editable)))
-        try send(Frame(kind: .document, bytes: ManifestWriter.unsignedText(manifest.editable)))
+        try send(DocumentFrame(.base, ManifestWriter.unsignedText(base.editable)))
+        try send(DocumentFrame(.document, ManifestWriter.unsignedText(manifest.editable)))
     }
 
     /// Lets a person edit what was offered, or what they made of it before.
@@ -121,7 +115,7 @@ package final class DocumentEditing {
     /// - Returns: the document that they left, sealed.
     /// - Throws: `StoreError` for what is wrong with it, `EditorFailure`, `Interruption` or `Ended`.
     package func edit() throws -> ManifestReader.Reading {
-        try send(Frame(.edit, ""))
+        try send(DocumentFrame(.edit))
         let answer = try receive()
         switch answer.kind {
         case .document: return try ManifestReader.read(answer.bytes.span, as: .template)
@@ -138,19 +132,12 @@ package final class DocumentEditing {
     ///
     /// - Throws: `Interruption`, or the error of a system call.
     package func waitForInput(on number: Int32) throws {
-        while true {
-            // Whoever waits for credfs sees it stop with its editor, and go on with it.
-            if try Children.isStopped(helper.id) { Children.stop(with: helper.id) }
-            while let arrival = try signals.next() {
-                switch arrival.signal {
-                case SIGCHLD: break
-                // A key of the terminal is for the editor, unless there is none.
-                case SIGINT where isForEditor(arrival, number), SIGQUIT where isForEditor(arrival, number): break
-                default: throw Interruption(signal: arrival.signal)
-                }
+        try signals.wait(for: number, of: helper.id) { arrival in
+            switch arrival.signal {
+            // A key of the terminal is for the editor, unless there is none.
+            case SIGINT where isForEditor(arrival, number), SIGQUIT where isForEditor(arrival, number): break
+            default: throw Interruption(signal: arrival.signal)
             }
-            if SignalQueue.isReadable(number) { return }
-            try signals.wait(or: number)
         }
     }
 
@@ -168,7 +155,7 @@ package final class DocumentEditing {
             let rest = deadline - .now
             if rest <= .zero { helper.kill() }
             _ = try? signals.wait(timeout: max(rest, .milliseconds(100)))
-            while (try? signals.next()) != nil {}
+            signals.drain()
         }
     }
 
@@ -176,14 +163,14 @@ package final class DocumentEditing {
         do throws(Errno) { return try helper.exitIfEnded() != nil } catch { return true }
     }
 
-    private func send(_ frame: Frame) throws {
+    private func send(_ frame: DocumentFrame) throws {
         guard let toHelper else { throw Ended() }
-        do throws(Errno) { try frame.write(to: toHelper.descriptor) } catch { throw Ended() }
+        do throws(Errno) { try frame.write(to: toHelper.descriptor.number) } catch { throw Ended() }
     }
 
-    private func receive() throws -> Frame {
+    private func receive() throws -> DocumentFrame {
         try waitForInput(on: fromHelper.number)
-        guard let frame = try? Frame.read(from: fromHelper) else { throw Ended() }
+        guard let frame = try? DocumentFrame.read(from: fromHelper) else { throw Ended() }
         return frame
     }
 }

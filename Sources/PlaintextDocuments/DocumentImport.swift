@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ProcessControl
 package import SecretStore
 package import SystemCalls
 
@@ -42,7 +43,7 @@ package final class DocumentImport {
         progress: (Int) -> Void
     ) throws(StoreError) -> [String] {
         try helper.send(keys)
-        try helper.send(Frame(kind: .targets, bytes: Array(ImportTarget.lines(targets).utf8)))
+        try helper.send(DocumentFrame(.targets, ImportTarget.lines(targets)))
         let count = targets.count { $0 != nil }
         var values: [String] = []
         repeat {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import ProcessControl
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -35,18 +36,18 @@ package enum EditingHelper {
             try output.closeOnExec()
             try lock.closeOnExec()
             try ProcessAttributes.becomeSubreaper()
-            guard let frame = try Frame.read(from: input), frame.kind == .request,
+            guard let frame = try DocumentFrame.read(from: input), frame.kind == .request,
                 let request = EditingRequest(frame.bytes)
             else { return 1 }
             let space: EditingSpace
-            do throws(EditingSpace.Refusal) {
+            do throws(StepFailure<EditingStep>) {
                 space = try EditingSpace.enter(over: request.directory, for: request.editor)
             } catch {
-                try Frame(.refusal, "\(error.action)\n\(error.errno.rawValue)").write(to: output)
+                try DocumentFrame(.refusal, error.words).write(to: output.number)
                 return 0
             }
             defer { space.wipe() }
-            try Frame(.ready, "").write(to: output)
+            try DocumentFrame(.ready).write(to: output.number)
             return try serve(request, space, input, output)
         } catch { return 1 }
     }
@@ -60,13 +61,13 @@ package enum EditingHelper {
         let editor = try EditorProcess()
         guard let keys = try? KeyHandover.read(from: input) else { return 1 }
         let session = EditingSession(request, space, keys, editor)
-        while let frame = try Frame.read(from: input) {
+        while let frame = try DocumentFrame.read(from: input) {
             switch frame.kind {
             case .base: session.base = frame.bytes
             case .document: session.document = frame.bytes
             case .edit:
                 guard let answer = session.edit(cancelledBy: input.number) else { return 0 }
-                try answer.write(to: output)
+                try answer.write(to: output.number)
             default: return 1
             }
         }
@@ -96,7 +97,7 @@ private final class EditingSession {
     ///
     /// - Parameter caller: can be read, or is closed, once the editing is to end.
     /// - Returns: what to tell the caller; nil where it wants to hear nothing more.
-    func edit(cancelledBy caller: Int32) -> Frame? {
+    func edit(cancelledBy caller: Int32) -> DocumentFrame? {
         do throws(StoreError) {
             let editable = try offer()
             let end = try StoreError.wrapping("run", "the editor") { () throws(Errno) in
@@ -106,10 +107,10 @@ private final class EditingSession {
             case .cancelled: return nil
             case .ended(.status(0)):
                 let reading = try editable.seal(space.read())
-                return Frame(kind: .document, bytes: ManifestWriter.unsignedText(reading))
-            case .ended(let exit): return Frame(.editorFailure, exit.words)
+                return DocumentFrame(.document, ManifestWriter.unsignedText(reading))
+            case .ended(let exit): return DocumentFrame(.editorFailure, exit.words)
             }
-        } catch { return Frame(error) }
+        } catch { return DocumentFrame(error) }
     }
 
     private func offer() throws(StoreError) -> EditableDocument {
@@ -122,12 +123,6 @@ private final class EditingSession {
         }
         guard let editable else { throw StoreError(.failed, "nothing was offered") }
         return editable
-    }
-}
-
-extension Frame {
-    init(_ kind: Kind, _ text: String) {
-        self.init(kind: kind, bytes: Array(text.utf8))
     }
 }
 

@@ -1,20 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import ProcessControl
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
-/// The memory that a document is edited in: a ramfs in a namespace of this process, in which nothing else can be
+/// Step of making the memory that a document is edited in.
+package enum EditingStep: String, Sendable {
+    case namespace
+    case readOnly = "read-only"
+    case memory
+
+    /// What failed, for people.
+    package var action: String {
+        switch self {
+        case .namespace: "make a private namespace"
+        case .readOnly: "make everything else read-only"
+        case .memory: "make a file system in memory"
+        }
+    }
+}
+
+/// Memory that a document is edited in: a ramfs in a namespace of this process, in which nothing else can be
 /// written.
 final class EditingSpace {
-    /// Why there is none.
-    struct Refusal: Error {
-        let action: String
-        let errno: Errno
-    }
-
     private static let fileName = "secrets.yaml"
 
     /// The directory of the document: below the root of the ramfs, so that its path leads nowhere outside of the
@@ -46,14 +57,14 @@ final class EditingSpace {
     ///   - directory: an empty directory.
     ///   - editor: what will be run, as a shell takes it.
     /// - Returns: the memory.
-    /// - Throws: `Refusal`.
-    static func enter(over directory: String, for editor: String) throws(Refusal) -> EditingSpace {
-        try attempt("make a private namespace", enterNamespaces)
-        try attempt("make everything else read-only") { () throws(Errno) in
+    /// - Throws: the step that failed.
+    static func enter(over directory: String, for editor: String) throws(StepFailure<EditingStep>) -> EditingSpace {
+        try StepFailure<EditingStep>.attempt(.namespace, enterNamespaces)
+        try StepFailure<EditingStep>.attempt(.readOnly) { () throws(Errno) in
             try Namespaces.separateMounts()
             try Namespaces.makeEveryMountReadOnly()
         }
-        return try attempt("make a file system in memory") { () throws(Errno) in
+        return try StepFailure<EditingStep>.attempt(.memory) { () throws(Errno) in
             let space = try mount(directory)
             if needsTemporary(editor) { try space.coverTemporary(directory) }
             return space
@@ -83,15 +94,11 @@ final class EditingSpace {
         if isBelow { try MemoryMount.bind("/proc/self/fd/\(root.number)", onto: directory) }
     }
 
-    private static func attempt<R>(_ action: String, _ body: () throws(Errno) -> R) throws(Refusal) -> R {
-        do throws(Errno) { return try body() } catch { throw Refusal(action: action, errno: error) }
-    }
-
     private static func enterNamespaces() throws(Errno) {
-        if ProcessAttributes.hasCapability(.sysAdmin), (try? Namespaces.unshareMounts()) != nil { return }
+        if ProcessAttributes.hasCapability(.sysAdmin), (try? Namespaces.unshare(users: false)) != nil { return }
         // A process that is not dumpable may not write its own user map.
         try ProcessAttributes.setDumpable(true)
-        try Namespaces.unshareUsersAndMounts()
+        try Namespaces.unshare(users: true)
         try ProcessAttributes.setDumpable(false)
     }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-internal import ProcessHardening
+internal import ProcessControl
 internal import SystemCalls
 internal import SystemPackage
 
@@ -15,7 +15,7 @@ package enum EditorEntrance {
 
     /// The arguments of the process.
     static func arguments(_ request: EditingRequest, _ space: EditingSpace) -> [String] {
-        ["credfs", mode, String(ProcessAttributes.processID)] + EditingRequest.words(of: request.inherited)
+        OwnProgram.arguments(mode, [String(ProcessAttributes.processID)]) + request.inherited.words
             + [space.path, request.editor, space.filePath]
     }
 
@@ -25,14 +25,12 @@ package enum EditorEntrance {
     /// - Returns: the exit status.
     package static func main(_ arguments: [String]) -> Int32 {
         guard arguments.count == 9, let parent = Int32(arguments[2]),
-            let inherited = EditingRequest.inherited(arguments[3..<6])
+            let inherited = ProcessHardening.Inherited(words: arguments[3..<6])
         else { return failedStatus }
         let (directory, editor, file) = (arguments[6], arguments[7], arguments[8])
         do throws(Errno) {
             // Not SIGKILL: an editor that is asked to end leaves the terminal as it was. Not SIGHUP: nohup(1) ignores it.
-            try ProcessAttributes.setParentDeathSignal(SIGTERM)
-            // It may have ended before the line above.
-            guard ProcessAttributes.parentProcessID == parent else { return failedStatus }
+            guard try ParentDeath.follow(parent, with: SIGTERM) else { return failedStatus }
             // With it root could write elsewhere after all.
             if ProcessAttributes.hasCapability(.sysAdmin) { try ProcessAttributes.neverAdministrate() }
             try ProcessHardening.restore(inherited, allowsCore: false)

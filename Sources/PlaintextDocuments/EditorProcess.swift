@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import ProcessControl
 internal import SystemCalls
 internal import SystemPackage
 
@@ -58,7 +59,7 @@ final class EditorProcess {
         }
         let nothing: [UInt8] = []
         let child = try ChildProcess(
-            "/proc/self/exe",
+            OwnProgram.path,
             arguments: EditorEntrance.arguments(request, space).map { Array($0.utf8) },
             environment: kept + variables.map { Array("\($0.name)=\($0.value)".utf8) },
             secrets: nothing.span,
@@ -88,7 +89,7 @@ final class EditorProcess {
             let rest = deadline - .now
             guard rest > .zero else { return }
             try signals.wait(timeout: rest)
-            while try signals.next() != nil {}
+            signals.drain()
         }
     }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ProcessControl
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -24,8 +25,8 @@ final class HelperProcess {
         let output = try StoreError.wrapping("start", Self.name) { () throws(Errno) in try OwnedDescriptor.pipe() }
         process = try StoreError.wrapping("start", Self.name) { () throws(Errno) in
             try ChildProcess(
-                "/proc/self/exe",
-                arguments: ["credfs", PlaintextHelper.mode] + words,
+                OwnProgram.path,
+                arguments: OwnProgram.arguments(PlaintextHelper.mode, words),
                 environment: PlaintextHelper.environment,
                 descriptors: [
                     (0, input.read.number), (1, output.write.number), (2, 2),
@@ -50,8 +51,8 @@ final class HelperProcess {
     }
 
     /// Sends a message.
-    func send(_ frame: Frame) throws(StoreError) {
-        try StoreError.wrapping("write to", Self.name) { () throws(Errno) in try frame.write(to: input) }
+    func send(_ frame: DocumentFrame) throws(StoreError) {
+        try StoreError.wrapping("write to", Self.name) { () throws(Errno) in try frame.write(to: input.number) }
     }
 
     /// Waits for a message of a kind.
@@ -61,10 +62,12 @@ final class HelperProcess {
     ///   - progress: is told how many of how many values are sealed, whenever the helper says so.
     /// - Returns: the message.
     /// - Throws: the error that comes instead.
-    func receive(_ kind: Frame.Kind, progress: (Int, Int) -> Void = { _, _ in }) throws(StoreError) -> Frame {
+    func receive(_ kind: DocumentFrameKind, progress: (Int, Int) -> Void = { _, _ in }) throws(StoreError)
+        -> DocumentFrame
+    {
         while true {
             let message = try StoreError.wrapping("read from", Self.name) { () throws(Errno) in
-                try Frame.read(from: output)
+                try DocumentFrame.read(from: output)
             }
             guard let frame = message else { throw Self.endedEarly }
             switch frame.kind {

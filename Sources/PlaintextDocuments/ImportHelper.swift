@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import ProcessControl
 internal import Sealing
 internal import SecretStore
 internal import SecureFiles
@@ -112,19 +113,19 @@ enum ImportHelper {
 
     private static func readTargets(_ input: borrowing OwnedDescriptor) throws(StoreError) -> [ImportTarget?] {
         let frame = try StoreError.wrapping("read from", "the calling process") { () throws(Errno) in
-            try Frame.read(from: input)
+            try DocumentFrame.read(from: input)
         }
         guard let frame, frame.kind == .targets else { throw StoreError(.failed, "the calling process ended early") }
         return ImportTarget.targets(frame.text)
     }
 
     private static func send(
-        _ kind: Frame.Kind,
+        _ kind: DocumentFrameKind,
         _ text: String,
         to output: borrowing OwnedDescriptor
     ) throws(StoreError) {
         try StoreError.wrapping("write to", "the calling process") { () throws(Errno) in
-            try Frame(kind: kind, bytes: Array(text.utf8)).write(to: output)
+            try DocumentFrame(kind, text).write(to: output.number)
         }
     }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-internal import ProcessHardening
+internal import ProcessControl
 internal import Sealing
 internal import SecretStore
 internal import SecureFiles
@@ -50,7 +50,7 @@ package enum PlaintextHelper {
             }
             return 0
         } catch {
-            return (try? Frame(error).write(to: output)) == nil ? 1 : 0
+            return (try? DocumentFrame(error).write(to: output.number)) == nil ? 1 : 0
         }
     }
 
@@ -81,7 +81,7 @@ package enum PlaintextHelper {
             sealed.append(entry.name.text)
             try entry.enter(content, with: &cipher, now: now)
             if sealed.count.isMultiple(of: progressStep) {
-                let message = Frame(kind: .progress, bytes: Array("\(sealed.count)\n\(count)".utf8))
+                let message = DocumentFrame(.progress, "\(sealed.count)\n\(count)")
                 try StoreError.wrapping("write to", "the calling process") { () throws(Errno) in
                     try message.write(to: answers)
                 }
@@ -105,12 +105,12 @@ package enum PlaintextHelper {
     }
 
     private static func send(
-        _ kind: Frame.Kind,
+        _ kind: DocumentFrameKind,
         _ bytes: [UInt8],
         to output: borrowing OwnedDescriptor
     ) throws(StoreError) {
         do throws(Errno) {
-            try Frame(kind: kind, bytes: bytes).write(to: output)
+            try DocumentFrame(kind, bytes).write(to: output.number)
         } catch { throw .system("write to", "the calling process", error) }
     }
 }
@@ -151,14 +151,8 @@ enum KeyHandover {
         _ bytes: inout MutableSpan<UInt8>,
         from input: borrowing OwnedDescriptor
     ) throws(StoreError) {
-        var filled = 0
-        while filled < bytes.count {
-            let count = try StoreError.wrapping("read", "the key") { () throws(Errno) in
-                try input.read(into: &bytes, from: filled)
-            }
-            guard count > 0 else { throw StoreError(.failed, "no key was given") }
-            filled += count
-        }
+        let count = try StoreError.wrapping("read", "the key") { () throws(Errno) in try input.readFully(into: &bytes) }
+        guard count == bytes.count else { throw StoreError(.failed, "no key was given") }
     }
 
     static func write(_ keys: StoreKeys, to output: borrowing OwnedDescriptor) throws(Errno) {

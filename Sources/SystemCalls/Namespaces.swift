@@ -6,20 +6,15 @@ package import SystemPackage
 
 /// Mount namespaces of our own; only in a process with one thread.
 package enum Namespaces {
-    /// Gives this process a mount namespace of its own; wraps unshare(CLONE_NEWNS).
+    /// Gives this process a mount namespace of its own; wraps unshare(2).
     ///
-    /// - Throws: EPERM without CAP_SYS_ADMIN.
-    package static func unshareMounts() throws(Errno) {
-        try checkErrno { unshare(CREDFS_NEW_MOUNTS) }
-    }
-
-    /// Gives this process a user namespace with a mount namespace in it, in which its user and group are what they are
-    /// outside (user_namespaces(7)).
-    ///
-    /// - Throws: the error of unshare(2), or of writing a map, which a process that is not dumpable may not.
-    package static func unshareUsersAndMounts() throws(Errno) {
+    /// - Parameter users: whether it is in a user namespace of its own, too, in which user and group are what they are
+    ///   outside (user_namespaces(7)).
+    /// - Throws: EPERM without CAP_SYS_ADMIN; or the error of writing a map, which a process that is not dumpable may not.
+    package static func unshare(users: Bool) throws(Errno) {
+        guard users else { return try checkErrno { CLinux.unshare(CREDFS_NEW_MOUNTS) } }
         let (user, group) = (geteuid(), getegid())
-        try checkErrno { unshare(CREDFS_NEW_USERS | CREDFS_NEW_MOUNTS) }
+        try checkErrno { CLinux.unshare(CREDFS_NEW_USERS | CREDFS_NEW_MOUNTS) }
         // Without this the group map of an unprivileged process is refused.
         try write("deny", to: "/proc/self/setgroups")
         try write("\(user) \(user) 1", to: "/proc/self/uid_map")

@@ -4,7 +4,7 @@ internal import CLinux
 internal import Glibc
 package import SystemPackage
 
-/// The calls that ProcessHardening is made of.
+/// The calls that `ProcessHardening` is made of.
 package enum ProcessAttributes {
     /// Whether other processes of the same user may look into this one; wraps prctl(PR_SET_DUMPABLE).
     package static func setDumpable(_ dumpable: Bool) throws(Errno) {

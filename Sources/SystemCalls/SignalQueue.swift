@@ -12,6 +12,9 @@ package struct SignalQueue: ~Copyable {
         package let signal: Int32
         /// Whether the kernel sent it by itself, as it does for the keys of a terminal.
         package let isFromKernel: Bool
+
+        /// Whether something happened to a child.
+        package var isOfChild: Bool { signal == SIGCHLD }
     }
 
     private let file: OwnedDescriptor

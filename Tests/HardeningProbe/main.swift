@@ -4,7 +4,7 @@
 // a server may not do.
 
 import Glibc
-import ProcessHardening
+import ProcessControl
 import SystemCalls
 import SystemPackage
 

@@ -3,6 +3,7 @@
 import CredfsTestSupport
 import Foundation
 import HostChecks
+import ProcessControl
 import SecretStore
 import SystemCalls
 import SystemPackage

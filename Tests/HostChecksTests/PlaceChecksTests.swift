@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import HostChecks
+import ProcessControl
 import SecretStore
 import SystemCalls
 import SystemPackage

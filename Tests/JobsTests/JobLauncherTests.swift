@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Jobs
+import ProcessControl
+import SystemPackage
 import Testing
 
 struct JobLauncherTests {
     private let words = [
-        "7", "4711", "user", "fuse", "/run/credfs/jobs", "0123", "4096", "1000", "100", "true", "false", "1,13", "0",
-        String(UInt.max), "true", "/home/a b\nc", "3", "/store", "", "--",
+        "7", "4711", "user", "fuse", "/run/credfs/jobs", "0123", "4096", "1000", "100", "true", "false", "true",
+        "/home/a b\nc", "1,13", "0", String(UInt.max), "3", "/store", "", "--",
     ]
 
     @Test func aRequestArrivesAsItWasSent() throws {
@@ -19,7 +21,7 @@ struct JobLauncherTests {
 
     @Test func whatIsMissingOrWrongIsRefused() {
         for count in 0..<words.count { #expect(JobLauncherRequest.parse(Array(words.prefix(count))) == nil) }
-        for index in [0, 1, 2, 3, 6, 7, 8, 9, 10, 12, 13, 14, 16] {
+        for index in [0, 1, 2, 3, 6, 7, 8, 9, 10, 11, 14, 15, 16] {
             var wrong = words
             wrong[index] = "x"
             #expect(JobLauncherRequest.parse(wrong) == nil, "\(index)")
@@ -30,7 +32,7 @@ struct JobLauncherTests {
     }
 
     @Test func answersArriveAsTheyWereSent() {
-        for answer in [JobLauncherAnswer.ready, .failed(step: .workingDirectory, errno: 2)] {
+        for answer in [JobLauncherAnswer.ready, .failed(StepFailure(.workingDirectory, .noSuchFileOrDirectory))] {
             #expect(JobLauncherAnswer(answer.bytes) == answer)
         }
         for text in ["", "ready now", "failed", "failed cover", "failed nothing 1", "failed cover x"] {

@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import Jobs
 internal import PlaintextDocuments
+internal import ProcessControl
 internal import SecretStore
 internal import SystemCalls
 internal import SystemPackage
@@ -48,8 +49,8 @@ struct EditCommand: CredfsCommand {
         switch error {
         case let error as MountError:
             return CommandError(.mount, error.message, hint: error.hint ?? otherWay)
-        case let refusal as DocumentEditing.Refusal:
-            return CommandError(.mount, "cannot \(refusal.action): \(refusal.errno.message)", hint: otherWay)
+        case let failure as StepFailure<EditingStep>:
+            return CommandError(.mount, "cannot \(failure.step.action): \(failure.errno.message)", hint: otherWay)
         case let failure as DocumentEditing.EditorFailure:
             return Self.failure(of: failure.exit)
         case let interruption as DocumentEditing.Interruption:

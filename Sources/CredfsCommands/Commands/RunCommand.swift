@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import HostChecks
 internal import Jobs
+internal import ProcessControl
 internal import SecretFileSystem
 internal import SecretStore
 internal import SecureFiles

@@ -2,6 +2,7 @@
 
 internal import ArgumentParser
 internal import Jobs
+internal import ProcessControl
 internal import SecretStore
 internal import SecureJSON
 

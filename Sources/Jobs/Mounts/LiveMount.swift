@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+package import ProcessControl
 package import SecretStore
 internal import SecureJSON
 internal import SystemCalls
 internal import SystemPackage
-
-/// How a mount is kept apart from processes that are none of the job's.
-package enum Isolation: String, Sendable, CaseIterable {
-    /// A mount namespace of the job.
-    case mount
-    /// A mount namespace in a user namespace of the job.
-    case user
-    /// Only the kernel's check of the user.
-    case none
-}
 
 /// What shows the secrets.
 package enum Backend: String, Sendable, CaseIterable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import ProcessControl
 internal import SystemCalls
 internal import SystemPackage
 
@@ -24,8 +25,8 @@ package final class UnmountHelper {
             let nothing = try OwnedDescriptor.open("/dev/null", O_RDWR)
             let pipe = try OwnedDescriptor.pipe()
             process = try ChildProcess(
-                "/proc/self/exe",
-                arguments: ["credfs", Self.mode, path],
+                OwnProgram.path,
+                arguments: OwnProgram.arguments(Self.mode, [path]),
                 environment: [],
                 descriptors: [
                     (0, nothing.number), (1, nothing.number), (2, nothing.number),

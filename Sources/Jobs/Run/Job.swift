@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-package import ProcessHardening
+package import ProcessControl
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
@@ -45,18 +45,8 @@ package final class Job {
         let maskedPaths: [String]
     }
 
-    /// Why the mounts could not be made.
-    struct Refusal: Error {
-        /// What was being done.
-        let action: String
-        /// The error number.
-        let errno: Errno
-        /// Whether another isolation may help.
-        let concernsIsolation: Bool
-
-        /// What failed, and why.
-        var message: String { "cannot \(action): \(errno.message)" }
-    }
+    /// Failure of its mounts, or of a step after them.
+    typealias Failure = StepFailure<JobLauncherStep>
 
     /// Result of exec.
     enum ExecResult {
@@ -64,8 +54,8 @@ package final class Job {
         case running
         /// It could not be run.
         case refused(Errno)
-        /// Something before it failed.
-        case failed(action: String, Errno)
+        /// A step before it failed.
+        case failed(Failure)
     }
 
     /// The id of its first process.
@@ -87,7 +77,7 @@ package final class Job {
     ///   - plan: its mounts.
     ///   - supervisor: looks after signals meanwhile.
     /// - Returns: the job.
-    /// - Throws: `Refusal`, or `Supervisor.Interruption`.
+    /// - Throws: `Failure`, or `Supervisor.Interruption`.
     static func start(
         _ program: Program,
         secrets: borrowing SecureBuffer,
@@ -98,7 +88,7 @@ package final class Job {
         do throws(Errno) {
             job = try spawn(program, secrets, plan, supervisor.maskForJob)
         } catch {
-            throw Refusal(action: "start the job", errno: error, concernsIsolation: false)
+            throw Failure(.start, error)
         }
         let answer: JobLauncherAnswer?
         do {
@@ -112,16 +102,12 @@ package final class Job {
         }
         if answer == .ready { return job }
         let exit = job.kill()
-        guard case .failed(let step, let number) = answer else {
+        guard case .failed(let failure) = answer else {
             // A key of the terminal ends it before we have heard of the signal ourselves.
             if case .signal(let signal) = exit { throw Supervisor.Interruption(signal: signal) }
-            throw Refusal(action: "start the job", errno: .interrupted, concernsIsolation: false)
+            throw Failure(.start, .interrupted)
         }
-        throw Refusal(
-            action: step.action,
-            errno: Errno(rawValue: number),
-            concernsIsolation: [.namespace, .memory, .device, .mount].contains(step)
-        )
+        throw failure
     }
 
     private static func spawn(
@@ -142,11 +128,11 @@ package final class Job {
                 givesPath: program.givesPath,
                 workingDirectory: workingDirectory
             )
-            let arguments = ["credfs", JobLauncher.mode] + request.arguments
+            let arguments = OwnProgram.arguments(JobLauncher.mode, request.arguments)
             let number = theirs.descriptor.number
             let child = try secrets.withBytes { (secrets) throws(Errno) in
                 try ChildProcess(
-                    "/proc/self/exe",
+                    OwnProgram.path,
                     arguments: arguments.map { Array($0.utf8) } + program.command,
                     environment: program.environment,
                     secrets: secrets,
@@ -176,12 +162,11 @@ package final class Job {
             try supervisor.waitForAnswer(on: socket.descriptor.number, of: process, isExecuting: true)
             let message = try socket.receive()
             // Its end of the socket ends with exec.
-            guard let answer = JobLauncherAnswer(message.bytes), case .failed(let step, let number) = answer else {
+            guard let answer = JobLauncherAnswer(message.bytes), case .failed(let failure) = answer else {
                 return .running
             }
             _ = kill()
-            return step == .program
-                ? .refused(Errno(rawValue: number)) : .failed(action: step.action, Errno(rawValue: number))
+            return failure.step == .program ? .refused(failure.errno) : .failed(failure)
         } catch {
             // It ended before it could be let go; how, its exit will say.
             return .running

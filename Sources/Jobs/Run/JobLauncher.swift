@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
-internal import ProcessHardening
+internal import ProcessControl
 internal import SystemCalls
 internal import SystemPackage
 
@@ -15,10 +15,7 @@ package enum JobLauncher {
     /// How it ends when it was not let go on.
     private static let failedStatus: Int32 = 125
 
-    private struct Failure: Error {
-        let step: JobLauncherStep
-        let errno: Errno
-    }
+    private typealias Failure = StepFailure<JobLauncherStep>
 
     /// The whole life of the process, unless it becomes the job.
     ///
@@ -33,14 +30,13 @@ package enum JobLauncher {
         let command = Array(arguments.dropFirst(2 + count))
         let socket = MessageSocket(owning: request.socket)
         do throws(Failure) {
-            try step(.restore) { () throws(Errno) in
+            let hasParent = try Failure.attempt(.restore) { () throws(Errno) in
                 try socket.descriptor.closeOnExec()
-                try ProcessAttributes.setParentDeathSignal(SIGKILL)
+                return try ParentDeath.follow(request.parent, with: SIGKILL)
             }
-            // It may have ended before the line above.
-            guard ProcessAttributes.parentProcessID == request.parent else { return failedStatus }
+            guard hasParent else { return failedStatus }
             let device = try prepare(request)
-            try step(.restore) { () throws(Errno) in
+            try Failure.attempt(.restore) { () throws(Errno) in
                 try socket.send(JobLauncherAnswer.ready.bytes, descriptor: device.number)
             }
             let message = socket.receiveBytes()
@@ -51,18 +47,11 @@ package enum JobLauncher {
             let refusal = Program.exec(command) { name in
                 !request.givesPath && name == Array("PATH".utf8)
             }
-            throw Failure(step: .program, errno: refusal)
+            throw Failure(.program, refusal)
         } catch {
-            try? socket.send(JobLauncherAnswer.failed(step: error.step, errno: error.errno.rawValue).bytes)
+            try? socket.send(JobLauncherAnswer.failed(error).bytes)
             return failedStatus
         }
-    }
-
-    private static func step<R: ~Copyable>(
-        _ step: JobLauncherStep,
-        _ body: () throws(Errno) -> R
-    ) throws(Failure) -> R {
-        do throws(Errno) { return try body() } catch { throw Failure(step: step, errno: error) }
     }
 
     /// Enters the namespaces and mounts.
@@ -71,29 +60,25 @@ package enum JobLauncher {
     ///   mounted here.
     private static func prepare(_ request: JobLauncherRequest) throws(Failure) -> OwnedDescriptor {
         guard request.plan.isolation != .none else {
-            return try step(.device) { () throws(Errno) in try OwnedDescriptor.open("/dev/null", O_RDONLY) }
+            return try Failure.attempt(.device) { () throws(Errno) in try OwnedDescriptor.open("/dev/null", O_RDONLY) }
         }
-        try step(.namespace) { () throws(Errno) in
-            if request.plan.isolation == .mount {
-                try Namespaces.unshareMounts()
-            } else {
-                try Namespaces.unshareUsersAndMounts()
-            }
+        try Failure.attempt(.namespace) { () throws(Errno) in
+            try Namespaces.unshare(users: request.plan.isolation == .user)
             try Namespaces.makeSlave()
         }
-        try step(.memory) { () throws(Errno) in try coverJobs(request) }
+        try Failure.attempt(.memory) { () throws(Errno) in try coverJobs(request) }
         if request.plan.backend == .none {
             try close(request)
-            return try step(.device) { () throws(Errno) in try OwnedDescriptor.open("/dev/null", O_RDONLY) }
+            return try Failure.attempt(.device) { () throws(Errno) in try OwnedDescriptor.open("/dev/null", O_RDONLY) }
         }
         let place = "\(request.plan.jobs)/\(request.plan.name)"
         if request.plan.backend == .ramfs || request.plan.backend == .tmpfs {
-            let directory = try step(.memory) { () throws(Errno) in try mountMemory(request, at: place) }
+            let directory = try Failure.attempt(.memory) { () throws(Errno) in try mountMemory(request, at: place) }
             try close(request)
             return directory
         }
-        let device = try step(.device) { () throws(Errno) in try FuseMount.openDevice() }
-        try step(.mount) { () throws(Errno) in
+        let device = try Failure.attempt(.device) { () throws(Errno) in try FuseMount.openDevice() }
+        try Failure.attempt(.mount) { () throws(Errno) in
             try FuseMount.mount(device, at: place, request.plan.options)
         }
         try close(request)
@@ -102,7 +87,7 @@ package enum JobLauncher {
 
     /// Hides what the job shall not see, and leaves nothing that it could write.
     private static func close(_ request: JobLauncherRequest) throws(Failure) {
-        try step(.cover) { () throws(Errno) in
+        try Failure.attempt(.cover) { () throws(Errno) in
             try mask(request)
             try MemoryMount.makeReadOnly(request.plan.jobs)
         }
@@ -149,7 +134,7 @@ package enum JobLauncher {
     /// Puts a read-only view over the files, which their writer can still reach below it.
     private static func seal(_ request: JobLauncherRequest) throws(Failure) {
         let place = "\(request.plan.jobs)/\(request.plan.name)"
-        try step(.memory) { () throws(Errno) in
+        try Failure.attempt(.memory) { () throws(Errno) in
             try MemoryMount.bind(place, onto: place)
             try MemoryMount.makeReadOnly(place)
         }
@@ -194,9 +179,9 @@ package enum JobLauncher {
     private static func leave(_ request: JobLauncherRequest) throws(Failure) {
         if !request.workingDirectory.isEmpty {
             // The directory by its name again: what was covered must not stay open below its cover.
-            try step(.workingDirectory) { () throws(Errno) in try enterWorkingDirectory(request) }
+            try Failure.attempt(.workingDirectory) { () throws(Errno) in try enterWorkingDirectory(request) }
         }
-        try step(.restore) { () throws(Errno) in
+        try Failure.attempt(.restore) { () throws(Errno) in
             // With it a job of root could take away what covers the store.
             if request.plan.isolation == .user { try ProcessAttributes.neverAdministrate() }
             try ProcessHardening.restore(request.inherited, allowsCore: request.allowsCore)

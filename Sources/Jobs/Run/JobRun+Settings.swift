@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import ProcessControl
 package import SecretFileSystem
 package import SecretStore
 package import SystemCalls

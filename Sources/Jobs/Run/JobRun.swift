@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ProcessHardening
+internal import ProcessControl
 internal import SecretFileSystem
 package import SecureMemory
 internal import SystemCalls
@@ -72,9 +72,9 @@ package final class JobRun {
                 return try run(program, secrets: &secrets, exposure, reasonForSharing: reason)
             } catch let interruption as Supervisor.Interruption {
                 return Outcome(status: 128 + interruption.signal, isolation: isolation, refusal: nil)
-            } catch let refusal as Job.Refusal {
-                guard refusal.concernsIsolation else { throw Self.failure(refusal) }
-                reason = reason ?? refusal.message
+            } catch let failure as Job.Failure {
+                guard failure.step.concernsIsolation else { throw Self.error(failure) }
+                reason = reason ?? failure.message
             }
         }
         throw MountError(.mount, reason ?? "there is no way to show secrets to a job")
@@ -119,8 +119,8 @@ package final class JobRun {
         case .refused(let errno):
             let isMissing = errno == .noSuchFileOrDirectory || errno == .notDirectory
             return Outcome(status: isMissing ? 127 : 126, isolation: exposure.isolation, refusal: errno.message)
-        case .failed(let action, let errno):
-            throw MountError(.failed, "cannot \(action): \(errno.message)")
+        case .failed(let failure):
+            throw MountError(.failed, failure.message)
         }
         do throws(Errno) {
             let exit = try supervisor.waitForEnd(of: job.process, endNotice: exposure.endNotice) {
@@ -198,9 +198,9 @@ package final class JobRun {
         )
     }
 
-    private static func failure(_ refusal: Job.Refusal) -> MountError {
-        let isTooLong = refusal.errno == .argListTooLong
+    private static func error(_ failure: Job.Failure) -> MountError {
+        let isTooLong = failure.errno == .argListTooLong
         let hint = "use --file-vars=none, or show fewer secrets with --only: each has a variable"
-        return MountError(.failed, refusal.message, hint: isTooLong ? hint : nil)
+        return MountError(.failed, failure.message, hint: isTooLong ? hint : nil)
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import ProcessControl
 internal import SystemCalls
 internal import SystemPackage
 
@@ -37,27 +38,18 @@ struct Supervisor: ~Copyable {
     ///   - isExecuting: whether it may be the job already, which signals are for then.
     /// - Throws: `Interruption` for a signal that would end credfs; the error of a system call.
     func waitForAnswer(on number: Int32, of process: Int32, isExecuting: Bool) throws {
-        while true {
-            // Its end is found here by looking, not by waiting for it, so that its status is left for others.
-            if try Children.isStopped(process) {
+        try signals.wait(for: number, of: process) { arrival in
+            switch arrival.signal {
+            case SIGCONT: break
+            case _ where isExecuting:
+                if Self.isForJob(arrival) { try? Children.send(arrival.signal, to: process) }
+            case SIGHUP, SIGINT, SIGQUIT, SIGTERM: throw Interruption(signal: arrival.signal)
+            case SIGTSTP, SIGTTIN, SIGTTOU:
+                // The keys of a terminal stop the other process, too, if it was there already.
                 Children.stopSelf()
                 try? Children.send(SIGCONT, to: process)
+            default: break
             }
-            while let arrival = try signals.next() {
-                switch arrival.signal {
-                case SIGCHLD, SIGCONT: break
-                case _ where isExecuting:
-                    if Self.isForJob(arrival) { try? Children.send(arrival.signal, to: process) }
-                case SIGHUP, SIGINT, SIGQUIT, SIGTERM: throw Interruption(signal: arrival.signal)
-                case SIGTSTP, SIGTTIN, SIGTTOU:
-                    // The keys of a terminal stop the other process, too, if it was there already.
-                    Children.stopSelf()
-                    try? Children.send(SIGCONT, to: process)
-                default: break
-                }
-            }
-            if SignalQueue.isReadable(number) { return }
-            try signals.wait(or: number)
         }
     }
 
@@ -128,7 +120,6 @@ struct Supervisor: ~Copyable {
     ///
     /// But a hang-up is sent to the leader of the session alone, which may be us.
     private static func isForJob(_ arrival: SignalQueue.Arrival) -> Bool {
-        if arrival.signal == SIGCHLD { return false }
-        return !arrival.isFromKernel || arrival.signal == SIGHUP
+        !arrival.isOfChild && (!arrival.isFromKernel || arrival.signal == SIGHUP)
     }
 }

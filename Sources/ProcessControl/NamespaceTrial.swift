@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import SystemPackage
+internal import SystemCalls
+internal import SystemPackage
 
-/// Tries what a private mount needs, in a process that does nothing else and then ends.
+/// Trial of what a private mount needs, in a process that does nothing else and then ends.
 package enum NamespaceTrial {
-    /// What is done, in this order.
+    /// Steps, in this order.
     package enum Step: String, Sendable, CaseIterable {
         /// Starting the process that tries.
         case start
@@ -16,17 +17,8 @@ package enum NamespaceTrial {
         case mount
     }
 
-    /// What could not be done.
-    package struct Failure: Error, Sendable, Equatable {
-        package let step: Step
-        package let errno: Errno
-
-        /// Makes a failure.
-        package init(_ step: Step, _ errno: Errno) {
-            self.step = step
-            self.errno = errno
-        }
-    }
+    /// Failure of a step.
+    package typealias Failure = StepFailure<Step>
 
     /// Enters namespaces and mounts in them: an empty file system, and a FUSE file system if its device can be opened.
     ///
@@ -35,11 +27,9 @@ package enum NamespaceTrial {
     /// - Parameter withUser: whether a user namespace is entered, too.
     /// - Throws: what could not be done.
     package static func run(withUser: Bool) throws(Failure) {
-        try attempt(.namespace) { () throws(Errno) in
-            if withUser { try Namespaces.unshareUsersAndMounts() } else { try Namespaces.unshareMounts() }
-        }
-        try attempt(.privacy) { () throws(Errno) in try Namespaces.makeSlave() }
-        try attempt(.mount) { () throws(Errno) in
+        try Failure.attempt(.namespace) { () throws(Errno) in try Namespaces.unshare(users: withUser) }
+        try Failure.attempt(.privacy) { () throws(Errno) in try Namespaces.makeSlave() }
+        try Failure.attempt(.mount) { () throws(Errno) in
             let device = try? FuseMount.openDevice()
             try MemoryMount.mount(.tmpfs, at: "/", mode: 0o700)
             guard let device else { return }
@@ -50,9 +40,5 @@ package enum NamespaceTrial {
             )
             try FuseMount.mount(device, at: "/", options)
         }
-    }
-
-    private static func attempt(_ step: Step, _ body: () throws(Errno) -> Void) throws(Failure) {
-        do throws(Errno) { try body() } catch { throw Failure(step, error) }
     }
 }

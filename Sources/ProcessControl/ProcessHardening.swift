@@ -4,31 +4,13 @@ internal import Glibc
 internal import SystemCalls
 package import SystemPackage
 
-/// What a process that will hold secrets does to itself before it does anything else.
+/// Hardening of a process that will hold secrets, before it does anything else.
 package enum ProcessHardening {
-    /// The signals after which a crash handler could print memory.
+    /// Signals after which a crash handler could print memory.
     package static let crashSignals = [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV]
 
-    /// The signals whose action is not the one that credfs was started with: those that it changes, and the two of the
-    /// C library, which posix_spawn(3) leaves ignored in every child.
+    /// Those that credfs changes, and the two of the C library, which posix_spawn(3) leaves ignored in every child.
     private static let changedSignals = crashSignals + [SIGPIPE, SIGCHLD, 32, 33]
-
-    /// What a process was started with and gave up, for a job to have it back.
-    package struct Inherited: Sendable, Equatable {
-        /// The signals that were ignored.
-        package let ignoredSignals: [Int32]
-        /// The soft limit of core files in bytes.
-        package let softCoreLimit: UInt
-        /// The hard limit of core files in bytes.
-        package let hardCoreLimit: UInt
-
-        /// Makes a record.
-        package init(ignoredSignals: [Int32], softCoreLimit: UInt, hardCoreLimit: UInt) {
-            self.ignoredSignals = ignoredSignals
-            self.softCoreLimit = softCoreLimit
-            self.hardCoreLimit = hardCoreLimit
-        }
-    }
 
     /// Applies everything that holds for the whole life of a credfs process.
     ///
@@ -60,7 +42,7 @@ package enum ProcessHardening {
         )
     }
 
-    /// Gives this process what another one had, before it becomes a program of the user.
+    /// Restores what another process was started with, before this one becomes a program of the user.
     ///
     /// - Parameters:
     ///   - inherited: what the other was started with.
@@ -81,14 +63,14 @@ package enum ProcessHardening {
         }
     }
 
-    /// Gives the crash signals their default action, whatever the language runtime or SWIFT_BACKTRACE installed: its
-    /// handler prints registers and the memory they point to, and runs a program that a variable can name.
+    /// Resets the crash signals, whatever the language runtime or SWIFT_BACKTRACE installed: its handler prints registers
+    /// and the memory they point to, and runs a program that a variable can name.
     package static func disarmCrashHandlers() throws(Errno) {
         for signal in crashSignals { try ProcessAttributes.resetSignal(signal) }
         try ProcessAttributes.disableAlternateSignalStack()
     }
 
-    /// Keeps other processes of the same user from ptrace, `/proc/PID/mem` and `/proc/PID/environ`.
+    /// Denies other processes of the same user ptrace, `/proc/PID/mem` and `/proc/PID/environ`.
     package static func forbidInspection() throws(Errno) {
         try ProcessAttributes.setDumpable(false)
     }
@@ -104,7 +86,7 @@ package enum ProcessHardening {
         try ProcessAttributes.setCoreLimit(soft: 1, hard: keepingHardLimit ? current.hard : 1)
     }
 
-    /// Puts something under closed descriptors 0, 1 and 2, so that no key file is opened as standard output.
+    /// Occupies closed descriptors 0, 1 and 2, so that no key file is opened as standard output.
     ///
     /// What is put there refuses the use that the number stands for, so that a closed stream stays an error.
     package static func occupyStandardDescriptors() throws(Errno) {

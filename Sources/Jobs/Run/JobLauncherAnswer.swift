@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ProcessControl
+internal import SystemCalls
+
+/// Answer of the launcher of a job.
+package enum JobLauncherAnswer: Sendable, Equatable {
+    /// The secrets can be served; a descriptor comes with it.
+    case ready
+    /// A step failed.
+    case failed(StepFailure<JobLauncherStep>)
+
+    package var bytes: [UInt8] {
+        switch self {
+        case .ready: Array("ready".utf8)
+        case .failed(let failure): Array("failed \(failure.words)".utf8)
+        }
+    }
+
+    package init?(_ bytes: [UInt8]) {
+        let text = String(decoding: bytes, as: UTF8.self)
+        if text == "ready" {
+            self = .ready
+        } else if text.hasPrefix("failed "), let failure = StepFailure<JobLauncherStep>(words: text.dropFirst(7)) {
+            self = .failed(failure)
+        } else {
+            return nil
+        }
+    }
+}
+
+/// Step of the launcher, one after the other.
+package enum JobLauncherStep: String, Sendable {
+    case start
+    case namespace
+    case memory
+    case device
+    case mount
+    case cover
+    case workingDirectory = "working-directory"
+    case restore
+    case program
+
+    /// What failed, for people.
+    var action: String {
+        switch self {
+        case .start: "start the job"
+        case .namespace: "make a private namespace"
+        case .memory: "mount a file system in memory"
+        case .device: "open /dev/fuse"
+        case .mount: "mount in a private namespace"
+        case .cover: "hide the store from the job"
+        case .workingDirectory: "enter the working directory"
+        case .restore: "give the job what credfs was started with"
+        case .program: "run the program"
+        }
+    }
+
+    /// Whether another isolation may help.
+    var concernsIsolation: Bool { [.namespace, .memory, .device, .mount].contains(self) }
+}
+
+extension StepFailure<JobLauncherStep> {
+    /// What failed and why, for people.
+    var message: String { "cannot \(step.action): \(errno.message)" }
+}
