@@ -4,7 +4,7 @@ internal import CFuse3
 internal import Glibc
 internal import Synchronization
 
-/// What the operations of one session share; the last to let go of it destroys the session of libfuse.
+/// State that the operations of one session share; the last to let go of it destroys the session of libfuse.
 ///
 /// Every unanswered reply holds on to it, so that none can outlive what it answers to.
 @safe
@@ -90,7 +90,7 @@ final class Connection: @unchecked Sendable {
     }
 }
 
-/// What the kernel holds open, under the numbers it knows it by.
+/// Table of open handles, under the numbers that the kernel knows them by.
 ///
 /// A number is the address of an object that the table keeps alive until it is removed, so that reads need no lock.
 final class HandleTable: Sendable {

@@ -13,7 +13,7 @@ package protocol FileSystem: AnyObject, Sendable {
         reply: consuming Reply<Entry>
     )
 
-    /// Says what is known of a file or directory.
+    /// Answers GETATTR.
     func getattr(_ inode: InodeNumber, reply: consuming Reply<Attributes>)
 
     /// Opens a file. The thread that asks cannot end before the answer.
@@ -22,7 +22,7 @@ package protocol FileSystem: AnyObject, Sendable {
     /// Opens a directory.
     func opendir(_ inode: InodeNumber, reply: consuming Reply<DirectoryOpening>)
 
-    /// Says what is known of the whole.
+    /// Answers STATFS.
     func statfs(reply: consuming Reply<Statistics>)
 }
 

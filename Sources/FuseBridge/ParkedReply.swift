@@ -54,7 +54,7 @@ final class Parking: @unchecked Sendable {
         self.connection = connection
     }
 
-    /// Lets interrupts in; the connection keeps this object until it is taken.
+    /// Begins to take interrupts; the connection keeps this object until it is taken.
     func begin() {
         connection.parked.insert(self)
         unsafe fuse_req_interrupt_func(

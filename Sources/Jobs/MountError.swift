@@ -3,7 +3,7 @@
 internal import SystemCalls
 internal import SystemPackage
 
-/// Why secrets cannot be shown: a class that decides the exit status, a message and perhaps a hint.
+/// Failure to show secrets: a class that decides the exit status, a message and perhaps a hint.
 ///
 /// Messages hold names and paths; never a byte of a value, a key or a password.
 package struct MountError: Error, Sendable, Equatable {
@@ -25,9 +25,9 @@ package struct MountError: Error, Sendable, Equatable {
 
     /// The class.
     package let code: Code
-    /// What happened: lower case, no full stop.
+    /// Message: lower case, no full stop.
     package let message: String
-    /// What to do next, in the same style.
+    /// Next step, in the same style.
     package let hint: String?
 
     /// Makes an error.

@@ -11,7 +11,7 @@ internal import SystemPackage
 package final class DocumentEditing {
     /// An editor that did not end well.
     package struct EditorFailure: Error, Sendable, Equatable {
-        /// How it ended.
+        /// Exit of the editor.
         package let exit: ChildProcess.Exit
     }
 
@@ -24,7 +24,7 @@ package final class DocumentEditing {
     /// The process ended before it was told to.
     package struct Ended: Error, Sendable {}
 
-    /// How long the process may take to end its editor and itself.
+    /// Time for the process to end its editor and itself.
     private static let patience = Duration.seconds(10)
 
     private let helper: ChildProcess
@@ -110,7 +110,7 @@ package final class DocumentEditing {
         try send(DocumentFrame(.document, ManifestWriter.unsignedText(manifest.editable)))
     }
 
-    /// Lets a person edit what was offered, or what they made of it before.
+    /// Runs the editor on what was offered, or on what it left before.
     ///
     /// - Returns: the document that they left, sealed.
     /// - Throws: `StoreError` for what is wrong with it, `EditorFailure`, `Interruption` or `Ended`.

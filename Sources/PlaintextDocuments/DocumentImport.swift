@@ -29,7 +29,7 @@ package final class DocumentImport {
         names = try helper.receive(.names).lines.compactMap { ImportedName(line: $0) }
     }
 
-    /// Has values sealed; once.
+    /// Seals values in the helper process; once.
     ///
     /// - Parameters:
     ///   - targets: for each name the secret that its value is for, or nil.

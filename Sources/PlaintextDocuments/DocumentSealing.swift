@@ -6,7 +6,7 @@ package import SystemCalls
 
 /// The caller's side of the helper process: seals every plaintext value of a document without reading any of it.
 package final class DocumentSealing {
-    /// What comes back.
+    /// Sealed document.
     package struct Result: Sendable {
         /// The document with every value sealed.
         package let reading: ManifestReader.Reading
@@ -14,7 +14,7 @@ package final class DocumentSealing {
         package let sealedNames: [String]
     }
 
-    /// What the document says apart from its secrets.
+    /// Header of the document: all but its secrets.
     package let header: ManifestReader.Reading
     private let helper: HelperProcess
 

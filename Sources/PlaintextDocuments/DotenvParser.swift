@@ -140,7 +140,7 @@ package struct DotenvParser {
         return looksExpandable
     }
 
-    /// Whether a `$` stands where other readers would put the value of a variable or the output of a command.
+    /// Detects a `$` where other readers would put the value of a variable or the output of a command.
     private func isReference(_ index: Int, _ text: Span<UInt8>) -> Bool {
         guard text[index] == UInt8(ascii: "$"), index + 1 < text.count else { return false }
         switch text[index + 1] {
@@ -157,7 +157,7 @@ package struct DotenvParser {
         while let byte = peek(text), isBlank(byte) { position += 1 }
     }
 
-    /// Whether the line, or the text, ends here; LF and CR LF end lines.
+    /// Detects the end of a line or of the text; LF and CR LF end lines.
     private func endsLine(_ text: Span<UInt8>) -> Bool {
         guard let byte = peek(text) else { return true }
         if byte == UInt8(ascii: "\n") { return true }
@@ -179,7 +179,7 @@ package struct DotenvParser {
         StoreError(.invalid, "\(message) \(text.place(position))")
     }
 
-    /// What a secret may be called in a dotenv file: fewer bytes than elsewhere, so that a piece of a value is no name.
+    /// Detects a byte of a name in a dotenv file: fewer than elsewhere, so that a piece of a value is no name.
     private static func isNameByte(_ byte: UInt8) -> Bool {
         switch byte {
         case 0x30...0x39, 0x41...0x5a, 0x61...0x7a, UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."): true
@@ -187,7 +187,7 @@ package struct DotenvParser {
         }
     }
 
-    /// What a character means behind a backslash in double quotes; nil if both stay.
+    /// Decodes an escape in double quotes; nil where backslash and character both stay.
     private static func escaped(_ byte: UInt8) -> UInt8? {
         switch byte {
         case UInt8(ascii: "n"): UInt8(ascii: "\n")

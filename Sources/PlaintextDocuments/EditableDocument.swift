@@ -8,7 +8,7 @@ internal import SecureMemory
 ///
 /// Only in the editing process.
 struct EditableDocument {
-    /// What credfs itself writes beside the secrets; it does not become part of the manifest.
+    /// Comment beside the secrets, which does not become part of the manifest.
     private static let head = [
         "# The secrets of this store in plain text. This file is in memory only: save it and leave the editor, and",
         "# the values are sealed. Comments are stored as they are: write no value into one.",
@@ -110,7 +110,7 @@ struct EditableDocument {
         }
     }
 
-    /// Makes sure that what stayed sealed still opens; a secret that was renamed is sealed for its new name.
+    /// Authenticates what stayed sealed; a secret that was renamed is sealed for its new name.
     private func keepSealed(_ reading: inout ManifestReader.Reading, _ cipher: inout ValueCipher) throws(StoreError) {
         var secrets = reading.secrets ?? []
         var scratch = try SecureBuffer.scratch()

@@ -39,7 +39,7 @@ package enum EditableScalar {
     private static let words: [[UInt8]] = ["true", "false", "yes", "no", "on", "off", "y", "n", "null"]
         .map { Array($0.utf8) }
 
-    /// Whether it needs no quotes, in any reader of YAML.
+    /// Detects a scalar that needs no quotes, in any reader of YAML.
     private static func isWord(_ scalars: [Unicode.Scalar]) -> Bool {
         guard let first = scalars.first, isLetter(first) else { return false }
         for scalar in scalars {
@@ -57,7 +57,7 @@ package enum EditableScalar {
         (0x41...0x5a).contains(scalar.value & ~0x20)
     }
 
-    /// Whether it looks like itself and like nothing else, wherever it stands.
+    /// Detects a character that looks like itself and like nothing else, wherever it stands.
     private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
         if scalar.isASCII { return (0x20...0x7e).contains(scalar.value) }
         switch scalar.properties.generalCategory {

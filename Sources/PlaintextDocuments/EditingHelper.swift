@@ -75,7 +75,7 @@ package enum EditingHelper {
     }
 }
 
-/// What was offered, and what became of it.
+/// Rounds of editing the same document.
 private final class EditingSession {
     /// The secrets as they are stored, sealed; and what is shown instead of what was shown last.
     var base: [UInt8] = []

@@ -2,7 +2,7 @@
 
 package import ProcessControl
 
-/// What the editing process is told: nothing of it is secret.
+/// Request to the editing process; nothing of it is secret.
 package struct EditingRequest: Sendable, Equatable {
     /// The directory that memory is mounted over.
     package var directory: String
@@ -10,7 +10,7 @@ package struct EditingRequest: Sendable, Equatable {
     package var editor: String
     /// The environment of the editor, byte by byte.
     package var environment: [[UInt8]]
-    /// What credfs was started with, for the editor to have it back.
+    /// Signals and limits that credfs was started with, for the editor.
     package var inherited: ProcessHardening.Inherited
 
     /// Makes a request.

@@ -13,7 +13,7 @@ package enum EditingStep: String, Sendable {
     case readOnly = "read-only"
     case memory
 
-    /// What failed, for people.
+    /// Name of the step for people, after "cannot".
     package var action: String {
         switch self {
         case .namespace: "make a private namespace"
@@ -31,7 +31,7 @@ final class EditingSpace {
     /// The directory of the document: below the root of the ramfs, so that its path leads nowhere outside of the
     /// namespace, for root, too.
     let path: String
-    /// Where the editor is told to keep what it writes beside the document.
+    /// Variables that name the places for what the editor writes beside the document.
     let variables: [(name: String, value: String)]
     private let root: OwnedDescriptor
     private let work: OwnedDescriptor
@@ -71,7 +71,7 @@ final class EditingSpace {
         }
     }
 
-    /// Whether an editor makes its temporary file with tmpfile(3), which knows no TMPDIR.
+    /// Detects an editor that makes its temporary file with tmpfile(3), which knows no TMPDIR.
     private static func needsTemporary(_ editor: String) -> Bool {
         editor.split(separator: " ").first?.split(separator: "/").last == "ed"
     }

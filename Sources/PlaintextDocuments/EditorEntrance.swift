@@ -10,7 +10,7 @@ internal import SystemPackage
 package enum EditorEntrance {
     /// The first argument that makes credfs this process.
     package static let mode = "become-editor"
-    /// How it ends where no shell can be run.
+    /// Status where no shell can be run (sh(1)).
     private static let failedStatus: Int32 = 127
 
     /// The arguments of the process.

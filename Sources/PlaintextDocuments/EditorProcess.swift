@@ -7,14 +7,14 @@ internal import SystemPackage
 
 /// Runs the editor, as a child of the editing process.
 final class EditorProcess {
-    /// How it came to its end.
+    /// End of the editing.
     enum End: Equatable {
         case ended(ChildProcess.Exit)
         /// Somebody wants the editing to end.
         case cancelled
     }
 
-    /// How long an editor that is asked to end may take.
+    /// Time for an editor that is asked to end.
     private static let patience = Duration.seconds(2)
 
     private let signals: SignalQueue

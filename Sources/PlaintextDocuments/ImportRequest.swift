@@ -3,9 +3,9 @@
 internal import Sealing
 package import SecretStore
 
-/// What an import asks of the helper process; nothing of it is secret, so it travels in its arguments.
+/// Request of an import to the helper process; nothing of it is secret, so it travels in its arguments.
 package struct ImportRequest: Sendable, Equatable {
-    /// How a document is written.
+    /// Format of a document.
     package enum Format: String, Sendable, CaseIterable {
         case dotenv
         case json
@@ -14,22 +14,22 @@ package struct ImportRequest: Sendable, Equatable {
         case fernet
     }
 
-    /// What becomes of a name that stands in a dotenv file more than once.
+    /// Treatment of a name that stands in a dotenv file more than once.
     package enum Duplicates: String, Sendable, CaseIterable {
         case refuse
         case first
         case last
     }
 
-    /// How the document is written.
+    /// Format of the document.
     package var format: Format
-    /// How the document in a Fernet token is written; nil if that is to be seen from its first byte.
+    /// Format of the document in a Fernet token; nil guesses it from the first byte.
     package var innerFormat: Format?
     /// The secret whose value a Fernet token is; nil if there is a document in it.
     package var name: SecretReference?
-    /// What becomes of a name that is there more than once.
+    /// Treatment of a name that is there more than once.
     package var duplicates = Duplicates.refuse
-    /// Whether values that are Fernet tokens are opened, too: then a Fernet key is handed over.
+    /// Values that are Fernet tokens are opened, too: then a Fernet key is handed over.
     package var hasFernetKey = false
 
     /// Makes a request.
@@ -63,7 +63,7 @@ package struct ImportRequest: Sendable, Equatable {
 }
 
 extension SecretReference {
-    /// What a person would write.
+    /// Name as a person would write it.
     var argument: String {
         guard let service else { return name.text }
         return "\(service)/\(name.text.dropFirst(service.utf8.count + 1))"
@@ -74,11 +74,11 @@ extension SecretReference {
 package struct ImportedName: Sendable, Equatable {
     /// NAME or SERVICE/KEY.
     package let text: String
-    /// Whether the source says that there is no value.
+    /// Null in the source: there is no value.
     package var isNull = false
-    /// Whether the value has a `$` that other readers would replace.
+    /// Value with a `$` that other readers would replace.
     package var looksExpandable = false
-    /// Whether the value was a Fernet token.
+    /// Value that was a Fernet token.
     package var wasToken = false
 
     /// Makes a name.
@@ -102,11 +102,11 @@ package struct ImportedName: Sendable, Equatable {
     }
 }
 
-/// What becomes of a value that a source has.
+/// Target of an imported value.
 package struct ImportTarget: Sendable, Equatable {
     /// The secret that it is sealed for.
     package let name: SecretName
-    /// Whether it is the Base64 of what is sealed.
+    /// Base64 of what is sealed.
     package let isBase64: Bool
 
     /// Makes a target.

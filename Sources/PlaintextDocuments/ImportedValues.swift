@@ -4,12 +4,12 @@ package import Sealing
 package import SecretStore
 package import SecureMemory
 
-/// What a parser finds in a document: names, and their values in memory that is wiped.
+/// Values that a parser finds in a document, in memory that is wiped, with their names.
 package final class ImportedValues {
     package struct Item {
         package var name: ImportedName
         let line: Int
-        /// Where its value lies.
+        /// Range of its value.
         package let range: Range<Int>
     }
 
@@ -139,7 +139,7 @@ package final class FernetKey {
 }
 
 extension Span<UInt8> {
-    /// Where a byte stands, counted from 1.
+    /// Formats line and column of a byte, counted from 1.
     func place(_ position: Int) -> String {
         var line = 1
         var start = 0

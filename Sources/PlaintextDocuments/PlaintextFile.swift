@@ -60,8 +60,8 @@ package final class PlaintextFile {
         try StoreError.wrapping("examine", path) { () throws(Errno) in try file.stamp() }
     }
 
-    /// Makes sure that the name stands for this file and nobody wrote to it since it was opened: what they wrote would
-    /// be overwritten without having been sealed.
+    /// Checks that the name stands for this file and nobody wrote to it since it was opened: what they wrote would be
+    /// overwritten without having been sealed.
     package func requireUnchanged() throws(StoreError) {
         guard try isCurrent(), try Self.stamp(of: descriptor, path) == stamp else {
             throw StoreError(
@@ -72,7 +72,7 @@ package final class PlaintextFile {
         }
     }
 
-    /// Whether others than its owner could read it.
+    /// Detects a mode with which others than its owner could read it.
     package func isReadableByOthers() throws(StoreError) -> Bool {
         try StoreError.wrapping("examine", path) { () throws(Errno) in
             try descriptor.status().permissions & 0o044 != 0
@@ -90,13 +90,13 @@ package final class PlaintextFile {
         try folder.remove(name)
     }
 
-    /// Whether the name still stands for this file.
+    /// Detects that the name still stands for this file.
     package func isCurrent() throws(StoreError) -> Bool {
         guard let now = try folder.file(name) else { return false }
         return try isSame(as: now)
     }
 
-    /// Whether another descriptor stands for this file.
+    /// Compares by device and inode.
     package func isSame(as other: borrowing OwnedDescriptor) throws(StoreError) -> Bool {
         let (mine, current) = try StoreError.wrapping("examine", path) { () throws(Errno) in
             (try descriptor.status(), try other.status())

@@ -22,7 +22,7 @@ package enum PlaintextHelper {
     /// The allocator overwrites what is freed; without the thread cache, which the setting alone misses.
     static let environment = ["GLIBC_TUNABLES=glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"]
 
-    /// What the document is.
+    /// Kind of document.
     package enum Task: String, Sendable {
         /// The manifest of a store itself.
         case manifest
@@ -54,7 +54,6 @@ package enum PlaintextHelper {
         }
     }
 
-    /// How many values are sealed between two messages about it.
     private static let progressStep = 256
 
     private static func serve(
@@ -92,7 +91,7 @@ package enum PlaintextHelper {
         try send(.document, ManifestWriter.unsignedText(reading), to: output)
     }
 
-    /// What was sealed before must still open.
+    /// Authenticates what was sealed before.
     private static func authenticate(
         _ reading: ManifestReader.Reading,
         _ cipher: inout ValueCipher
@@ -115,7 +114,7 @@ package enum PlaintextHelper {
     }
 }
 
-/// How the data key crosses to the helper process: through a pipe, from secret memory into secret memory.
+/// Handover of the data key to a helper process: through a pipe, from secret memory into secret memory.
 enum KeyHandover {
     static let byteCount = 36 + Key256.byteCount
 

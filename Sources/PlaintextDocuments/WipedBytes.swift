@@ -39,7 +39,7 @@ package final class WipedBytes {
         count += bytes.count
     }
 
-    /// Lets a function write up to `capacity` bytes at the end; it returns how many count.
+    /// Appends up to `capacity` bytes that a function writes; it returns how many count.
     func append<E: Error>(
         capacity: Int,
         _ body: (inout MutableSpan<UInt8>) throws(E) -> Int

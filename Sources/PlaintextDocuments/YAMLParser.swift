@@ -56,7 +56,7 @@ package enum YAMLParser {
 }
 
 extension YAMLEventReader {
-    /// Whether the current scalar is one that YAML 1.1 and 1.2 take for no value.
+    /// Scalar that YAML 1.1 and 1.2 take for no value.
     fileprivate var isNull: Bool {
         guard isPlain else { return false }
         return withScalar { bytes in

@@ -2,7 +2,7 @@
 
 package import SystemPackage
 
-/// Why a request of a reader is refused.
+/// Reason why a request of a reader is refused, each with its errno.
 package enum FileSystemError: Error, Sendable, Equatable, CaseIterable {
     /// No secret has the name, or the caller is not to know of it.
     case noSuchName

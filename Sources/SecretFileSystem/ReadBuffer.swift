@@ -38,7 +38,7 @@ package final class ReadBuffers: Sendable {
         return buffer.memory.withBytes(body)
     }
 
-    /// Whether no byte of anything that was read is left; to be asked while no worker works.
+    /// Detects that no byte of anything that was read is left; to be asked while no worker works.
     package var areWiped: Bool { buffers.allSatisfy { $0.isWiped } }
 
     func buffer(of worker: WorkerNumber) -> ReadBuffer { buffers[worker.value] }
@@ -48,9 +48,9 @@ package final class ReadBuffers: Sendable {
 final class ReadBuffer: @unchecked Sendable {
     // SAFETY: used only by the thread of its worker.
 
-    /// What is read, as many bytes as count; zeros beyond.
+    /// Bytes of a read, as many as count; zeros beyond.
     var memory: SecureBuffer
-    /// What values pass through when they are authenticated; small, since it is wiped as a whole.
+    /// Buffer that values pass through when they are authenticated; small, since it is wiped as a whole.
     var scratch: SecureBuffer
 
     init(byteCount: Int) throws(SecureMemoryError) {

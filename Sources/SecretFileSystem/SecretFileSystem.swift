@@ -9,7 +9,7 @@ internal import Synchronization
 ///
 /// Knows nothing of how requests come and go; `SecretFileServer` does. One flat directory; every secret is a file.
 package final class SecretFileSystem: Sendable {
-    /// What the kernel has to be told to forget after a change.
+    /// Inodes and names that the kernel has to forget after a change.
     package struct Invalidations: Sendable, Equatable {
         /// Files and directories whose attributes or content it may have.
         package var inodes: [InodeNumber] = []
@@ -21,9 +21,9 @@ package final class SecretFileSystem: Sendable {
     package struct ListedEntry: Sendable {
         /// The name.
         package let name: String
-        /// What it is.
+        /// Attributes of the entry.
         package let attributes: FileAttributes
-        /// Where the listing goes on behind it.
+        /// Offset behind it.
         package let next: DirectoryOffset
     }
 
@@ -34,7 +34,7 @@ package final class SecretFileSystem: Sendable {
 
         /// The name.
         package var name: SecretName { record.name }
-        /// Whether callers who may not open it are not to know of it.
+        /// Hidden from callers who may not open it.
         package var isHidden: Bool { record.isHidden }
     }
 
@@ -111,7 +111,7 @@ package final class SecretFileSystem: Sendable {
         return Candidate(snapshot: snapshot, record: snapshot.records[position])
     }
 
-    /// Says what is known of a file or of the directory.
+    /// Gets the attributes of a file or of the directory.
     package func attributes(of inode: InodeNumber) throws(FileSystemError) -> FileAttributes {
         let snapshot = snapshot
         if inode == .root { return rootAttributes(snapshot) }
@@ -192,7 +192,7 @@ package final class SecretFileSystem: Sendable {
         return (OpenSecret(self, snapshot, record), isGranted ? nil : .maxReads)
     }
 
-    /// Says what is known of a secret that was found.
+    /// Gets the attributes of a secret that was looked up.
     package func attributes(of candidate: Candidate) -> FileAttributes { attributes(of: candidate.record) }
 
     /// Opens the directory.

@@ -11,11 +11,11 @@ package struct SnapshotItem: Sendable {
     package let value: SealedValue
     /// The permission bits of the file.
     package let permissions: UInt16
-    /// When the value last changed.
+    /// Time when the value last changed.
     package let modified: Timestamp
-    /// When it stops being readable.
+    /// Time when it stops being readable.
     package let expires: Timestamp?
-    /// Who may read it.
+    /// Read policy of the secret.
     package let policy: ReadPolicy?
 
     /// Makes an item.
@@ -36,13 +36,13 @@ package struct SnapshotItem: Sendable {
     }
 }
 
-/// Whom the files belong to.
+/// Owner and group of the files.
 package struct Ownership: Sendable, Equatable {
     /// The user id.
     package let user: UInt32
     /// The group id.
     package let group: UInt32
-    /// Whether members of the group may read what has mode 0440.
+    /// Members of the group may read what has mode 0440.
     package let admitsGroup: Bool
 
     /// Makes an owner.
@@ -60,7 +60,7 @@ package struct Ownership: Sendable, Equatable {
 ///
 /// A name keeps its number through all generations, also while it is absent, so that no number ever means another secret.
 package final class Snapshot: Sendable {
-    /// What is kept of a secret; the bytes are in the arena.
+    /// Record of a secret; its bytes are in the arena.
     struct Record: Sendable {
         let name: SecretName
         let inode: InodeNumber
@@ -77,9 +77,9 @@ package final class Snapshot: Sendable {
 
     /// The number of the generation.
     package let generation: UInt64
-    /// What opens its values.
+    /// Decryptor of its values.
     package let source: any ValueDecryptor
-    /// When the directory last changed.
+    /// Time when the directory last changed.
     let modified: Timestamp
     /// In the order of the names.
     let records: [Record]
@@ -211,7 +211,7 @@ package final class Snapshot: Sendable {
     /// The sealed bytes of a record.
     func content(of record: Record) -> SealedContent { SealedContent(arena, record.content) }
 
-    /// Whether a record says and holds the same as another generation's.
+    /// Compares a record with one of another generation: attributes and sealed bytes.
     func matches(_ record: Record, _ other: Record, of snapshot: Snapshot) -> Bool {
         record.permissions == other.permissions && record.modified == other.modified
             && record.expires == other.expires && arena[record.content] == snapshot.arena[other.content]

@@ -6,16 +6,16 @@ package import SecureMemory
 
 /// A sealed value in the arena of a snapshot: ciphertext, nonce, tag.
 package struct SealedContent: Sendable {
-    /// How many bytes a sealed value has more than its plaintext.
+    /// Bytes that a sealed value has beside its plaintext.
     static let overhead = AES256GCM.nonceByteCount + AES256GCM.tagByteCount
 
     /// The arena.
     package let arena: [UInt8]
-    /// Where the ciphertext is.
+    /// Range of the ciphertext in the arena.
     package let ciphertext: Range<Int>
-    /// Where the nonce is.
+    /// Range of the nonce.
     package let nonce: Range<Int>
-    /// Where the tag is.
+    /// Range of the tag.
     package let tag: Range<Int>
 
     init(_ arena: [UInt8], _ range: Range<Int>) {
@@ -26,7 +26,7 @@ package struct SealedContent: Sendable {
     }
 }
 
-/// What can open sealed values; it holds the keys.
+/// Decryptor of sealed values; it holds the keys.
 package protocol ValueDecryptor: Sendable {
     /// Checks a whole value and keeps nothing of it.
     ///

@@ -5,7 +5,7 @@ internal import SystemPackage
 
 /// Time that nobody can set: it runs from the start of the machine, also while it sleeps.
 package struct BootClock: Sendable, Equatable {
-    /// Which start of the machine; empty where the kernel does not say.
+    /// Boot identifier (random(4)); empty where the kernel does not say.
     package let boot: String
     /// Milliseconds since then.
     package let uptime: Int64

@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// A process that this one started and will wait for; wraps posix_spawn(3), since Swift has no fork.
 package struct ChildProcess: ~Copyable {
-    /// How a process ended.
+    /// Exit of a process: its status or the signal that ended it.
     package enum Exit: Sendable, Equatable {
         case status(Int32)
         case signal(Int32)

@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// The processes that this one has to wait for: those it started and the orphans it adopted.
 package enum Children {
-    /// What became of one.
+    /// Change of the state of a child.
     package enum Change: Sendable, Equatable {
         /// It ended.
         case ended(Int32, ChildProcess.Exit)
@@ -14,7 +14,7 @@ package enum Children {
         case stopped(Int32)
     }
 
-    /// What can be told about the children now.
+    /// Answer to a poll of the children.
     package enum News: Sendable, Equatable {
         /// Something happened to one.
         case change(Change)
@@ -46,7 +46,8 @@ package enum Children {
         return ChildProcess.Exit(waitStatus: status)
     }
 
-    /// Whether a child has been stopped since this was asked last; wraps waitid(2), and leaves its end to be waited for.
+    /// Detects a child that has been stopped since this was asked last; wraps waitid(2), and leaves its end to be
+    /// waited for.
     package static func isStopped(_ process: Int32) throws(Errno) -> Bool {
         var info = unsafe siginfo_t()
         do throws(Errno) {

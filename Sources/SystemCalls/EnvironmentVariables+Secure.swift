@@ -5,7 +5,7 @@ internal import Glibc
 
 /// Variables that decide which file is trusted.
 extension EnvironmentVariables {
-    /// What a variable holds.
+    /// Value of a variable.
     package enum Value: Sendable, Equatable {
         case unset
         case text(String)

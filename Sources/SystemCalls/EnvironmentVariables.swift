@@ -10,7 +10,7 @@ package enum EnvironmentVariables {
         unsafe getenv(name).flatMap { unsafe String(validatingCString: $0) }
     }
 
-    /// Whether there is a variable of this name, without a copy of its value.
+    /// Detects a variable, without a copy of its value; wraps getenv(3).
     package static func isSet(_ name: String) -> Bool { unsafe getenv(name) != nil }
 
     /// Every entry, `NAME=value`, but for the names that a function refuses and what is not text.

@@ -3,7 +3,7 @@
 internal import Glibc
 package import SystemPackage
 
-/// What of an open file differs after it was replaced or written to.
+/// Stamp of an open file, which differs after it was replaced or written to.
 package struct FileStamp: Sendable, Equatable {
     /// The device that holds the file.
     package let device: UInt64

@@ -3,7 +3,7 @@
 internal import Glibc
 package import SystemPackage
 
-/// What fstat(2) says of an open file: the only kind of check credfs makes, since a path can change under it.
+/// Status of an open file; wraps fstat(2), the only kind of check credfs makes, since a path can change under it.
 package struct FileStatus: Sendable, Equatable {
     /// The kinds of file that credfs tells apart.
     package enum Kind: Sendable, Equatable {
@@ -34,10 +34,10 @@ package struct FileStatus: Sendable, Equatable {
     /// The inode number on that device.
     package let inode: UInt64
 
-    /// What tells the file from one that took its name.
+    /// Device and inode, which tell the file from one that took its name.
     package var identity: FileIdentity { FileIdentity(device: device, inode: inode) }
 
-    /// What stat(2) says of a path: for reports only, since a path can change.
+    /// Reads the status of a path; wraps stat(2): for reports only, since a path can change.
     ///
     /// - Parameters:
     ///   - path: the path.
@@ -50,8 +50,8 @@ package struct FileStatus: Sendable, Equatable {
         return FileStatus(status)
     }
 
-    /// Makes sure that something could be made in a directory; wraps access(2) and statvfs(3): for reports only, since
-    /// both can change.
+    /// Checks that a file could be made in a directory; wraps access(2) and statvfs(3): for reports only, since both
+    /// can change.
     ///
     /// - Throws: the error of access(2), of which EROFS and EACCES are the usual ones, or ENOSPC.
     package static func checkRoom(in directory: String) throws(Errno) {

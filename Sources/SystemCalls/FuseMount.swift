@@ -5,13 +5,13 @@ package import SystemPackage
 
 /// Mounts of the FUSE kind, made without a helper program by a process that has CAP_SYS_ADMIN in its namespace.
 package enum FuseMount {
-    /// What the kernel is told of a mount.
+    /// Options of a FUSE mount (Documentation/filesystems/fuse.rst).
     package struct Options: Sendable, Equatable {
         /// The user whose processes may use the mount, and whom the kernel takes for its owner.
         package var user: UInt32
         /// The group of that user.
         package var group: UInt32
-        /// Whether processes of other users get as far as the permission bits.
+        /// Option allow_other: processes of other users get as far as the permission bits.
         package var allowOther = false
         /// The most bytes that the kernel asks for in one request.
         package var maximumReadByteCount: Int
@@ -69,7 +69,7 @@ package enum FuseMount {
         try checkErrno { unsafe umount2(path, Int32(MNT_DETACH) | umountNoFollow) }
     }
 
-    /// Where the setuid program is looked for that mounts for users: not in PATH, which somebody else may have set.
+    /// Paths of the setuid program that mounts for users (fusermount3(1)): not PATH, which somebody else may have set.
     package static let helperPlaces = ["/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"]
 
     /// Asks whoever serves a mount for a sign of life; wraps statvfs(3), which the kernel answers from no cache.

@@ -9,7 +9,7 @@ package enum Memory {
     /// The size of a page in bytes.
     package static let pageSize = Int(sysconf(Int32(_SC_PAGESIZE)))
 
-    /// Gives memory back to the system that was allocated and is not any more; wraps malloc_trim(3).
+    /// Returns freed memory to the system; wraps malloc_trim(3).
     package static func returnUnused() {
         _ = malloc_trim(0)
     }

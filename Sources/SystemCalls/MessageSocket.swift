@@ -25,7 +25,7 @@ package struct MessageSocket: ~Copyable, Sendable {
         descriptor = OwnedDescriptor(owning: number)
     }
 
-    /// How messages are told apart.
+    /// Kind of socket.
     package enum Kind: Sendable {
         /// The kernel keeps them apart.
         case messages

@@ -2,11 +2,11 @@
 
 /// A mount that a process can see: a line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
 package struct MountInfo: Sendable, Equatable {
-    /// Where it is.
+    /// Mount point.
     package let path: String
     /// The type of its file system, with the subtype: `fuse.credfs`.
     package let type: String
-    /// What was said of the file system as a whole.
+    /// Options of the superblock.
     package let options: [String]
 
     /// Reads a line: `36 35 98:0 /tree POINT options [tags...] - TYPE source options`.

@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// Mount namespaces of our own; only in a process with one thread.
 package enum Namespaces {
-    /// Gives this process a mount namespace of its own; wraps unshare(2).
+    /// Unshares the mount namespace of this process; wraps unshare(2).
     ///
     /// - Parameter users: whether it is in a user namespace of its own, too, in which user and group are what they are
     ///   outside (user_namespaces(7)).
@@ -33,7 +33,7 @@ package enum Namespaces {
         try checkErrno { unsafe mount("none", "/", nil, UInt(MS_REC) | UInt(MS_PRIVATE), nil) }
     }
 
-    /// Lets nothing that is mounted here be written any more; wraps mount_setattr(2).
+    /// Makes every mount of the namespace read-only; wraps mount_setattr(2).
     ///
     /// What is mounted afterwards is as it was asked for. Devices, sockets and descriptors that are open stay as they are.
     ///
@@ -49,7 +49,7 @@ package enum Namespaces {
 
 /// Mounts of memory and of what is there already.
 package enum MemoryMount {
-    /// Which file system.
+    /// Kind of file system.
     package enum Kind: String, Sendable {
         /// Swappable unless the kernel is told otherwise, and bounded.
         case tmpfs

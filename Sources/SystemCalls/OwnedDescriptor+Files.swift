@@ -58,7 +58,7 @@ extension OwnedDescriptor {
         try checkErrno { unsafe fchmodat(number, name, mode_t(mode), 0) }
     }
 
-    /// Whether a path is a symbolic link, for messages only: a path can change.
+    /// Detects a symbolic link, for messages only: a path can change.
     package static func isSymbolicLink(_ path: String) -> Bool {
         var status = stat()
         return unsafe lstat(path, &status) == 0 && FileStatus(status).kind == .symbolicLink
@@ -79,7 +79,7 @@ extension OwnedDescriptor {
         try checkErrno { unsafe unlinkat(number, name, AT_REMOVEDIR) }
     }
 
-    /// Lets the owner of a file in this directory write it; wraps fchmodat(2).
+    /// Makes a file in this directory writable for its owner; wraps fchmodat(2).
     package func forceWritable(_ name: String) throws(Errno) {
         try checkErrno { unsafe fchmodat(number, name, 0o600, 0) }
     }
@@ -94,7 +94,7 @@ extension OwnedDescriptor {
         try checkErrno { ftruncate(number, off_t(byteCount)) }
     }
 
-    /// Whether this file is in memory: on a tmpfs or ramfs (linux/magic.h).
+    /// Detects a file in memory: on a tmpfs or ramfs (linux/magic.h).
     package var isInMemory: Bool { [0x0102_1994, 0x8584_58f6].contains(credfs_file_system_kind(number)) }
 
     /// Takes the exclusive flock(2), waiting for another holder if `wait` is set.
@@ -123,7 +123,7 @@ extension OwnedDescriptor {
         }
     }
 
-    /// Gives the flock(2) back; it also ends with the descriptor.
+    /// Releases the lock of flock(2); it also ends with the descriptor.
     package func unlock() {
         flock(number, LOCK_UN)
     }
@@ -152,12 +152,12 @@ extension OwnedDescriptor {
 }
 
 extension OwnedDescriptor {
-    /// Whether this process may make names in this directory; wraps faccessat(2) with the effective ids.
+    /// Right of this process to make names in this directory; wraps faccessat(2) with the effective ids.
     package var isWritableDirectory: Bool {
         unsafe faccessat(number, ".", W_OK | X_OK, AT_EACCESS) == 0
     }
 
-    /// Whether this process may run what a path leads to; wraps faccessat(2) with the effective ids.
+    /// Detects a program that this process may run; wraps faccessat(2) with the effective ids.
     package static func isExecutable(_ path: String) -> Bool {
         unsafe faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0
     }

@@ -49,7 +49,7 @@ extension OwnedDescriptor {
         }
     }
 
-    /// Lets the descriptor end when this process runs another program.
+    /// Closes the descriptor on exec; wraps fcntl(F_SETFD).
     package func closeOnExec() throws(Errno) {
         try checkErrno { fcntl(number, F_SETFD, FD_CLOEXEC) }
     }

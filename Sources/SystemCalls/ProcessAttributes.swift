@@ -6,7 +6,7 @@ package import SystemPackage
 
 /// The calls that `ProcessHardening` is made of.
 package enum ProcessAttributes {
-    /// Whether other processes of the same user may look into this one; wraps prctl(PR_SET_DUMPABLE).
+    /// Sets whether other processes of the same user may ptrace this one; wraps prctl(PR_SET_DUMPABLE).
     package static func setDumpable(_ dumpable: Bool) throws(Errno) {
         try checkErrno { credfs_prctl(PR_SET_DUMPABLE, dumpable ? 1 : 0) }
     }
@@ -29,7 +29,7 @@ package enum ProcessAttributes {
         return (soft, hard)
     }
 
-    /// Gives a signal its default action; wraps rt_sigaction(2).
+    /// Resets a signal to its default action; wraps rt_sigaction(2).
     package static func resetSignal(_ signal: Int32) throws(Errno) {
         try checkErrno { credfs_set_signal(signal, 0) }
     }
@@ -39,14 +39,14 @@ package enum ProcessAttributes {
         try checkErrno { credfs_set_signal(signal, 1) }
     }
 
-    /// Gives up the alternate signal stack of the calling thread; wraps sigaltstack(2).
+    /// Disables the alternate signal stack of the calling thread; wraps sigaltstack(2).
     package static func disableAlternateSignalStack() throws(Errno) {
         var stack = unsafe stack_t()
         unsafe stack.ss_flags = Int32(SS_DISABLE)
         try checkErrno { unsafe sigaltstack(&stack, nil) }
     }
 
-    /// Whether a signal is ignored.
+    /// Detects an ignored signal; wraps rt_sigaction(2).
     package static func isIgnored(_ signal: Int32) -> Bool { credfs_is_signal_ignored(signal) == 1 }
 
     /// Makes this process the parent of its descendants whose own parent ends; wraps prctl(PR_SET_CHILD_SUBREAPER).
@@ -60,7 +60,7 @@ package enum ProcessAttributes {
         try checkErrno { credfs_prctl(PR_SET_PDEATHSIG, UInt(signal)) }
     }
 
-    /// How many bytes of memory this process may lock (RLIMIT_MEMLOCK).
+    /// Limit of locked memory in bytes (RLIMIT_MEMLOCK).
     package static func lockableByteCount() throws(Errno) -> Int {
         var soft: rlim_t = 0
         try checkErrno { unsafe credfs_getrlimit_memlock(&soft) }
@@ -72,7 +72,7 @@ package enum ProcessAttributes {
         case sysAdmin = 21
     }
 
-    /// Whether the effective set of this process has a capability in its user namespace.
+    /// Detects a capability in the effective set of this process, in its user namespace.
     package static func hasCapability(_ capability: Capability) -> Bool {
         guard let status = try? OwnedDescriptor.open("/proc/self/status", O_RDONLY).readText(limit: 1 << 16),
             let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),

@@ -3,7 +3,7 @@
 internal import Glibc
 internal import SystemPackage
 
-/// Who started whom (proc(5)).
+/// Tree of processes (proc(5)).
 package enum ProcessTree {
     /// The parent of a process or thread; nil where it is gone or may not be seen.
     package static func parent(of process: Int32) -> Int32? {
@@ -21,13 +21,13 @@ package enum ProcessTree {
         return Int32(line.dropFirst(6))
     }
 
-    /// Whether a process exists that has not ended.
+    /// Detects a process that has not ended.
     package static func isRunning(_ process: Int32) -> Bool {
         guard let state = state(process) else { return false }
         return state != "Z" && state != "X"
     }
 
-    /// Whether a signal has stopped a process.
+    /// Detects a process that a signal has stopped.
     package static func isStopped(_ process: Int32) -> Bool { state(process) == "T" }
 
     private static func state(_ process: Int32) -> Substring? {

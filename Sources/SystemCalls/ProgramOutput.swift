@@ -4,11 +4,11 @@ internal import CLinux
 internal import Glibc
 package import SystemPackage
 
-/// What a program said that was asked something and must not keep anybody waiting.
+/// Output of a program that was asked something and must not keep anybody waiting.
 package struct ProgramOutput: Sendable, Equatable {
     /// Its exit status; nil where a signal ended it.
     package let status: Int32?
-    /// What it wrote to its standard output.
+    /// Bytes of its standard output.
     package let bytes: [UInt8]
 
     /// Makes an output.

@@ -10,10 +10,10 @@ package struct SignalQueue: ~Copyable {
     package struct Arrival: Sendable, Equatable {
         /// Its number.
         package let signal: Int32
-        /// Whether the kernel sent it by itself, as it does for the keys of a terminal.
+        /// Sent by the kernel itself, as for the keys of a terminal.
         package let isFromKernel: Bool
 
-        /// Whether something happened to a child.
+        /// SIGCHLD: something happened to a child.
         package var isOfChild: Bool { signal == SIGCHLD }
     }
 
@@ -34,7 +34,7 @@ package struct SignalQueue: ~Copyable {
         before = previous
     }
 
-    /// What was blocked before, for a child to start with.
+    /// Signal mask from before, for a child to start with.
     package var maskBefore: SignalMask { SignalMask(set: before) }
 
     /// The next signal that has arrived, if one has.
@@ -50,7 +50,7 @@ package struct SignalQueue: ~Copyable {
         return Arrival(signal: Int32(info.ssi_signo), isFromKernel: info.ssi_code == 0x80)
     }
 
-    /// Whether a descriptor can be read now, or was closed at its other end.
+    /// Polls a descriptor that can be read now, or was closed at its other end.
     package static func isReadable(_ number: Int32) -> Bool {
         var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
         return unsafe poll(&entry, 1, 0) > 0

@@ -12,11 +12,11 @@ package struct SystemCallFilter: Sendable {
     package struct Rule: Sendable {
         /// The number of the call on this architecture.
         package let call: Int32
-        /// What has to hold of its arguments; nothing for a call that is always allowed.
+        /// Conditions of its arguments; none for a call that is always allowed.
         package let conditions: [Condition]
     }
 
-    /// What has to hold of one argument.
+    /// Condition of one argument.
     ///
     /// The kernel takes most arguments for 32 bits wide and ignores the upper half, and so do all of these but `isNull`.
     package enum Condition: Sendable {
@@ -28,7 +28,7 @@ package struct SystemCallFilter: Sendable {
         case isNull(Int)
     }
 
-    /// What is allowed.
+    /// Calls that are allowed.
     package let rules: [Rule]
     /// Calls that fail with ENOSYS, so that the C library makes an older one whose arguments can be checked.
     package let missing: [Int32]

@@ -8,7 +8,7 @@ package import SystemPackage
 ///
 /// Echo comes back however the question ends.
 package struct Terminal: ~Copyable {
-    /// What an answer can come to.
+    /// Answer of a terminal.
     package enum Event: Sendable, Equatable {
         /// Bytes can be read.
         case input
@@ -16,7 +16,7 @@ package struct Terminal: ~Copyable {
         case signal(Int32)
     }
 
-    /// How many bytes of a line the kernel keeps; what is typed beyond them is dropped in silence.
+    /// Longest line in bytes that the kernel keeps; what is typed beyond is dropped in silence.
     package static let longestLine = 4095
 
     private static let signals = [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP]
@@ -26,7 +26,7 @@ package struct Terminal: ~Copyable {
     private let normal: termios
     private let blockedBefore: sigset_t
 
-    /// Whether this process has a controlling terminal.
+    /// Detects a controlling terminal of this process.
     package static var isThere: Bool { (try? OwnedDescriptor.open("/dev/tty", O_RDWR | O_NOCTTY).number) != nil }
 
     /// Opens `/dev/tty` and turns echo off.
@@ -81,7 +81,7 @@ package struct Terminal: ~Copyable {
         try device.read(into: &bytes, from: start)
     }
 
-    /// Lets a signal have its usual effect with the terminal in its normal state, and goes on if that was only a stop.
+    /// Raises a signal with the terminal in its normal state, and goes on if that was only a stop.
     package func yield(to signal: Int32) {
         var normal = normal
         unsafe tcsetattr(device.number, TCSADRAIN, &normal)

@@ -12,7 +12,7 @@ package final class EditDirectory {
 
     /// Its path.
     package let path: String
-    /// What holds the lock, and every copy of it.
+    /// Lock file: this descriptor and every copy of it hold the lock.
     package let lock: OwnedDescriptor
     private let name: String
     private let runtime: RuntimeDirectory

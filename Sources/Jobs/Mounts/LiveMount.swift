@@ -7,7 +7,7 @@ internal import SecureJSON
 internal import SystemCalls
 internal import SystemPackage
 
-/// What shows the secrets.
+/// Backend that shows the secrets.
 package enum Backend: String, Sendable, CaseIterable {
     /// Every read is answered by credfs.
     case fuse
@@ -20,13 +20,13 @@ package enum Backend: String, Sendable, CaseIterable {
     /// There is nothing to show: an empty directory.
     case none
 
-    /// Whether secrets are plain files, of which nobody tells who reads them.
+    /// Plain files, of which nobody tells who reads them.
     var isWeak: Bool { [.ramfs, .tmpfs, .shm].contains(self) }
 }
 
-/// What is known of one mount; never anything secret.
+/// Record of one mount; never anything secret.
 package struct LiveMount: Sendable, Equatable {
-    /// What made it.
+    /// Command that made it.
     package enum Kind: String, Sendable {
         case run
         case mount
@@ -163,9 +163,9 @@ package final class MountRecord {
 
 /// A mount that was found, and whether its server lives.
 package struct FoundMount: Sendable {
-    /// What is known of it.
+    /// Record of the mount.
     package let mount: LiveMount
-    /// Whether its server lives.
+    /// Liveness of its server, by the lock of the record.
     package let isLive: Bool
 
     /// Every record in a runtime directory, in the order of the identifiers.
@@ -182,7 +182,7 @@ package struct FoundMount: Sendable {
         }
     }
 
-    /// Whether its server is a process that we can send signals to by its number.
+    /// Server in our pid namespace, to which a signal can be sent by its number.
     var isWithinReach: Bool { isLive && mount.pidNamespace == LiveMount.ownPidNamespace() }
 
     /// Removes what was written of records by processes that ended meanwhile.

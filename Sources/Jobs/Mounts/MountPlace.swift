@@ -6,7 +6,7 @@ internal import SystemPackage
 
 /// Directories that something is to be mounted on.
 enum MountPlace {
-    /// Makes sure that a directory can be used, after taking away what a dead server of ours left there.
+    /// Checks that a directory can be mounted over, after unmounting what a dead server of ours left there.
     ///
     /// - Returns: its absolute path without links.
     /// - Throws: class `place`.

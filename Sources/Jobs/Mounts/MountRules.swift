@@ -4,15 +4,15 @@ package import SecretFileSystem
 package import SecretStore
 package import SystemCalls
 
-/// Whom a mount is for.
+/// Owner, allow_other and caller policy of a mount.
 package struct MountRules: Sendable {
-    /// Whom the files belong to.
+    /// Owner and group of the files.
     package var ownership: Ownership
-    /// Whether processes of other users than the one who mounts get as far as the rules.
+    /// Option allow_other: processes of other users are let in; the rules still apply.
     package var allowsOther = false
-    /// Whose processes may open a secret; nil is the usual: the job's, or the owner's.
+    /// Callers that may open a secret; nil is the usual: the job's processes, or the owner's.
     package var callers: ReadPolicy.Callers?
-    /// Whether policies of secrets refuse nobody, and what they would refuse is recorded.
+    /// Observing: policies of secrets refuse nobody, and what they would refuse is recorded.
     package var observes = false
     /// Told of every open of a decoy, on any thread; must not wait.
     package var alarm: @Sendable (SecretName) -> Void = { _ in }
@@ -22,7 +22,7 @@ package struct MountRules: Sendable {
         self.ownership = ownership
     }
 
-    /// What the kernel is told.
+    /// Options for mount(2).
     ///
     /// Without `allow_other` the kernel lets in the user who mounts, whoever the files belong to.
     package func options(maximumReadByteCount: Int) -> FuseMount.Options {

@@ -10,7 +10,7 @@ internal import SystemPackage
 
 /// A mount that serves whoever may read, until it is told to end.
 package final class MountService {
-    /// What asks it to do something.
+    /// Request to a service.
     package enum Request: Sendable, Equatable {
         /// To serve what the store holds now.
         case reload
@@ -18,7 +18,7 @@ package final class MountService {
         case end
     }
 
-    /// Where it is mounted.
+    /// Mount point.
     package let path: String
     private let runtime: RuntimeDirectory
     private let signals: SignalQueue

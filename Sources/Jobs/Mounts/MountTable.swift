@@ -8,7 +8,7 @@ internal import SystemPackage
 package enum MountTable {
     /// A mount.
     package struct Entry: Sendable, Equatable {
-        /// Where it is.
+        /// Path of the files.
         package let path: String
         /// The user who mounted it.
         package let user: UInt32?
@@ -22,7 +22,7 @@ package enum MountTable {
         return parse(text)
     }
 
-    /// Whether something of ours is mounted at a path.
+    /// Detects a mount of credfs at a path.
     package static func has(_ path: String) -> Bool { entries().contains { $0.path == path } }
 
     /// Reads the text of mountinfo.
@@ -34,7 +34,7 @@ package enum MountTable {
         }
     }
 
-    /// Whether the server of a mount is gone.
+    /// Detects a mount whose server is gone.
     ///
     /// Asked for with the path of the directory itself, which a living server answers at once.
     package static func isDead(_ path: String) -> Bool {

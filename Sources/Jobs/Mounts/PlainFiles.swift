@@ -71,7 +71,7 @@ final class PlainFiles: Exposure {
     private static func sharedName(_ id: String) -> String { "credfs-\(id)" }
     private static let shared = "/dev/shm"
 
-    /// What lets a directory be made in the memory of the system.
+    /// Hint for a directory that cannot be made in the memory of the system.
     private static func remedy(for errno: Errno) -> String {
         switch errno {
         case .noSuchFileOrDirectory, .notDirectory: "mount one: mount -t tmpfs -o mode=1777 tmpfs \(shared)"

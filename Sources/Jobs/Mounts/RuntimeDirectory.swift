@@ -17,7 +17,7 @@ package final class RuntimeDirectory {
     private let parent: OwnedDescriptor
     private let made: (path: String, name: String)?
 
-    /// Where it is for a user: `$XDG_RUNTIME_DIR`, else `/run` for root, else `/tmp/credfs-UID`.
+    /// Directory of a user: `$XDG_RUNTIME_DIR`, else `/run` for root, else `/tmp/credfs-UID`.
     package static func place(user: UInt32, environment: (String) -> String?) -> String {
         // The XDG specification has relative paths ignored.
         if let directory = environment("XDG_RUNTIME_DIR"), directory.hasPrefix("/") { return directory }
@@ -109,7 +109,7 @@ package final class RuntimeDirectory {
         return directory
     }
 
-    /// What others could write would let them put their own directory in its place.
+    /// Checks owner and mode: who can write it could put a directory of their own in its place.
     private static func check(
         _ directory: borrowing OwnedDescriptor,
         _ path: String,

@@ -16,7 +16,6 @@ final class ServedMount {
     private let audit: OpenAudit?
     private var session: Session?
 
-    /// How many threads answer.
     private static let workerCount = max(2, min(8, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))))
 
     /// The most bytes that the kernel may ask for at once, by how much memory may be locked.
@@ -72,7 +71,7 @@ final class ServedMount {
     /// Can be read once nobody answers any more.
     var endNotice: Int32 { session?.endNotice ?? -1 }
 
-    /// Whether requests are answered.
+    /// State of serving: requests are answered.
     var isServing: Bool { session?.isServing ?? false }
 
     /// The generation that is served.

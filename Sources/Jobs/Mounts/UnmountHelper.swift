@@ -40,7 +40,7 @@ package final class UnmountHelper {
     /// The id of the process.
     var id: Int32 { process.id }
 
-    /// Has the mount taken away and waits for it.
+    /// Unmounts, and waits for it.
     func finish() {
         pipe = nil
         _ = try? process.wait()

@@ -6,7 +6,7 @@ internal import SystemPackage
 
 /// Ending mounts from outside.
 package enum Unmounting {
-    /// How long a server is given to end by itself.
+    /// Time for a server to end by itself.
     private static let patience = Duration.seconds(5)
 
     /// Ends a mount that was found in the records.

@@ -3,9 +3,9 @@
 package import SecretStore
 internal import SystemCalls
 
-/// Which variable has the path of which secret.
+/// Variables with the paths of secrets.
 package struct FileVariables: Sendable, Equatable {
-    /// Which secrets get a variable that nobody chose for them.
+    /// Extent of variables that nobody chose for a secret.
     package enum Extent: String, Sendable, CaseIterable {
         /// Every one.
         case all
@@ -20,7 +20,7 @@ package struct FileVariables: Sendable, Equatable {
         /// of the stack, 2 MiB as a rule (execve(2)), and every program that the job starts has to fit in as well.
         package static let automaticLimit = 4096
 
-        /// Whether so many secrets get their variables.
+        /// Decides whether so many secrets get their variables.
         package func includes(count: Int) -> Bool {
             switch self {
             case .all: true
@@ -33,7 +33,7 @@ package struct FileVariables: Sendable, Equatable {
     /// The pairs in the order of the secrets.
     package let pairs: [(secret: SecretName, variable: VariableName)]
 
-    /// Gives every secret its variable.
+    /// Assigns a variable to every secret.
     ///
     /// - Parameters:
     ///   - secrets: the names, each once.

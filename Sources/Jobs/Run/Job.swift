@@ -8,17 +8,17 @@ internal import SystemPackage
 
 /// A job: the process that was started for it, before and after it has become the program.
 package final class Job {
-    /// What is started.
+    /// Program to start, with all that it gets.
     package struct Program: Sendable {
         /// Its name and its arguments.
         package var command: [[UInt8]]
         /// Its environment, but for the values asked for.
         package var environment: [[UInt8]]
-        /// Whether it gets PATH, by which its name is found in any case.
+        /// PATH goes to the job; its program is found by it in any case.
         package var givesPath = true
-        /// Whether its core files are left alone.
+        /// Core files of the job are left alone.
         package var allowsCore = false
-        /// What credfs was started with.
+        /// Signals and limits that credfs was started with.
         package var inherited: ProcessHardening.Inherited
 
         /// Makes a program.
@@ -61,7 +61,7 @@ package final class Job {
     /// The id of its first process.
     let process: Int32
     private let socket: MessageSocket
-    /// What its launcher sent: a FUSE device, or a directory for plain files.
+    /// Descriptor from its launcher: a FUSE device, or a directory for plain files.
     private var device: OwnedDescriptor?
 
     private init(process: Int32, socket: consuming MessageSocket) {
@@ -144,7 +144,7 @@ package final class Job {
         }
     }
 
-    /// What the launcher sent: a FUSE device, or a directory for plain files.
+    /// Takes the descriptor that its launcher sent: a FUSE device, or a directory for plain files.
     ///
     /// - Throws: class `mount` where there is none, or it was taken.
     func takeDevice() throws(MountError) -> OwnedDescriptor {
@@ -152,7 +152,7 @@ package final class Job {
         return device
     }
 
-    /// Has the launcher run the program.
+    /// Tells the launcher to run the program.
     ///
     /// - Parameter supervisor: looks after signals meanwhile.
     /// - Returns: the result; the process of a program that could not be run has ended.

@@ -2,7 +2,7 @@
 
 internal import SecretStore
 
-/// Whether the secrets of a store are there, and why not.
+/// Acceptance of a store: its secrets are there, or the reason why not.
 package enum AuthMode: Sendable, Equatable {
     /// They are.
     case authenticated
@@ -28,11 +28,11 @@ package enum AuthMode: Sendable, Equatable {
 
 /// The environment of a job, but for the values that somebody asked to have in it.
 package struct JobEnvironment: Sendable {
-    /// How it is made.
+    /// Rules by which an environment is made.
     package struct Rules: Sendable {
-        /// Whether nothing is inherited.
+        /// Nothing is inherited.
         package var isPristine = false
-        /// Whether an inherited variable that is named like a secret is taken away.
+        /// Inherited variables that are named like a secret are removed.
         package var unsetsPlain = false
         /// The variables that are given the values themselves.
         package var valueVariables: [VariableName] = []

@@ -12,7 +12,6 @@ package enum JobLauncher {
     package static let mode = "enter-job"
     /// The message that lets it go on.
     static let go = Array("go".utf8)
-    /// How it ends when it was not let go on.
     private static let failedStatus: Int32 = 125
 
     private typealias Failure = StepFailure<JobLauncherStep>

@@ -41,7 +41,7 @@ package enum JobLauncherStep: String, Sendable {
     case restore
     case program
 
-    /// What failed, for people.
+    /// Name of the step for people, after "cannot".
     var action: String {
         switch self {
         case .start: "start the job"
@@ -56,11 +56,11 @@ package enum JobLauncherStep: String, Sendable {
         }
     }
 
-    /// Whether another isolation may help.
+    /// Another isolation may help.
     var concernsIsolation: Bool { [.namespace, .memory, .device, .mount].contains(self) }
 }
 
 extension StepFailure<JobLauncherStep> {
-    /// What failed and why, for people.
+    /// Message for people.
     var message: String { "cannot \(step.action): \(errno.message)" }
 }

@@ -12,9 +12,9 @@ package struct JobLauncherRequest: Sendable, Equatable {
     var plan: Job.MountPlan
     var allowsCore: Bool
     var inherited: ProcessHardening.Inherited
-    /// Whether the job gets PATH, by which its program is found.
+    /// PATH goes to the job; its program is found by it.
     var givesPath: Bool
-    /// Where the job begins.
+    /// Working directory of the job; empty keeps this one.
     var workingDirectory: String
 
     private static let fixedCount = 16

@@ -6,17 +6,17 @@ package import SecretStore
 package import SystemCalls
 
 extension JobRun {
-    /// What is shown to the job.
+    /// Secrets that are shown to the job.
     package struct Content: Sendable {
         /// The secrets as they are served; nil where there are none to show.
         package var snapshot: Snapshot?
         /// The same as entries, for backends that write files.
         package var entries: [SecretEntry] = []
-        /// What opens them.
+        /// Keys that open them; nil where there are none.
         package var keys: StoreKeys?
         /// The store they are from.
         package var store: StoreID?
-        /// Whether they are there.
+        /// Acceptance of their store.
         package var auth: AuthMode
 
         /// Makes a content.
@@ -25,17 +25,17 @@ extension JobRun {
         }
     }
 
-    /// How it is shown.
+    /// Settings of the mount and the job.
     package struct Settings: Sendable {
-        /// What shows the secrets.
+        /// Backend that shows the secrets.
         package var backend = Backend.fuse
-        /// Whether others are to see the mount.
+        /// Shared mount, which other processes see.
         package var isShared = false
-        /// Whom it is for.
+        /// Owner and callers.
         package var rules: MountRules
         /// Files and directories that the job shall not see.
         package var maskedPaths: [String] = []
-        /// How long processes that outlive the first one keep their secrets.
+        /// Time for processes that outlive the first one; they keep their secrets as long.
         package var linger = Duration.zero
 
         /// Makes the usual settings.
@@ -44,7 +44,7 @@ extension JobRun {
         }
     }
 
-    /// What is to be said to people.
+    /// Message for people.
     package enum Message: Sendable {
         /// No private namespace can be had.
         case notPrivate(reason: String)
@@ -54,13 +54,13 @@ extension JobRun {
         case weakBackend(Backend)
     }
 
-    /// How a job ended.
+    /// Result of a job.
     package struct Outcome: Sendable, Equatable {
         /// The exit status, with 128+n for a signal, 126 and 127 for a program that could not be run.
         package let status: Int32
-        /// How it was kept apart.
+        /// Isolation that it had.
         package let isolation: Isolation
-        /// Why its program could not be run.
+        /// Reason why its program could not be run.
         package let refusal: String?
     }
 }

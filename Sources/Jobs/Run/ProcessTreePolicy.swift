@@ -4,7 +4,7 @@ internal import FuseBridge
 package import SecretFileSystem
 internal import SystemCalls
 
-/// Lets the processes of a job read: those that descend from the one that supervises it.
+/// Policy that grants the descendants of the process that supervises a job.
 ///
 /// Orphans are adopted by the supervisor, so the chain of parents of a member always ends at it. It is asked while the
 /// open is unanswered, when the caller cannot end.
@@ -15,7 +15,6 @@ package struct ProcessTreePolicy: AccessPolicy {
         case unknown
     }
 
-    /// How often a chain is looked at that changes meanwhile.
     private static let attempts = 16
 
     private let supervisor: Int32
@@ -61,7 +60,7 @@ package struct ProcessTreePolicy: AccessPolicy {
     }
 }
 
-/// Lets read whom two rules let.
+/// Policy that grants what both of two policies grant.
 struct AllOf: AccessPolicy {
     let first: any AccessPolicy
     let second: any AccessPolicy

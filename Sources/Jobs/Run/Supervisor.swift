@@ -22,7 +22,7 @@ struct Supervisor: ~Copyable {
         signals = try SignalQueue(Self.collected)
     }
 
-    /// What a child starts with.
+    /// Signal mask that a child starts with.
     var maskForJob: SignalMask { signals.maskBefore }
 
     /// A signal that ended credfs before its job was there.
@@ -116,7 +116,8 @@ struct Supervisor: ~Copyable {
         }
     }
 
-    /// What a terminal sends it sends to the job, too, which is in the same process group.
+    /// Decides whether a signal is forwarded: the terminal sends it to the job, too, which is in the same process
+    /// group.
     ///
     /// But a hang-up is sent to the leader of the session alone, which may be us.
     private static func isForJob(_ arrival: SignalQueue.Arrival) -> Bool {

@@ -34,12 +34,12 @@ package struct VariableName: Sendable, Hashable, Comparable {
         text = VariableName(of: name).text + "_FILE"
     }
 
-    /// Whether it is one that credfs sets or takes away itself.
+    /// Variable that credfs sets or removes itself.
     package var isReserved: Bool {
         Self.reserved.contains(text) || Self.opensStores(Array(text.utf8))
     }
 
-    /// Whether a variable can hold what opens a store; no job inherits one.
+    /// Detects a variable that can hold what opens a store; no job inherits one.
     package static func opensStores(_ name: [UInt8]) -> Bool {
         openingPrefixes.contains { name.starts(with: $0.utf8) }
     }

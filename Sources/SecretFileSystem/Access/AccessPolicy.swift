@@ -7,11 +7,11 @@ package import SecretStore
 package struct AccessRequest: Sendable, Equatable {
     /// The secret.
     package let name: SecretName
-    /// Who asks; the thread cannot end before it has an answer.
+    /// Caller of the open; its thread cannot end before it has an answer.
     package let caller: Caller
     /// The generation that is asked.
     package let generation: UInt64
-    /// Whether its mode lets the group read (0440).
+    /// Mode 0440, which lets the group read.
     package let isForGroup: Bool
 
     /// Makes a request.
@@ -23,7 +23,7 @@ package struct AccessRequest: Sendable, Equatable {
     }
 }
 
-/// What becomes of a request.
+/// Decision on a request.
 package enum AccessDecision: Sendable, Equatable {
     /// The secret may be opened.
     case allow
@@ -49,7 +49,7 @@ package struct AccessRules: Sendable {
     package var job: (any AccessPolicy)?
     /// Decides whether a caller is the owner.
     package var owner: any AccessPolicy
-    /// Whether policies of secrets refuse nobody, and what they would refuse is recorded (`--policy observe`).
+    /// Observing: policies of secrets refuse nobody, and what they would refuse is recorded (`--policy observe`).
     package var observes: Bool
     /// Told of every open of a decoy, on any thread; must not wait.
     package var alarm: @Sendable (SecretName) -> Void
@@ -92,7 +92,7 @@ package enum OpenDecision: Sendable, Equatable {
     case needsDigest
 }
 
-/// Lets everybody read whom the kernel lets through.
+/// Policy that grants everybody whom the kernel lets through.
 package struct AllowEveryone: AccessPolicy {
     /// Makes the rule.
     package init() {}
@@ -101,7 +101,7 @@ package struct AllowEveryone: AccessPolicy {
     package func decide(on request: AccessRequest) -> AccessDecision { .allow }
 }
 
-/// Lets the owner read, and members of the owning group what has mode 0440; root only where it is the owner.
+/// Policy that grants the owner, and members of the owning group what has mode 0440; root only where it is the owner.
 ///
 /// The kernel has asked the permission bits before (`default_permissions`), but capabilities pass those
 /// (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH), so membership is looked up again. FUSE names the fsgid of a caller and none

@@ -3,7 +3,7 @@
 package import AuditLog
 
 extension AuditEntry {
-    /// Says who did it; what the kernel vouches for and what the process says of itself stay apart.
+    /// Records the process; what the kernel vouches for and what the process says of itself stay apart.
     package mutating func identify(_ process: ProcessIdentity) {
         pid = Int64(process.process)
         executable = process.executable?.path

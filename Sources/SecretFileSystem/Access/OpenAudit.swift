@@ -7,7 +7,7 @@ internal import SystemCalls
 
 /// Records who opened which secret of a mount, and who was refused, before the caller has its answer.
 package final class OpenAudit: Sendable {
-    /// How an open was decided.
+    /// Outcome of an open.
     package enum Outcome: Sendable, Equatable {
         case opened
         case failed(FileSystemError)

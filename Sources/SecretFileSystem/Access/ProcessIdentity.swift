@@ -21,7 +21,7 @@ package struct ProcessIdentity: Sendable, Equatable {
         }
     }
 
-    /// What a process may set to anything.
+    /// Claims of a process, which it may set to anything.
     package struct Claims: Sendable, Equatable {
         /// The first argument (argv[0]).
         package var argument: String?
@@ -43,7 +43,7 @@ package struct ProcessIdentity: Sendable, Equatable {
     package var ancestors: [String?] = []
     /// Its unit and container.
     package var group = ControlGroup(membership: "")
-    /// What it says of itself.
+    /// Claims of the process itself.
     package var claims = Claims()
 
     /// Reads what is known of a process now; to be sure of it, the process must not be able to end or exec meanwhile.

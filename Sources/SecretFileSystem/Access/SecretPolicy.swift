@@ -65,7 +65,7 @@ package final class SecretPolicy: Sendable {
         reads = previous?.reads ?? ReadCount()
     }
 
-    /// Whether a decision needs more of a caller than its user.
+    /// A decision needs more of a caller than its user.
     var needsIdentity: Bool { !rules.units.isEmpty || !rules.executables.isEmpty }
 
     /// Decides on a caller; reads are looked at and not counted.
