@@ -74,7 +74,7 @@ package final class AuditDirectory {
         return try body()
     }
 
-    /// Makes sure that the lock can be taken, or made.
+    /// Checks that the lock can be taken, or made.
     func checkLock() throws(AuditError) {
         guard try open(Self.lockName, O_RDWR) == nil, !directory.isWritable else { return }
         throw .file(.open(path(Self.lockName), .permissionDenied))

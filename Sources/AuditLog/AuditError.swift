@@ -34,7 +34,7 @@ package enum AuditError: Error, Sendable, Equatable {
         return error.isReadOnly
     }
 
-    /// Whether this process cannot write there at all.
+    /// Place where this process can write nothing at all.
     var isUnwritable: Bool {
         guard case .file(let error) = self else { return false }
         return error.isUnwritable

@@ -5,7 +5,7 @@ internal import SecureFiles
 
 /// Condition of a log: whether it can go on, which needs no key of the store.
 extension AuditLog {
-    /// Makes sure that entries can be written, or that none were.
+    /// Checks that entries can be written, or that none were.
     ///
     /// - Throws: why the log has ended.
     package func checkUsable() throws(AuditError) {
@@ -37,7 +37,7 @@ extension AuditLog {
 }
 
 extension AuditError {
-    /// Whether nothing but another log mends it.
+    /// Damage that nothing but another log repairs.
     package var isLasting: Bool {
         switch self {
         case .damaged: true

@@ -16,7 +16,7 @@ enum AccessControlList {
     private static let headerByteCount = 4
     private static let entryByteCount = 8
 
-    /// Whether a list gives anything to anyone but the file's owner and one user.
+    /// Decides whether a list gives anything to anyone but the file's owner and one user.
     ///
     /// False for what is not understood.
     static func admitsNobody(but user: UInt32, _ list: [UInt8]) -> Bool {

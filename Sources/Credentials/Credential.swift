@@ -41,13 +41,13 @@ public struct Credential: Sendable, Hashable {
     public let name: String
     /// Other names for the same credential.
     public let aliases: [String]
-    /// Where it is looked for.
+    /// Source where it is looked for.
     public let source: CredentialSource
-    /// What its content must be.
+    /// Format of its content.
     public let format: Format
-    /// Whether the program cannot do without it.
+    /// The program cannot do without it.
     public let isRequired: Bool
-    /// What the file must be before it is read.
+    /// Requirements of the file before it is read.
     public let policy: FilePolicy
 
     /// Declares a credential.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Whether one credential is there and is what it should be.
+/// Health of one credential: it is there and is what it should be, or why not.
 ///
 /// Says nothing of its content, not even its size.
 public struct CredentialHealth: Sendable, Hashable, CustomStringConvertible {
@@ -33,11 +33,11 @@ public struct CredentialHealth: Sendable, Hashable, CustomStringConvertible {
     public let name: String
     /// Its other names.
     public let aliases: [String]
-    /// Whether the program cannot do without it.
+    /// The program cannot do without it.
     public let isRequired: Bool
     /// The state of its file.
     public let state: State
-    /// Why it is missing or invalid.
+    /// Error for which it is missing or invalid.
     public let error: CredentialsError?
 
     init(_ credential: Credential, _ error: CredentialsError?) {
@@ -48,7 +48,7 @@ public struct CredentialHealth: Sendable, Hashable, CustomStringConvertible {
         state = error.map { $0.isAbsence ? .missing : .invalid } ?? .valid
     }
 
-    /// Whether the program can do its work: valid, or missing and not required.
+    /// The program can do its work: valid, or missing and not required.
     public var isHealthy: Bool { state == .valid || state == .missing && !isRequired }
 
     /// One line for people.
@@ -59,6 +59,6 @@ public struct CredentialHealth: Sendable, Hashable, CustomStringConvertible {
 }
 
 extension CredentialsError {
-    /// Whether the credential is simply not there.
+    /// Absence of the credential, and nothing worse.
     var isAbsence: Bool { code == .fileNotFound || code == .credentialNotFound }
 }

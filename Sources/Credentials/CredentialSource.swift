@@ -2,7 +2,7 @@
 
 package import SystemCalls
 
-/// Where a credential is looked for.
+/// Source where a credential is looked for.
 ///
 /// Of several places the first whose file exists decides: a file that exists and is refused is an error, never a reason
 /// to look further. So does a variable that is set: the file it names must be there.
@@ -60,13 +60,13 @@ public struct CredentialSource: Sendable, Hashable {
     struct Candidate {
         let path: String
         let directory: String?
-        /// What an error calls the place beside its path.
+        /// Name of the place in an error, beside its path.
         let name: String?
-        /// Whether somebody chose this very file, so that its absence is an error.
+        /// Somebody chose this very file, so that its absence is an error.
         let isDecisive: Bool
     }
 
-    /// How variables are looked up: the process environment, or a table in tests.
+    /// Lookup of variables: the process environment, or a table in tests.
     package typealias Environment = @Sendable (String) -> EnvironmentVariables.Value
 
     package static let processEnvironment: Environment = { EnvironmentVariables.secureValue($0) }
@@ -102,7 +102,7 @@ public struct CredentialSource: Sendable, Hashable {
         return "\(directory)/\(path)"
     }
 
-    /// What an error calls the credential where nothing was found.
+    /// Label of the credential in an error where nothing was found.
     var label: String {
         switch kind {
         case .file: path ?? ""

@@ -44,7 +44,7 @@ public final class CredentialStore: Sendable {
             return secret
         }
 
-        /// Whether there is a credential of this name or alias.
+        /// Detects a credential of this name or alias.
         ///
         /// - Parameter name: a declared name or alias.
         /// - Returns: whether it is there.

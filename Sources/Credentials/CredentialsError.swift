@@ -4,12 +4,12 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// Why a credential could not be had.
+/// Failure to get a credential.
 ///
 /// An error names files, modes and credentials, never a byte of what they hold. Compare `code`; new codes can come with
 /// a minor version, so a `switch` over codes needs a `default`.
 public struct CredentialsError: Error, Sendable, Hashable {
-    /// What went wrong.
+    /// Class of the error.
     public let code: Code
     /// The path that was asked for, where one is known.
     public let path: String?
@@ -21,7 +21,7 @@ public struct CredentialsError: Error, Sendable, Hashable {
     public let expectedMode: UInt16?
     /// The error number of the system call that failed, where one did.
     public let errorNumber: Int32?
-    /// What exactly was wrong, in words that hold no content.
+    /// Reason in words that hold no content.
     public let reason: String?
 
     /// The kinds of failure.

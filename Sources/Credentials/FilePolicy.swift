@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a file must be before any byte of it is read.
+/// Requirements of a file before any byte of it is read.
 ///
 /// Whatever the policy, the file is a regular file that belongs to the effective user or root, lies inside the directory
 /// where it is expected, and gives nothing to anyone else; all of that is checked on the descriptor that is read.
 public struct FilePolicy: Sendable, Hashable {
-    /// Who may have access to the file beside its owner.
+    /// Access to the file beside its owner's.
     public struct Permissions: Sendable, Hashable {
         /// Bits that must not be set.
         let forbidden: UInt16
@@ -18,7 +18,7 @@ public struct FilePolicy: Sendable, Hashable {
         var widest: UInt16 { 0o666 & ~forbidden }
     }
 
-    /// Which symbolic links are followed inside the expected directory.
+    /// Symbolic links that are followed inside the expected directory.
     public struct SymbolicLinks: Sendable, Hashable {
         enum Kind: Hashable {
             case refused
@@ -34,16 +34,16 @@ public struct FilePolicy: Sendable, Hashable {
         public static let kubernetes = SymbolicLinks(kind: .kubernetes)
     }
 
-    /// Who may have access to the file beside its owner.
+    /// Access to the file beside its owner's.
     public var permissions: Permissions
-    /// Which symbolic links are followed inside the expected directory.
+    /// Symbolic links that are followed inside the expected directory.
     public var symbolicLinks: SymbolicLinks
     /// The largest file that is read, in bytes.
     ///
     /// The default of 1 MiB is systemd's limit for one credential: locked
     /// memory is scarce.
     public var maximumByteCount: Int
-    /// Whether a file without content is a credential.
+    /// A file without content is a credential.
     ///
     /// Off by default: an empty token would match an empty header.
     public var allowsEmpty: Bool
@@ -76,7 +76,7 @@ public struct FilePolicy: Sendable, Hashable {
     var limit: Int { min(max(0, maximumByteCount), 1 << 30) }
 }
 
-/// What is done with the end of line that most tools put behind a token.
+/// Treatment of the end of line that most tools put behind a token.
 public struct NewlinePolicy: Sendable, Hashable {
     enum Kind: Hashable {
         case stripOne

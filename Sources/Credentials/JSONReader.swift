@@ -6,7 +6,7 @@ internal import SecureJSON
 ///
 /// A key that is asked for must be there once.
 struct JSONReader {
-    /// What a value is.
+    /// Kind of a value.
     enum Kind {
         case object
         case array

@@ -3,7 +3,8 @@
 internal import Sealing
 internal import SecureMemory
 
-/// What a candidate is compared with instead of the secret: an HMAC-SHA256 of the secret under a random key of its own.
+/// Code that a candidate is compared with instead of the secret: an HMAC-SHA256 of the secret under a random key of its
+/// own.
 ///
 /// The work of a comparison depends on the candidate alone, whose length its sender knows: neither where two values
 /// begin to differ nor how long the secret is can be read off the time. Equal codes without equal values would be a
@@ -54,7 +55,7 @@ enum MatchCode {
         }
     }
 
-    /// Whether a candidate has the code at the end of `bytes`.
+    /// Compares a candidate with the code at the end of `bytes`.
     ///
     /// False where libcrypto fails.
     static func matches(_ candidate: Span<UInt8>, _ bytes: Span<UInt8>) -> Bool {

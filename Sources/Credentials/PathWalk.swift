@@ -27,7 +27,7 @@ struct PathWalk {
         }
     }
 
-    /// Where the walk ended: a name in a directory.
+    /// Place where the walk ended: a name in a directory.
     struct Place {
         let directory: Directory
         let name: String

@@ -120,7 +120,7 @@ extension Secret {
         }
     }
 
-    /// Whether there is a member, even one that is `null`.
+    /// Detects a member, even one that is `null`.
     ///
     /// - Parameter path: keys and indices from the outermost value on.
     /// - Returns: whether there is one.

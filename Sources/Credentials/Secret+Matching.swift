@@ -2,7 +2,7 @@
 
 /// Comparing without showing.
 extension Secret {
-    /// Whether somebody presented this secret, in a time that depends on the length of `candidate` alone.
+    /// Compares with what somebody presented, in a time that depends on the length of `candidate` alone.
     ///
     /// Neither the position of the first difference nor the length of the secret shows in the time. Should libcrypto
     /// fail, nothing matches.
@@ -13,7 +13,7 @@ extension Secret {
         withMatchCode { MatchCode.matches(candidate, $0) }
     }
 
-    /// Whether somebody presented this secret as text; as for bytes.
+    /// Compares with text that somebody presented; as for bytes.
     ///
     /// - Parameter candidate: what was presented; compared as UTF-8, byte for byte.
     /// - Returns: whether it is the secret.
@@ -21,7 +21,7 @@ extension Secret {
         matches(candidate.utf8.span)
     }
 
-    /// Whether two secrets have the same content; as for bytes.
+    /// Compares the contents of two secrets; as for bytes.
     ///
     /// - Parameter other: the secret to compare with.
     /// - Returns: whether they are the same.

@@ -14,7 +14,7 @@ extension Secret {
         try body(text())
     }
 
-    /// Whether the bytes are UTF-8 without a NUL, which would end the text in every C library.
+    /// The bytes are UTF-8 without a NUL, which would end the text in every C library.
     var isText: Bool {
         withBytes { bytes in
             guard (try? UTF8Span(validating: bytes)) != nil else { return false }

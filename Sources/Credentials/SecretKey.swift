@@ -173,7 +173,7 @@ public struct SecretKey: ~Copyable, Sendable {
         try hmacSHA256(of: message.utf8.span)
     }
 
-    /// Whether a code is the HMAC-SHA256 of a message, in a time that does not depend on how much of it is right.
+    /// Verifies an HMAC-SHA256 of a message, in a time that does not depend on how much of it is right.
     ///
     /// - Parameters:
     ///   - code: what came with the message.
@@ -193,7 +193,7 @@ public struct SecretKey: ~Copyable, Sendable {
         try key.withBytes(body)
     }
 
-    /// Whether two keys are the same, in a time that does not depend on where they differ.
+    /// Compares two keys, in a time that does not depend on where they differ.
     ///
     /// - Parameter other: the key to compare with.
     /// - Returns: whether they are the same.

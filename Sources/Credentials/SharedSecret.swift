@@ -33,7 +33,7 @@ public final class SharedSecret: Sendable {
         try secret.withUTF8String(body)
     }
 
-    /// Whether somebody presented this secret; see ``Secret/matches(_:)-(Span<UInt8>)``.
+    /// Compares with what somebody presented; see ``Secret/matches(_:)-(Span<UInt8>)``.
     ///
     /// - Parameter candidate: what was presented.
     /// - Returns: whether it is the secret.
@@ -41,7 +41,7 @@ public final class SharedSecret: Sendable {
         secret.matches(candidate)
     }
 
-    /// Whether somebody presented this secret as text; see ``Secret/matches(_:)-(String)``.
+    /// Compares with text that somebody presented; see ``Secret/matches(_:)-(String)``.
     ///
     /// - Parameter candidate: what was presented.
     /// - Returns: whether it is the secret.

@@ -5,19 +5,19 @@ internal import Glibc
 
 /// A program that a test starts and whose end it waits for.
 package enum ChildProcess {
-    /// How a program ended and what it wrote.
+    /// Outcome of a program and its output.
     package struct Outcome: Sendable {
-        /// How a program ended.
+        /// Exit of a program.
         package enum Status: Sendable, Equatable {
             case exited(Int32)
             case signal(Int32)
         }
 
-        /// How it ended.
+        /// Exit.
         package let status: Status
-        /// What it wrote to descriptor 1.
+        /// Bytes of descriptor 1.
         package let standardOutput: [UInt8]
-        /// What it wrote to descriptor 2.
+        /// Bytes of descriptor 2.
         package let standardError: [UInt8]
 
         /// Standard output as text.
@@ -26,7 +26,7 @@ package enum ChildProcess {
         package var errorText: String { String(decoding: standardError, as: UTF8.self) }
     }
 
-    /// Why no outcome could be had.
+    /// Failure to get an outcome.
     package enum Failure: Error {
         case notStarted(program: String, errno: Int32)
         /// The program was still running and has been killed.
@@ -59,7 +59,7 @@ package enum ChildProcess {
         }
     }
 
-    /// What descriptor 0 of a program is.
+    /// Descriptor 0 of a program.
     package enum Input: Sendable {
         /// A file that holds these bytes.
         case bytes([UInt8])

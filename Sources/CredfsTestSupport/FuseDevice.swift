@@ -5,7 +5,7 @@ internal import Synchronization
 
 /// `/dev/fuse` for everybody, as most systems have it, as long as one of these lives.
 package final class FuseDeviceForEverybody: Sendable {
-    /// What a test could not do.
+    /// Failure of a test's own means.
     package enum Failure: Error {
         case notChanged(errno: Int32)
     }

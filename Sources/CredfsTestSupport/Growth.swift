@@ -32,7 +32,7 @@ package let linearGrowth = 8.0
 
 /// A text that grows with a number: what a parser has to be linear in.
 package struct GrowingText: Sendable, CustomStringConvertible {
-    /// What is repeated in it.
+    /// Text that is repeated in it.
     package let description: String
     /// The number of the smaller of two texts that are compared.
     package let count: Int

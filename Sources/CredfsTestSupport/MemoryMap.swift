@@ -2,7 +2,7 @@
 
 internal import SystemPackage
 
-/// What the kernel says of this process's memory.
+/// Memory map of this process, as the kernel has it.
 package enum MemoryMap {
     /// The flags of the mapping that holds an address (`VmFlags` in `/proc/self/smaps`), none if nothing is mapped there.
     package static func flags(at address: UInt) throws -> Set<String> {

@@ -2,7 +2,7 @@
 
 internal import Foundation
 
-/// Where the package and what was built from it lie.
+/// Directories of the package and of what was built from it.
 package enum PackageDirectory {
     /// The directory that holds Package.swift.
     package static let root = URL(filePath: #filePath, directoryHint: .notDirectory)

@@ -70,7 +70,7 @@ package struct PageWitness: ~Copyable {
         }
     }
 
-    /// What the pages hold now.
+    /// Bytes of the pages now.
     ///
     /// Once only for private pages.
     package func bytes() -> [UInt8] {

@@ -53,13 +53,13 @@ package final class PipePair {
         precondition(credfs_test_set_nonblocking(input) == 0, "a flag can be set")
     }
 
-    /// How many bytes were written and not read yet.
+    /// Number of bytes that were written and not read yet.
     package var unreadByteCount: Int { Int(credfs_test_unread_byte_count(input)) }
 }
 
 /// Changes of directories that Foundation cannot make.
 package enum DirectoryChange {
-    /// Lets two names change places in one step.
+    /// Exchanges two names in one step; wraps renameat2(2).
     package static func exchange(_ first: String, _ second: String) -> Bool {
         unsafe credfs_test_exchange(first, second) == 0
     }

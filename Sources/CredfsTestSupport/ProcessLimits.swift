@@ -20,7 +20,7 @@ package enum ProcessLimits {
     }
 }
 
-/// What a forked child sees of this process's memory.
+/// Forked child that looks at this process's memory.
 package enum ForkedChild {
     /// The end of a child that looked at some bytes.
     package enum Finding: Sendable, Equatable {
@@ -30,7 +30,7 @@ package enum ForkedChild {
         case signal(Int32)
     }
 
-    /// Lets a forked child look at bytes.
+    /// Looks at bytes in a forked child.
     package static func looks(at address: UInt, byteCount: Int) -> Finding {
         let bytes = unsafe UnsafePointer<UInt8>(bitPattern: address)
         let status = unsafe credfs_test_forked_child_finds_bytes(bytes, byteCount)

@@ -5,7 +5,7 @@ internal import Glibc
 
 /// A terminal without a person: a program sees it as its controlling terminal, a test types and reads.
 package final class PseudoTerminal {
-    /// What a test waited for in vain.
+    /// Failure of a wait.
     package enum Failure: Error {
         case unavailable(errno: Int32)
         case notShown(text: String, transcript: String)
@@ -71,7 +71,7 @@ package final class PseudoTerminal {
         precondition(count == keys.count, "a terminal takes what a person can type")
     }
 
-    /// Whether typed keys are shown.
+    /// Typed keys are shown.
     package var isEchoing: Bool {
         var settings = termios()
         precondition(unsafe tcgetattr(controller, &settings) == 0, "the terminal is open")

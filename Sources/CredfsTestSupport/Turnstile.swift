@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Lets a few through at a time: Swift Testing starts every test at once, and a machine has only so many processors.
+/// Turnstile that lets a few through at a time: Swift Testing starts every test at once, and a machine has only so many
+/// processors.
 package actor Turnstile {
     /// For programs that tests start and wait for.
     package static let ofProcesses = Turnstile(width: 6)

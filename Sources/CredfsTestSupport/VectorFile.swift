@@ -9,14 +9,14 @@ internal import Foundation
 package struct VectorFile: Sendable {
     /// One case.
     package struct Record: Sendable {
-        /// What holds for the whole group.
+        /// Fields of the whole group.
         package fileprivate(set) var group: [String: String] = [:]
         /// The fields, with an empty text for a bare word.
         package fileprivate(set) var fields: [String: String] = [:]
         /// The line of the first field.
         package fileprivate(set) var line = 0
 
-        /// Whether a bare word is there.
+        /// Detects a bare word.
         package func says(_ word: String) -> Bool { fields[word] == "" }
 
         /// The bytes of a field.
@@ -32,7 +32,7 @@ package struct VectorFile: Sendable {
         }
     }
 
-    /// Why a vector could not be read.
+    /// Failure to read a vector.
     package enum Failure: Error, CustomStringConvertible {
         case absent(path: String)
         case missing(field: String, line: Int)

@@ -6,13 +6,13 @@ internal import Synchronization
 internal import SystemCalls
 internal import SystemPackage
 
-/// What the workers of a session do: take requests from the device until the connection or the session ends.
+/// Loop of the workers of a session: takes requests from the device until the connection or the session ends.
 ///
 /// A request costs two sleeps and wake-ups where each worker waits in the kernel. So after a request one worker keeps
 /// asking for a while, giving way to others between, before it sleeps; the other workers sleep. An idle session costs
 /// nothing.
 final class ReceiveLoop: Sendable {
-    /// How long a worker keeps asking after a request, in nanoseconds.
+    /// Nanoseconds for which a worker keeps asking after a request.
     ///
     /// Longer has not been found to help.
     private static let askingTime: UInt64 = 50000
@@ -36,13 +36,13 @@ final class ReceiveLoop: Sendable {
         self.stopWrite = stopWrite
     }
 
-    /// Whether the end of the loop was asked for or has come by itself.
+    /// End of the loop: it was asked for or has come by itself.
     var hasEnded: Bool { isStopped.load(ordering: .acquiring) }
 
     /// Can be read after the end.
     var endNotice: Int32 { stopRead.number }
 
-    /// Lets every worker end after the request that it handles.
+    /// Stops every worker after the request that it handles.
     func stop() {
         guard !isStopped.exchange(true, ordering: .acquiringAndReleasing) else { return }
         // Never read: the pipe stays readable for every worker that polls it. It has room for a byte.

@@ -49,7 +49,7 @@ package struct Reply<Answer>: ~Copyable, @unchecked Sendable {
     }
 }
 
-/// How long the kernel may keep what it was told, in seconds: it is told of every change.
+/// Seconds for which the kernel may keep names and attributes: it is told of every change.
 private let cacheTimeout: Double = 3600
 
 /// An answer to a lookup.
@@ -72,7 +72,7 @@ extension Reply where Answer == Entry {
 package enum Attributes {}
 
 extension Reply where Answer == Attributes {
-    /// Gives the attributes; wraps `fuse_reply_attr`.
+    /// Answers with attributes; wraps `fuse_reply_attr`.
     package consuming func attributes(_ attributes: FileAttributes) {
         var status = attributes.status
         end(unsafe fuse_reply_attr(request, &status, cacheTimeout))
@@ -117,7 +117,7 @@ extension Reply where Answer == DirectoryOpening {
 package enum Bytes {}
 
 extension Reply where Answer == Bytes {
-    /// Gives the bytes of a buffer; wraps `fuse_reply_buf`.
+    /// Answers with the bytes of a buffer; wraps `fuse_reply_buf`.
     ///
     /// The buffer must not be secret memory: the kernel refuses it.
     package consuming func bytes(of buffer: borrowing SecureBuffer) {
@@ -130,7 +130,7 @@ extension Reply where Answer == Bytes {
         end(result)
     }
 
-    /// Says that the file ends before the range.
+    /// Answers that the file ends before the range.
     package consuming func endOfFile() {
         end(unsafe fuse_reply_buf(request, nil, 0))
     }
@@ -220,7 +220,7 @@ package struct DirectoryPage: ~Copyable {
 package enum Statistics {}
 
 extension Reply where Answer == Statistics {
-    /// Gives the statistics, all zero but the longest name, as procfs does; wraps `fuse_reply_statfs`.
+    /// Answers with statistics, all zero but the longest name, as procfs does; wraps `fuse_reply_statfs`.
     ///
     /// A file system without a free block is a full one to what watches disks; one without blocks is none to watch, and
     /// df(1) leaves it out.

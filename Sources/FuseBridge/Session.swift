@@ -11,13 +11,13 @@ package import SystemPackage
 /// The order at the end is that of libfuse: workers end, parked requests are answered, handles go, the session is
 /// destroyed, which closes the device. Unmounting is its owner's business and comes before.
 package final class Session: Sendable {
-    /// What the answers of a session came to.
+    /// Counts of the answers of a session.
     package struct Counts: Sendable, Equatable {
         /// Answers that nobody waited for any more.
         package let unwantedReplies: Int
         /// Answers that the kernel did not take.
         package let failedReplies: Int
-        /// What the kernel holds open.
+        /// Number of open handles.
         package let handles: Int
         /// Requests that are parked.
         package let parkedReplies: Int
@@ -75,13 +75,13 @@ package final class Session: Sendable {
         stop()
     }
 
-    /// Whether requests are being answered.
+    /// Requests are being answered.
     package var isServing: Bool { !loop.hasEnded }
 
     /// A descriptor that can be read from the moment on when requests are answered no more, whoever ended that.
     package var endNotice: Int32 { loop.endNotice }
 
-    /// What the answers came to so far.
+    /// Counts of the answers so far.
     package var counts: Counts {
         let replies = connection.counts
         return Counts(
@@ -153,7 +153,7 @@ package final class Session: Sendable {
     }
 }
 
-/// What a worker's thread starts with.
+/// Work of the thread of a worker.
 private final class Work: Sendable {
     private let loop: ReceiveLoop
     private let number: WorkerNumber

@@ -17,7 +17,7 @@ package struct InodeNumber: Sendable, Hashable, Comparable {
     package static func < (left: InodeNumber, right: InodeNumber) -> Bool { left.value < right.value }
 }
 
-/// Where the listing of a directory goes on: 0 at its beginning, then what was given with the entry before.
+/// Offset in the listing of a directory: 0 at its beginning, then what was given with the entry before.
 package struct DirectoryOffset: Sendable, Hashable {
     /// The number as the kernel has it.
     package let value: Int
@@ -31,7 +31,7 @@ package struct DirectoryOffset: Sendable, Hashable {
     package static let start = DirectoryOffset(0)
 }
 
-/// Which of the threads of a session handles a request, counted from 0.
+/// Number of the thread of a session that handles a request, counted from 0.
 ///
 /// What is kept per worker is used by one thread at a time.
 package struct WorkerNumber: Sendable, Hashable {
@@ -44,7 +44,7 @@ package struct WorkerNumber: Sendable, Hashable {
     }
 }
 
-/// Who made a request, as the kernel saw it in the name space of the mount.
+/// Caller of a request, as the kernel saw it in the name space of the mount.
 package struct Caller: Sendable, Equatable {
     /// The user id for access to files.
     package let user: UInt32
@@ -61,11 +61,11 @@ package struct Caller: Sendable, Equatable {
     }
 }
 
-/// What comes with a request beside its arguments.
+/// Context of a request beside its arguments.
 package struct RequestContext: Sendable, Equatable {
-    /// Who made it.
+    /// Process that made it.
     package let caller: Caller
-    /// Who handles it.
+    /// Thread that handles it.
     package let worker: WorkerNumber
 
     /// Makes a context.
@@ -75,9 +75,9 @@ package struct RequestContext: Sendable, Equatable {
     }
 }
 
-/// How a file is to be opened.
+/// Flags of an open.
 package struct OpenFlags: Sendable, Equatable {
-    /// Whether anything but reading is wanted.
+    /// Anything but reading is wanted.
     package let changesFile: Bool
 
     /// Makes an flags.
@@ -86,7 +86,7 @@ package struct OpenFlags: Sendable, Equatable {
     }
 }
 
-/// What is said of a file or directory.
+/// Attributes of a file or directory.
 package struct FileAttributes: Sendable, Equatable {
     /// The kinds that a mount of ours has.
     package enum Kind: Sendable, Equatable {
@@ -108,7 +108,7 @@ package struct FileAttributes: Sendable, Equatable {
     package var user: UInt32
     /// The group id.
     package var group: UInt32
-    /// When the content last changed, in seconds since 1970.
+    /// Time when the content last changed, in seconds since 1970.
     package var modified: Int64
 
     /// Makes attributes.

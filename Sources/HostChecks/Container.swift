@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What kind of container the process is in, as far as that can be seen from inside.
+/// Container that the process is in, as far as that can be seen from inside.
 package enum Container: String, Sendable, CaseIterable {
     case docker
     case podman
@@ -27,7 +27,7 @@ package enum Container: String, Sendable, CaseIterable {
         }
     }
 
-    /// How it is started so that file systems can be mounted in it: with what is missing, and no more.
+    /// Tells how to start it so that file systems can be mounted in it: with what is missing, and no more.
     ///
     /// - Parameters:
     ///   - needsDevice: whether `/dev/fuse` is missing.

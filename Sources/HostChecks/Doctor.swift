@@ -9,14 +9,14 @@ internal import SystemCalls
 ///
 /// Nothing here needs a key or a terminal.
 package enum Doctor {
-    /// What was found.
+    /// Report of all checks.
     package struct Report {
         /// At least one finding for each check, in the order of the checks.
         package let findings: [Finding]
         /// The manifest, if it could be read; nobody checked its signature.
         package let manifest: Manifest?
 
-        /// How many findings have a status.
+        /// Counts findings of a status.
         package func count(_ status: Finding.Status) -> Int {
             findings.count { $0.status == status }
         }
@@ -31,24 +31,24 @@ package enum Doctor {
         return Report(findings: machine + store.findings, manifest: store.manifest)
     }
 
-    /// What mends the directory that mounts are made in; nil where it can be used.
+    /// Tells how to fix the directory that mounts are made in; nil where it can be used.
     package static func remedyOfRuntimeDirectory(_ host: HostView) -> String? {
         let finding = PlaceChecks.runtime(host)
         return finding.status == .problem ? finding.fix : nil
     }
 
-    /// What git has of a store that it should not, or would take; nothing where all of that is ignored.
+    /// Finds what git has of a store that it should not, or would take; nothing where all of that is ignored.
     package static func exposures(_ host: HostView, _ store: Store) -> [Finding] {
         GitCheck(host).run(store, leftovers: [], manifestIsPlain: false).filter { $0.status != .ok }
     }
 
-    /// What was mended and what could not be.
+    /// Result of repairing: what was fixed and what could not be.
     package struct Repair: Sendable, Equatable {
         /// For people and the audit log: the modes that hold now.
         package fileprivate(set) var modes: [String] = []
         /// For people: mounts that are gone now.
         package fileprivate(set) var mounts: [String] = []
-        /// What could not be mended.
+        /// Failures of repairs.
         package fileprivate(set) var failures: [String] = []
 
         package init() {}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// Whether values of known services lie in the environment, where every program that is started from there finds them.
+/// Checks of the environment: values of known services in it, where every program that is started from there finds
+/// them.
 package enum EnvironmentChecks {
     /// Looks for the names; no value is read.
     package static func run(_ host: HostView) -> Finding {

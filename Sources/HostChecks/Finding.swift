@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What one check found.
+/// Finding of one check.
 package struct Finding: Sendable, Equatable {
     /// The checks, in the order of a report.
     package enum Check: String, Sendable, CaseIterable {
@@ -27,7 +27,7 @@ package struct Finding: Sendable, Equatable {
         case leftovers
     }
 
-    /// How it ended.
+    /// Status of a finding.
     package enum Status: String, Sendable {
         /// Nothing to do.
         case ok
@@ -39,9 +39,9 @@ package struct Finding: Sendable, Equatable {
 
     package let check: Check
     package let status: Status
-    /// What was found: names and paths, never a value.
+    /// Message: names and paths, never a value.
     package let message: String
-    /// What mends it, a command where there is one.
+    /// Fix: a command where there is one.
     package let fix: String?
 
     private init(_ check: Check, _ status: Status, _ message: String, fix: String?) {
@@ -61,7 +61,7 @@ package struct Finding: Sendable, Equatable {
         Finding(check, .warning, message, fix: fix)
     }
 
-    /// What cannot be told without procfs.
+    /// Finding of a check that cannot be made without procfs.
     static func unknown(_ check: Check, _ host: HostView) -> Finding {
         .warning(check, "cannot be told without /proc", fix: host.wayToProc)
     }

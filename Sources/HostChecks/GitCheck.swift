@@ -3,13 +3,13 @@
 internal import SecretStore
 internal import SystemCalls
 
-/// Whether what must not be committed could be, or has been.
+/// Check of git: what must not be committed could be, or has been.
 struct GitCheck {
     /// A file that must stay out of a repository.
     private struct Subject {
         let path: String
         let what: String
-        /// Whether having it is having secrets.
+        /// Having it is having secrets.
         let isOpen: Bool
     }
 

@@ -50,12 +50,12 @@ package enum HostProbe {
         } catch { return "statfs \(error.rawValue)" }
     }
 
-    /// What keeps a process from mounting in namespaces of its own.
+    /// Tries to mount in namespaces of a process; the step that failed.
     static func namespaces(withUser: Bool) -> NamespaceTrial.Failure? {
         answer(to: [namespaceTask, withUser ? Self.withUser : "none"]).failure
     }
 
-    /// How a mounted file system answers.
+    /// Asks a mounted file system for an answer.
     static func state(ofMount path: String) -> VisibleMounts.State {
         answer(to: [mountTask, path]).state
     }
@@ -76,7 +76,7 @@ package enum HostProbe {
     package struct Answer: Equatable {
         private let words: [Substring]
         private let hasEnded: Bool
-        /// Why nobody could be asked.
+        /// Error of starting the process.
         private let reason: Errno?
 
         package init(unasked reason: Errno) {

@@ -5,11 +5,11 @@ package import SecretStore
 package import SystemCalls
 package import SystemPackage
 
-/// What the checks see of a machine: its files below a root, and the answers to what only a call can tell.
+/// View of a machine: its files below a root, and the answers to what only a call can tell.
 ///
 /// Everything comes in from the top, so that a test can be any machine.
 package struct HostView {
-    /// What is seen of a file.
+    /// Entry of a directory.
     package struct Entry: Sendable, Equatable {
         package let kind: FileStatus.Kind
         package let permissions: UInt16
@@ -23,7 +23,7 @@ package struct HostView {
         }
     }
 
-    /// What comes before the path of a file that is read; empty for the machine itself.
+    /// Prefix of every path that is read; empty for the machine itself.
     package var root: String
     /// The value of a variable.
     package var environment: (String) -> String?
@@ -36,25 +36,25 @@ package struct HostView {
 
     /// Answers to what no file tells.
     package struct Calls {
-        /// What opening the FUSE device fails with.
+        /// Error of opening the FUSE device.
         package var openDevice: () -> Errno?
-        /// What getting secret memory fails with.
+        /// Error of getting secret memory.
         package var secretMemory: () -> Errno?
-        /// What keeps a process from mounting in namespaces of its own.
+        /// Failure to mount in namespaces.
         package var namespaces: (_ withUser: Bool) -> NamespaceTrial.Failure?
-        /// How a mounted file system answers.
+        /// State of a mounted file system.
         package var mountState: (_ path: String) -> VisibleMounts.State
         /// Takes a mount away.
         package var detach: (_ path: String) -> Errno?
-        /// What git says, the first argument being the directory; nil where there is no git that can be run.
+        /// Output of git, the first argument being the directory; nil where there is no git that can be run.
         package var git: (_ directory: String, _ arguments: [String]) -> ProgramOutput?
         /// The path without links.
         package var realPath: (_ path: String) -> String?
-        /// Whether a variable is set, its value unread.
+        /// Detects a variable, its value unread.
         package var isSet: (_ name: String) -> Bool
-        /// What making something in a directory would fail with: access(2), and whether there is room.
+        /// Error that making something in a directory would have: access(2), and whether there is room.
         package var canWrite: (_ path: String) -> Errno?
-        /// What is said of a path; nil if there is nothing, or nothing that may be seen.
+        /// Entry at a path; nil if there is nothing, or nothing that may be seen.
         package var entry: (_ path: String, _ followingLink: Bool) -> Entry?
 
         /// Makes a set of answers.
@@ -98,10 +98,10 @@ package struct HostView {
         self.calls = calls
     }
 
-    /// Whether the user is root.
+    /// User 0.
     package var isRoot: Bool { user == 0 }
 
-    /// What a command begins with that only root may run.
+    /// Beginning of a command that only root may run.
     var sudo: String { isRoot ? "" : "sudo " }
 
     /// The value of a variable that is not empty.
@@ -109,13 +109,13 @@ package struct HostView {
         environment(name).flatMap { $0.isEmpty ? nil : $0 }
     }
 
-    /// Whether procfs is mounted.
+    /// Procfs is mounted.
     var hasProc: Bool { entry("/proc/self/ns", followingLink: false) != nil }
 
-    /// What mounts procfs.
+    /// Command that mounts procfs.
     var wayToProc: String { "\(sudo)mount -t proc proc /proc" }
 
-    /// What is at a path.
+    /// Gets the entry at a path.
     func entry(_ path: String, followingLink: Bool = true) -> Entry? {
         calls.entry(root + path, followingLink)
     }
@@ -150,7 +150,7 @@ package struct HostView {
         text(path).flatMap { Int($0.filter { $0 != "\n" }) }
     }
 
-    /// What follows a word and a colon in `/proc/self/status`.
+    /// Gets a field of `/proc/self/status`.
     func processStatus(_ name: String) -> String? {
         lines("/proc/self/status").first { $0.hasPrefix("\(name):") }
             .map { String($0.dropFirst(name.count + 1).filter { $0 != "\t" && $0 != " " }) }
@@ -164,7 +164,7 @@ package struct HostView {
         return (UInt64(fields[0]), UInt64(fields[1]))
     }
 
-    /// Whether a capability is in a set of the process, by its number; the effective one if none is named.
+    /// Detects a capability in a set of the process, by its number; the effective one if none is named.
     func hasCapability(_ number: Int, in name: String = "CapEff") -> Bool {
         guard let text = processStatus(name), let set = UInt64(text, radix: 16) else { return isRoot }
         return set >> UInt64(number) & 1 == 1
@@ -180,7 +180,7 @@ package struct HostView {
         programDirectories.map { "\($0)/\(name)" }.first { isProgram($0) }
     }
 
-    /// Whether there is a file that can be run at a path.
+    /// Detects a program that can be run.
     func isProgram(_ path: String) -> Bool {
         entry(path).map { $0.kind == .regular && $0.permissions & 0o111 != 0 } ?? false
     }

@@ -3,7 +3,7 @@
 internal import SystemCalls
 internal import SystemPackage
 
-/// Whether memory stays memory: locks, secret memory, swap, core files.
+/// Checks of memory: locks, secret memory, swap, core files.
 package enum MemoryChecks {
     /// Below this nothing can be opened: a key, two buffers and a page for each worker.
     static let leastLocked: UInt64 = 64 << 10
@@ -75,7 +75,7 @@ package enum MemoryChecks {
         )
     }
 
-    /// Whether a swap area is on a device that dm-crypt makes, or compressed memory.
+    /// Detects a swap area on a device that dm-crypt makes, or in compressed memory.
     private static func isEncrypted(_ path: String, _ host: HostView) -> Bool {
         guard path.hasPrefix("/dev/") else { return false }
         let real = host.calls.realPath(host.root + path).map { String($0.dropFirst(host.root.utf8.count)) } ?? path

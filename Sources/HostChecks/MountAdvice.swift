@@ -4,9 +4,9 @@ package import ProcessControl
 internal import SystemCalls
 package import SystemPackage
 
-/// Why nothing could be mounted, in words, and which of the ways to get it fits this host.
+/// Advice where nothing could be mounted: why, and which of the ways to get it fits this host.
 package struct MountAdvice: Sendable, Equatable {
-    /// What failed.
+    /// Obstacle to a mount.
     package enum Obstacle: Sendable, Equatable {
         /// Opening `/dev/fuse`.
         case device(Errno)
@@ -18,7 +18,7 @@ package struct MountAdvice: Sendable, Equatable {
         case helper
     }
 
-    /// How secrets were to be shown.
+    /// Way in which secrets were to be shown.
     package enum Way: Sendable {
         /// By a FUSE mount, best in a namespace.
         case best
@@ -30,12 +30,12 @@ package struct MountAdvice: Sendable, Equatable {
         case files
     }
 
-    /// What is wrong: lower case, no full stop.
+    /// Message: lower case, no full stop.
     package let message: String
-    /// What to do next.
+    /// Next step.
     package let hint: String
 
-    /// What to say of an obstacle on a host.
+    /// Chooses the advice for an obstacle on a host.
     package init(_ obstacle: Obstacle, on facts: MountFacts) {
         switch obstacle {
         case .device(let errno):
@@ -125,12 +125,12 @@ package struct MountAdvice: Sendable, Equatable {
 
     // MARK: Namespaces and the helper
 
-    /// What gives a namespace to mount in, after a failure.
+    /// Tells how to get a namespace to mount in, after a failure.
     private static func wayToNamespace(_ failure: NamespaceTrial.Failure, _ facts: MountFacts) -> String {
         facts.hasCapability ? wayToMountNamespace(facts) : wayToNamespace(facts)
     }
 
-    /// What allows an ordinary user, or root without its capability, to have namespaces.
+    /// Tells how an ordinary user, or root without its capability, gets namespaces.
     static func wayToNamespace(_ facts: MountFacts) -> String {
         if facts.userFailure?.step == .start { return wayToStart }
         switch facts.restriction {
@@ -147,10 +147,10 @@ package struct MountAdvice: Sendable, Equatable {
         }
     }
 
-    /// What makes a trial possible that could not be made: it says nothing of namespaces.
+    /// Advice where not even a process could be started: it says nothing of namespaces.
     private static let wayToStart = "run it again where a process can be started: see ulimit -n and ulimit -u"
 
-    /// What gives a process with CAP_SYS_ADMIN a mount namespace.
+    /// Tells how a process with CAP_SYS_ADMIN gets a mount namespace.
     static func wayToMountNamespace(_ facts: MountFacts) -> String {
         if facts.mountFailure?.step == .start { return wayToStart }
         if facts.isInChroot {
@@ -175,7 +175,7 @@ package struct MountAdvice: Sendable, Equatable {
         "\(facts.sudo)apt-get install fuse3"
     }
 
-    /// What is wrong with fusermount3, and what mends it.
+    /// Finds what is wrong with fusermount3, and how to fix it.
     static func helperTrouble(_ facts: MountFacts) -> (message: String, fix: String)? {
         switch facts.helper {
         case .missing where !facts.isCapabilityInReach && facts.container != nil:

@@ -4,7 +4,7 @@ internal import ProcessControl
 internal import SystemCalls
 internal import SystemPackage
 
-/// Whether and how secrets can be mounted.
+/// Checks of mounting.
 package enum MountChecks {
     package static func run(_ host: HostView, _ facts: MountFacts) -> [Finding] {
         guard facts.hasProc else {

@@ -4,7 +4,7 @@ package import ProcessControl
 internal import SystemCalls
 package import SystemPackage
 
-/// What decides whether and how a file system can be mounted on a host.
+/// Facts that decide how a file system can be mounted on a host.
 package struct MountFacts {
     /// The device.
     package enum Device: Sendable, Equatable {
@@ -22,7 +22,7 @@ package struct MountFacts {
         case usable(path: String)
     }
 
-    /// What is known to keep user namespaces from ordinary users.
+    /// Restriction of user namespaces for ordinary users.
     package enum Restriction: Sendable, Equatable {
         /// The kernel was built without them.
         case notBuilt
@@ -37,25 +37,25 @@ package struct MountFacts {
     package var isRoot: Bool
     package var sudo: String
     package var device: Device
-    /// Whether procfs is mounted.
+    /// Procfs is mounted.
     package var hasProc: Bool
-    /// Whether the kernel lists the file system.
+    /// The kernel lists the file system.
     package var kernelHasFuse: Bool
-    /// Whether the process has CAP_SYS_ADMIN.
+    /// The process has CAP_SYS_ADMIN.
     package var hasCapability: Bool
-    /// Whether a program that is setuid could have CAP_SYS_ADMIN.
+    /// A program that is setuid could have CAP_SYS_ADMIN.
     package var isCapabilityInReach: Bool
-    /// Whether programs that are setuid get no rights here.
+    /// Programs that are setuid get no rights here (no_new_privs).
     package var hasNoNewPrivileges: Bool
     package var helper: Helper
-    /// Whether the users of this process are not all those of the machine.
+    /// The users of this process are not all those of the machine.
     package var isInUserNamespace: Bool
     package var restriction: Restriction?
-    /// What keeps a process from mounting in a namespace of its own, without and with a user namespace.
+    /// Failure to mount in a namespace of its own, without and with a user namespace.
     package var mountFailure: NamespaceTrial.Failure?
     package var userFailure: NamespaceTrial.Failure?
     package var container: Container?
-    /// Whether the default profile of AppArmor for containers holds this process.
+    /// The default profile of AppArmor for containers confines this process.
     package var isConfined: Bool
 
     private static let systemAdministration = 21
@@ -89,20 +89,20 @@ package struct MountFacts {
         return canShare ? Isolation.none : nil
     }
 
-    /// Whether something can be mounted in a namespace of its own.
+    /// A file system can be mounted in a namespace of its own.
     var hasNamespace: Bool { (hasCapability && mountFailure == nil) || userFailure == nil }
 
-    /// Whether a mount that others see can be made: by credfs itself where it has the right, else by fusermount3.
+    /// A mount that others see can be made: by credfs itself where it has the right, else by fusermount3.
     ///
     /// A namespace can be refused, or its mounts not be made private, as in a chroot, where mount(2) itself works.
     var canShare: Bool {
         hasCapability ? mountFailure?.step != .mount : MountAdvice.helperTrouble(self) == nil
     }
 
-    /// Whether the root directory is known to be no mount point, as after chroot(2).
+    /// The root directory is known to be no mount point, as after chroot(2).
     var isInChroot: Bool { mountFailure == NamespaceTrial.Failure(.privacy, .invalidArgument) }
 
-    /// How the container is started with what is missing in it; nil outside of containers.
+    /// Tells how to start the container with what is missing in it; nil outside of containers.
     ///
     /// - Parameter forHelper: whether fusermount3 is to work, whatever namespaces there are.
     /// - Returns: the command, or what to do.

@@ -10,7 +10,7 @@ package enum PlaceChecks {
 
     // MARK: The file system of processes
 
-    /// What `run`, `mount` and the editor are started through, and callers are told apart by.
+    /// Checks procfs, through which `run`, `mount` and the editor are started and callers are identified.
     static func processes(_ host: HostView) -> Finding {
         guard host.hasProc else {
             return .problem(
@@ -32,7 +32,7 @@ package enum PlaceChecks {
 
     // MARK: The runtime directory
 
-    /// What helps where the mode or owner of a directory is for the system to change.
+    /// Advice where the mode or owner of a directory is for the system to change.
     private static let other = "set XDG_RUNTIME_DIR to a directory of your own"
 
     /// The rules are those of the directory's user (`RuntimeDirectory` in Jobs).
@@ -125,7 +125,7 @@ package enum PlaceChecks {
         return roomy(path, host)
     }
 
-    /// Whether something can be made in a directory: the last question, after those of owner and mode.
+    /// Checks that a file can be made in a directory: the last question, after those of owner and mode.
     private static func roomy(_ path: String, _ host: HostView) -> Finding {
         guard let errno = host.calls.canWrite(host.root + path) else { return .ok(.runtimeDirectory, path) }
         let memory = "\(Self.other) in memory"

@@ -6,11 +6,11 @@ internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
-/// What can be said of a store without a key.
+/// Checks of a store without a key.
 package struct StoreChecks {
-    /// How far back a clock may be against the last write: that machine's clock may be wrong, too.
+    /// Clock skew in seconds that is no finding: the clock of the machine that wrote may be wrong, too.
     static let skewSeconds: Int64 = 300
-    /// How long before an expiry it is told.
+    /// Days before an expiry from which on it is warned of.
     static let warningDays: Int64 = 30
     /// 2024-01-01T00:00:00Z: before credfs was written.
     static let earliestTime = Timestamp(seconds: 1_704_067_200)
@@ -59,7 +59,7 @@ package struct StoreChecks {
         return loaded?.manifest
     }
 
-    /// That there is no store is no problem of the host, unless somebody named one.
+    /// Finding where there is no store: no problem of the host, unless somebody named one.
     private func absence(_ error: StoreError) -> Finding {
         guard case .success(let location) = request.location, error.code == .noStore else {
             let isUsage = error.code == .usage
@@ -218,11 +218,11 @@ package struct StoreChecks {
 
 /// The store that a report is asked for.
 package struct StoreRequest {
-    /// Where it is, or why no place can be told.
+    /// Location, or why no place can be told.
     package let location: Result<StoreLocation, StoreError>
-    /// Whether a flag or a variable names it.
+    /// A flag or a variable names it.
     package let isNamed: Bool
-    /// Whether modes, owners and link counts are problems; if not they are warnings.
+    /// Modes, owners and link counts are problems; if not they are warnings.
     package let isStrict: Bool
 
     /// Makes a request.

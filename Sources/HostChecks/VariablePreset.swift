@@ -7,9 +7,9 @@ package struct VariablePreset: Sendable {
     package struct Variable: Sendable {
         package let name: String
         package let description: String
-        /// Whether nothing works without it.
+        /// Nothing works without it.
         package var isNeeded = false
-        /// Whether its value opens something; the others name or address.
+        /// Its value opens something; the others name or address.
         package var isSecret = true
     }
 

@@ -4,13 +4,13 @@ internal import SystemCalls
 
 /// The mounts of credfs that this process can see.
 package enum VisibleMounts {
-    /// How a mount answers.
+    /// State of a mount, by its answer.
     package enum State: Sendable, Equatable {
         /// Somebody serves it.
         case live
-        /// Whoever served it has gone.
+        /// Its server has gone.
         case stale
-        /// Whoever serves it is stopped.
+        /// Its server is stopped.
         case silent
         /// It does not say, for example to others than its owner.
         case unknown
@@ -19,7 +19,7 @@ package enum VisibleMounts {
     /// The file system type of a mount of ours.
     package static let type = "fuse.credfs"
 
-    /// Where our file systems are mounted, in the order of the kernel.
+    /// Mount points of credfs, in the order of the kernel.
     package static func paths(_ host: HostView) -> [String] {
         host.lines("/proc/self/mountinfo").compactMap { MountInfo(line: $0) }.filter { $0.type == type }.map(\.path)
     }

@@ -5,7 +5,7 @@ package import SystemPackage
 
 /// Parent-death signal of a helper process (PR_SET_PDEATHSIG of prctl(2)).
 package enum ParentDeath {
-    /// Has this process end with its parent.
+    /// Follows the end of the parent.
     ///
     /// - Parameters:
     ///   - parent: the process that started this one.

@@ -9,7 +9,7 @@ package enum ProcessHardening {
     /// Signals after which a crash handler could print memory.
     package static let crashSignals = [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV]
 
-    /// Those that credfs changes, and the two of the C library, which posix_spawn(3) leaves ignored in every child.
+    /// Signals that credfs changes, and the two of the C library, which posix_spawn(3) leaves ignored in every child.
     private static let changedSignals = crashSignals + [SIGPIPE, SIGCHLD, 32, 33]
 
     /// Applies everything that holds for the whole life of a credfs process.

@@ -92,7 +92,7 @@ package enum AcceptanceGuard {
         }
     }
 
-    /// Gives the keys of a manifest, or nil where nothing that needs a key is to be checked.
+    /// Unlocking: gets the keys of a manifest, or nil where nothing that needs a key is to be checked.
     package typealias Unlock = (Store, Manifest) throws(StoreError) -> StoreKeys?
 
     /// Runs every check that can be run.
@@ -282,7 +282,7 @@ package enum AcceptanceGuard {
 }
 
 extension SecretEntry.Format {
-    /// Makes sure that content has this format.
+    /// Checks that content has this format.
     ///
     /// - Throws: class `invalid`, naming secret and format only.
     package func check(_ content: borrowing SecureBuffer, of name: SecretName) throws(StoreError) {

@@ -32,7 +32,7 @@ package struct LoadedManifest: Sendable {
         self.file = file
     }
 
-    /// Makes sure that every value that is not empty is sealed.
+    /// Checks that every value that is not empty is sealed.
     ///
     /// - Throws: class `unsealed` with the names.
     package func checkSealed() throws(StoreError) {

@@ -2,7 +2,7 @@
 
 /// Meaning of a manifest (docs/file-format.md): everything but its signature, its order and its comments.
 package struct Manifest: Sendable, Equatable {
-    /// The one version of the format.
+    /// Version of the format; there is one.
     package static let formatVersion: UInt64 = 1
     /// The largest manifest in bytes.
     package static let maximumByteCount = 64 << 20

@@ -4,10 +4,10 @@
 ///
 /// A comment belongs to what stands below it or in front of it on its line.
 package struct ManifestComments: Sendable, Equatable {
-    /// Those of the entries of the document, by key.
+    /// Comments of the entries of the document, by key.
     package var entries: [String: [String]] = [:]
     package var secrets: [SecretName: [String]] = [:]
-    /// Those behind everything.
+    /// Comments behind everything.
     package var end: [String] = []
 
     /// Comments of a new manifest.

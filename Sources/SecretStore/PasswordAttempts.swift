@@ -105,7 +105,7 @@ extension Store {
         return try open(manifest, password: material, slot: identifier)
     }
 
-    /// Makes sure that a password may be tried, before anybody is asked for one.
+    /// Checks that a password may be tried, before anybody is asked for one.
     package func checkAttempts(_ store: StoreID) throws(StoreError) {
         guard let state = try existingState(for: store), let attempts = try Self.attempts(in: state, checker) else {
             return

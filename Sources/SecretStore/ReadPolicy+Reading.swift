@@ -65,7 +65,7 @@ extension ReadPolicy {
     package static let unitRule =
         "such as deploy.service, user@1000.service/agent.service, or the 64 hexadecimal digits of a container"
 
-    /// Whether a text can name a unit or container.
+    /// Detects a name that a unit or container can have.
     package static func isUnit(_ text: String) -> Bool {
         (1...512).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7e).contains($0) }
             && !text.hasPrefix("/")

@@ -61,7 +61,7 @@ package struct SecretEntry: Sendable, Equatable {
         self.name = name
     }
 
-    /// Whether it has not expired.
+    /// Decides whether it has not expired.
     package func isCurrent(at now: Timestamp) -> Bool { expires.map { $0 > now } ?? true }
 }
 
@@ -110,9 +110,9 @@ package struct ReadPolicy: Sendable, Equatable {
     package var notAfter: Timestamp?
     /// Answer ENOENT for a refused caller, as if there were no such file.
     package var hidden = false
-    /// Whether a refused caller reads `credfs-placeholder:NAME` in place of an error.
+    /// Placeholder: a refused caller reads `credfs-placeholder:NAME` in place of an error.
     package var placeholder = false
-    /// Whether any open raises an alarm.
+    /// Decoy: any open raises an alarm.
     package var decoy = false
 
     package init() {}

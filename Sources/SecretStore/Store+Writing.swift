@@ -93,7 +93,7 @@ extension Store {
         return manifest
     }
 
-    /// Makes sure that a manifest can be written: a file of its size, with room to grow, is made beside it and removed.
+    /// Tries to write a manifest: a file of its size, with room to grow, is made beside it and removed.
     package func preflight(_ store: StoreID) throws {
         try withLock(store, waiting: {}) {
             let (folder, name) = try manifestPlace()

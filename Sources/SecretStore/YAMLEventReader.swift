@@ -142,7 +142,7 @@ package struct YAMLEventReader: ~Copyable {
         }
     }
 
-    /// Makes sure that nothing follows the document.
+    /// Checks that nothing follows the document.
     package mutating func expectEnd() throws(StoreError) {
         _ = try next()
         comments.scan(before: Int.max)

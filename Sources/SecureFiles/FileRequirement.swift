@@ -11,7 +11,7 @@ package struct FileRequirement: Sendable {
     package let mode: UInt16
     /// Delivered file: another program decides about mode and owner.
     var isDelivered = false
-    /// Whether write bits count in a directory where only owners replace what is theirs.
+    /// Write bits do not count in a directory where only owners replace what is theirs (sticky).
     var admitsSticky = false
 
     /// A directory that only its owner may enter.

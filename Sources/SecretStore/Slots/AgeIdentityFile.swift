@@ -7,7 +7,7 @@ package struct AgeIdentityFile: Sendable {
     /// The largest identity file in bytes.
     package static let maximumByteCount = 64 << 10
 
-    /// Those that can be used.
+    /// Identities that can be used.
     package let identities: [AgeIdentity]
     /// Kinds of others that are there and known by name only.
     package let unsupported: [AgeError.UnsupportedKind]

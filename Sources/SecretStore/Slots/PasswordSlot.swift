@@ -13,7 +13,7 @@ package struct PasswordSlot: SlotType {
         package init() {}
     }
 
-    /// The one derivation of this version.
+    /// Derivation of this version; there is one.
     private static let derivation = "pbkdf2-hmac-sha256"
     /// The iterations of a new slot.
     package static let usualIterations = 600_000

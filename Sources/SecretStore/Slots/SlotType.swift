@@ -141,7 +141,7 @@ package struct SlotParameter<Slot: SlotType>: Sendable {
     let key: String
     /// Text about the key in the rule of the kind.
     var rule: String { only.map { "\(key) \($0)" } ?? key }
-    /// The one value it can have.
+    /// Value that it must have, if it can have one only.
     var only: String?
     /// Member of `keys list --json`.
     var isListed = false
