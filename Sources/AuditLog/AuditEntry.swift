@@ -73,6 +73,8 @@ package struct AuditEntry: Sendable, Equatable {
     /// The unit of systemd or the container of the process.
     package var unit: String?
     package var claimed: Claims?
+    /// Of a job: claims of its CI system and of whoever started it.
+    package var labels: [String: String] = [:]
     /// In the first entry of a file: the oldest entry that the log still has.
     package internal(set) var first: UInt64?
     /// Number of events before this one that could not be recorded.
@@ -193,6 +195,12 @@ extension AuditEntry {
             text.member("name", claimed.name)
             text.end()
         }
+        if !labels.isEmpty {
+            text.key("labels")
+            text.begin()
+            for (key, value) in labels.sorted(by: { $0.key < $1.key }) { text.member(key, value) }
+            text.end()
+        }
     }
 }
 
@@ -254,6 +262,7 @@ extension AuditEntry {
             ancestors = try members.list("ancestors")
             unit = try members.text("unit")
             claimed = try members.claimed()
+            labels = try members.labels()
         } catch { return nil }
     }
 }
@@ -297,6 +306,17 @@ extension [String: JSONValue] {
         case nil, .null: nil
         case .object(let members):
             AuditEntry.Claims(argument: try members.text("argument"), name: try members.text("name"))
+        default: throw WrongMember()
+        }
+    }
+
+    fileprivate func labels() throws(WrongMember) -> [String: String] {
+        switch self["labels"] {
+        case nil, .null: return [:]
+        case .object(let members):
+            var labels: [String: String] = [:]
+            for key in members.keys { labels[key] = try members.text(key) }
+            return labels
         default: throw WrongMember()
         }
     }

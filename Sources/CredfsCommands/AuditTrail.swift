@@ -147,6 +147,7 @@ final class AuditTrail: OperationRecorder {
         entry.authMode = event.subjects.authMode
         entry.authReason = event.subjects.authReason
         entry.exitStatus = event.subjects.exitStatus.map(Int64.init)
+        entry.labels = event.subjects.labels
         return entry.naming(event.subjects.secrets.map(\.text))
     }
 
@@ -179,8 +180,9 @@ extension OperationEvent.Operation {
     /// Permissions are followed by the entry of the command, and synchronized with it.
     fileprivate var onlyReads: Bool {
         switch self {
-        case .permissions, .get, .show, .export, .list, .verify, .auditShow, .auditVerify, .auditHead: true
-        case .run, .mount, .unmount, .environment, .status, .doctor: true
+        case .permissions, .get, .show, .export, .list, .verify, .auditShow, .auditVerify, .auditHead, .auditReport:
+            true
+        case .run, .job, .mount, .unmount, .environment, .status, .doctor: true
         default: false
         }
     }

@@ -17,6 +17,8 @@ package struct OperationEvent: Sendable, Equatable {
         case list
         case delete
         case run
+        /// Labels of the job of a run.
+        case job
         case mount
         case unmount
         case environment = "env"
@@ -25,6 +27,7 @@ package struct OperationEvent: Sendable, Equatable {
         case auditShow = "audit-show"
         case auditVerify = "audit-verify"
         case auditHead = "audit-head"
+        case auditReport = "audit-report"
         /// A password that was wrong, or refused unseen during a lockout.
         case unlock
         case policyShow = "policy-show"
@@ -59,6 +62,8 @@ package struct OperationEvent: Sendable, Equatable {
         package var mount: String?
         /// The exit status of a job that ended.
         package var exitStatus: Int32?
+        /// Of a job: claims of its CI system and of whoever started it.
+        package var labels: [String: String] = [:]
 
         package init(secrets: [SecretName] = []) {
             self.secrets = secrets

@@ -15,7 +15,9 @@ struct AuditCommand: ParsableCommand {
             Every operation is an entry in state/audit.log. An entry cannot be changed, removed or inserted later \
             without 'credfs audit verify' finding it.
             """,
-        subcommands: [AuditShowCommand.self, AuditVerifyCommand.self, AuditHeadCommand.self]
+        subcommands: [
+            AuditShowCommand.self, AuditVerifyCommand.self, AuditReportCommand.self, AuditHeadCommand.self,
+        ]
     )
 }
 
@@ -83,6 +85,7 @@ struct AuditShowCommand: CredfsCommand {
         if let unit = entry.unit { words.append("unit=\(unit)") }
         if let mount = entry.mount { words.append("mount=\(mount)") }
         if let repeated = entry.repeated { words.append("times=\(repeated.count)") }
+        words += entry.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
         if let lost = entry.lost { words.append("lost=\(lost)") }
         return words.joined(separator: " ") + (entry.reason.map { ": \($0)" } ?? "")
     }

@@ -73,6 +73,14 @@ struct RunCommand: CredfsCommand {
     )
     var backend: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Record a label of the job in the audit log, beside what its CI says of it (repeatable).",
+            valueName: "key=value"
+        )
+    )
+    var label: [JobLabel] = []
+
     @Argument(
         parsing: .postTerminator,
         help: ArgumentHelp("The program and its arguments.", valueName: "program"),
@@ -82,6 +90,9 @@ struct RunCommand: CredfsCommand {
 
     func validate() throws {
         guard !command.isEmpty else { throw ValidationError("a program is needed after '--'.") }
+        guard label.count <= JobLabels.maximumCount else {
+            throw ValidationError("--label can be given \(JobLabels.maximumCount) times.")
+        }
         if let backend, [nil, Backend.none].contains(Backend(rawValue: backend)) {
             throw ValidationError("--backend takes fuse, ramfs, tmpfs or shm.")
         }
@@ -267,9 +278,18 @@ struct RunCommand: CredfsCommand {
 
     /// Whoever is killed records nothing at its end.
     private func recordStart(_ recorder: OpenRecorder?, _ context: CommandContext) throws(MountError) {
-        let event = OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store)
-        guard let recorder else { return context.recorder.record(event) }
-        try recorder.record(event)
+        var job = OperationEvent.Subjects()
+        job.mount = context.subjects.mount
+        job.labels = JobLabels.collect(label, environment: context.environment)
+        var events = [
+            OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store)
+        ]
+        if !job.labels.isEmpty {
+            events.insert(OperationEvent(.job, job, status: .success, store: context.store), at: 0)
+        }
+        for event in events {
+            if let recorder { try recorder.record(event) } else { context.recorder.record(event) }
+        }
     }
 
     private func say(_ message: JobRun.Message, _ context: CommandContext) {
