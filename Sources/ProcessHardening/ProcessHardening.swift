@@ -11,7 +11,7 @@ package enum ProcessHardening {
 
     /// The signals whose action is not the one that credfs was started with: those that it changes, and the two of the
     /// C library, which posix_spawn(3) leaves ignored in every child.
-    private static let changedSignals = crashSignals + [SIGPIPE, SIGCHLD, 32, 33]
+    private static let changedSignals = crashSignals + [SIGPIPE, SIGXFSZ, SIGCHLD, 32, 33]
 
     /// What a process was started with and gave up, for a job to have it back.
     package struct Inherited: Sendable, Equatable {
@@ -46,6 +46,8 @@ package enum ProcessHardening {
         try occupyStandardDescriptors()
         // A closed pipe is an error of the write, reported like any other.
         try ProcessAttributes.ignoreSignal(SIGPIPE)
+        // So is a file that may not grow: a log that has reached the limit ends no job.
+        try ProcessAttributes.ignoreSignal(SIGXFSZ)
         // A parent that ignores it would leave no child to wait for.
         try ProcessAttributes.resetSignal(SIGCHLD)
         return inherited

@@ -56,6 +56,7 @@ package struct ChildProcess: ~Copyable {
         var defaults = sigset_t()
         unsafe sigemptyset(&defaults)
         unsafe sigaddset(&defaults, SIGPIPE)
+        unsafe sigaddset(&defaults, SIGXFSZ)
         unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
 
@@ -65,6 +66,8 @@ package struct ChildProcess: ~Copyable {
                 unsafe posix_spawn(&id, path, &actions, &attributes, arguments, environment)
             }
         }
+        // dup2(2) onto a number beyond the limit: what it copies is open.
+        guard result != EBADF else { throw .tooManyOpenFiles }
         try Self.check(result)
         self.id = id
     }

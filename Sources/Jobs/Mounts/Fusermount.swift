@@ -48,7 +48,7 @@ enum Fusermount {
                 let message = try ours.receive()
                 return Answer(device: message.descriptor, exit: try child.wait())
             }
-        } catch { throw MountError(.mount, "cannot run \(program): \(error.message)") }
+        } catch { throw MountError.system(.mount, "run \(program)", error) }
         let said = output.ends { (read, write) in
             _ = consume write
             return (try? read.readText(limit: 4096)) ?? ""
@@ -74,7 +74,7 @@ enum Fusermount {
                 descriptors: [(0, nothing.number), (1, nothing.number), (2, nothing.number)]
             )
             guard try child.wait() == .status(0) else { throw Errno.permissionDenied }
-        } catch { throw MountError(.mount, "cannot unmount \(path): \(error.message)") }
+        } catch { throw MountError.system(.mount, "unmount \(path)", error) }
     }
 
     private struct Answer {

@@ -30,7 +30,7 @@ enum MountPlace {
                 throw MountError(.place, "\(directory) belongs to another user", hint: "use a directory of your own")
             case .directoryNotEmpty:
                 throw MountError(.place, "\(directory) is not empty", hint: "use an empty directory")
-            default: throw MountError(.place, "cannot use \(directory): \(error.message)")
+            default: throw MountError.system(.place, "use \(directory)", error)
             }
         }
     }

@@ -49,7 +49,13 @@ package final class RuntimeDirectory {
                 return
             }
             // Another one was about to remove it.
-            guard attempt < 200 else { throw MountError(.place, "\(path) is being removed by another process") }
+            guard attempt < 200 else {
+                throw MountError(
+                    .place,
+                    "cannot make \(path): \(Errno.noSuchFileOrDirectory.message)",
+                    hint: "set XDG_RUNTIME_DIR to a directory of your own in memory"
+                )
+            }
             usleep(5000)
         }
     }
@@ -118,7 +124,7 @@ package final class RuntimeDirectory {
     ) throws(MountError) {
         let status: FileStatus
         do throws(Errno) { status = try directory.status() } catch {
-            throw MountError(.place, "cannot examine \(path): \(error.message)")
+            throw MountError.system(.place, "examine \(path)", error)
         }
         guard status.owner == user else {
             throw MountError(
@@ -150,7 +156,7 @@ package final class RuntimeDirectory {
         let made: OwnedDescriptor?
         do throws(Errno) {
             made = try make("credfs", in: parent, mode: mode)
-        } catch { throw MountError(.place, "cannot make \(path): \(error.message)") }
+        } catch { throw MountError.system(.place, "make \(path)", error) }
         guard let directory = made else { return nil }
         try check(directory, path, user: user, forbidden: 0o066)
         do throws(Errno) {
@@ -158,7 +164,7 @@ package final class RuntimeDirectory {
                 try make("jobs", in: directory, mode: mode) != nil, try make("live", in: directory, mode: 0o700) != nil
             else { return nil }
             return directory
-        } catch { throw MountError(.place, "cannot prepare \(path): \(error.message)") }
+        } catch { throw MountError.system(.place, "prepare \(path)", error) }
     }
 
     private static func isStill(
