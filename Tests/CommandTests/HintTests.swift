@@ -144,6 +144,45 @@ extension RunTests {
             #expect(try await onHost(change, box, weaker, adding: inPodman).outputText == "t")
         }
 
+        /// The usual container: an ordinary user, no device, no fusermount3.
+        @Test func aHelperThatIsMissingIsNoAdviceWhereTheDeviceIs() async throws {
+            let user = try await UserBox(["T": "t"], opensDevice: false)
+            let spare = user.sandbox.directory.path("spare")
+            let withoutHelper = """
+                mkdir \(spare); mount -t tmpfs tmpfs \(spare); mkdir \(spare)/upper \(spare)/work
+                for place in /usr/bin /bin; do
+                    [ -e $place/fusermount3 ] || continue
+                    mount -t overlay -o lowerdir=$place,upperdir=\(spare)/upper,workdir=\(spare)/work overlay $place
+                    rm $place/fusermount3
+                done
+                """
+            let device = "cp -a /dev/fuse \(spare)/fuse; chmod 0666 \(spare)/fuse; mount --bind \(spare)/fuse /dev/fuse"
+            func onHost(_ change: String, _ arguments: [String]) async throws -> ChildProcess.Outcome {
+                let outcome = try await ChildProcess.run(
+                    "/usr/bin/unshare",
+                    ["--mount", "/bin/sh", "-ec", "\(change)\nexec \"$@\"", "sh"] + user.wrapper([]) + arguments,
+                    environment: user.environment.merging(["container": "podman"]) { $1 }
+                )
+                _ = try await ChildProcess.run("/bin/rm", ["-d", spare])
+                return outcome
+            }
+            let withoutDevice = """
+                \(withoutHelper)
+                mkdir \(spare)/dev; cp -a /dev/null /dev/zero /dev/random /dev/urandom \(spare)/dev
+                mount --bind \(spare)/dev /dev
+                """
+            for arguments in [["run", "--", "true"], ["run", "--shared", "--", "true"], ["mount"]] {
+                let outcome = try await onHost(withoutDevice, arguments)
+                #expect(
+                    outcome.lines("hint").first?.contains("podman run --device /dev/fuse") == true,
+                    "\(outcome.errorText)"
+                )
+                #expect(!outcome.errorText.contains("fuse3 ") && !outcome.errorText.contains("install"))
+            }
+            let shared = try await onHost("\(withoutHelper)\n\(device)", ["run", "--shared", "--", "true"])
+            shared.expectRefusal(125, "there is no fusermount3", hint: "apt-get install fuse3, or run without --shared")
+        }
+
         @Test func doctorTellsOfProc() async throws {
             let box = try await JobBox(["T": "t"])
             let without = try await onHost("mount -t tmpfs none /proc", box, ["doctor"])
@@ -207,6 +246,7 @@ extension RunTests {
             ("--nofile=5", ["run", "--", "true"], "too many open files", "ulimit -n"),
             ("--nofile=5", ["show", "T"], "too many open files", "ulimit -n"),
             ("--nofile=9", ["edit"], "too many open files", "ulimit -n"),
+            ("--nofile=12", ["edit"], "too many open files", "ulimit -n"),
             ("--fsize=0", ["set", "NEW"], "file too large", "ulimit -f"),
             ("--fsize=0", ["run", "--", "true"], "file too large", "ulimit -f"),
         ])
