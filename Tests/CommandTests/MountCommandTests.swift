@@ -44,7 +44,7 @@ extension RunTests {
 
         @Test func aDirectoryThatCannotBeUsedIsRefused() async throws {
             let box = try await JobBox(["T": "t"])
-            try await box.credfs("mount", box.sandbox.directory.path("nowhere")).expectRefusal(10, hint: "mkdir")
+            try await box.credfs("mount", box.sandbox.directory.path("nowhere")).expectRefusal(10, hint: "mkdir -p")
             try box.sandbox.directory.write([1], to: "file")
             try await box.credfs("mount", box.sandbox.directory.path("file")).expectRefusal(10, "not a directory")
             let full = try box.makeDirectory("full")

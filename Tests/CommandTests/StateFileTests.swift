@@ -149,4 +149,19 @@ import Testing
             outcome.expectRefusal(64, "\(path) is an open descriptor", hint: "--key-fd \(number)")
         }
     }
+
+    @Test func anEmptyPasswordIsNoGuess() async throws {
+        let sandbox = try Sandbox()
+        let password = try sandbox.directory.write(
+            Array("correct horse battery".utf8),
+            to: "password",
+            permissions: 0o600
+        )
+        try await sandbox.succeed("init", "--empty", "--password", "--password-file", password)
+        for _ in 0..<6 {
+            let outcome = try await sandbox.run("verify", adding: ["CREDFS_PASSWORD": ""])
+            outcome.expectRefusal(12, "CREDFS_PASSWORD holds an empty password", hint: "credfs verify --no-key")
+        }
+        try await sandbox.succeed("verify", "--password-file", password)
+    }
 }

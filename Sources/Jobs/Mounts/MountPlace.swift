@@ -42,7 +42,7 @@ enum MountPlace {
             guard let path = try place.resolvedPath() else { throw .illegalByteSequence }
             return path
         } catch {
-            let hint = error == .noSuchFileOrDirectory ? "make it with: mkdir \(quoted(directory))" : nil
+            let hint = error == .noSuchFileOrDirectory ? "make it with: mkdir -p \(quoted(directory))" : nil
             throw MountError(.place, "cannot use \(directory): \(error.message)", hint: hint)
         }
     }
