@@ -74,7 +74,8 @@ extension KeyMaterial {
         return .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: path) })
     }
 
-    private static let emptyVariableHint =
+    /// Hint for a variable that is there and empty.
+    static let emptyVariableHint =
         "it is empty, as CI systems leave the secrets of a fork: there, use credfs verify --no-key; else unset it"
 
     /// The key in the variable CREDFS_KEY.
