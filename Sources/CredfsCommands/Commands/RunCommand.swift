@@ -142,10 +142,12 @@ struct RunCommand: CredfsCommand {
         rules.valueVariables = values.filter { admitted.entry($0.secret) != nil }.map(\.variable)
         var hasWarned = false
         let recorder = try admitted.manifest.map { try OpenRecorder(options, $0.store, mount.audit, context) }
+        let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
+        if backend != .shm { mount.warn(ofWayTo: "\(runtime.jobs)/job", settings.rules, context) }
         let run = try JobRun(
             content,
             settings,
-            in: RuntimeDirectory(user: context.user, environment: context.environment),
+            in: runtime,
             recording: { (mount) throws(MountError) in try recorder?.begin(mount: mount) },
             starting: { () throws(MountError) in try recordStart(recorder, context) },
             report: { say($0, context) }
