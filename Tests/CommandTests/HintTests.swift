@@ -183,6 +183,16 @@ extension RunTests {
             shared.expectRefusal(125, "there is no fusermount3", hint: "apt-get install fuse3, or run without --shared")
         }
 
+        @Test func aProgramWithoutItsInterpreterIsToldApart() async throws {
+            let box = try await JobBox(["T": "t"])
+            let path = try await box.sandbox.directory.writeProgram("#!/bin/sh\r\ntrue\r\n", to: "script")
+            try await box.credfs("run", "--", path)
+                .expectRefusal(127, "cannot run \(path): no such file", hint: "its interpreter is not")
+            let missing = try await box.credfs("run", "--", path + "s")
+            missing.expectRefusal(127, "no such file")
+            #expect(missing.lines("hint").isEmpty)
+        }
+
         @Test func doctorTellsOfProc() async throws {
             let box = try await JobBox(["T": "t"])
             let without = try await onHost("mount -t tmpfs none /proc", box, ["doctor"])
