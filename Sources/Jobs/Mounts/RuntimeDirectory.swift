@@ -77,6 +77,10 @@ package final class RuntimeDirectory {
         return bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
     }
 
+    private static func isID(_ name: String) -> Bool {
+        name.utf8.count == 16 && name.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    }
+
     /// Makes a directory in it.
     package func makeDirectory(_ name: String, mode: UInt16) throws(MountError) {
         try MountError.wrapping(.place, "make \(path)/\(name)") { () throws(Errno) in
@@ -91,7 +95,10 @@ package final class RuntimeDirectory {
 
     private func removeIfUnused() {
         guard (try? descriptor.lock(wait: false)) == true else { return }
-        for name in ["jobs", "live"] { try? descriptor.removeDirectory(name) }
+        // Nobody else is here: what is empty and has the name of a mount was left by a process that was killed before it
+        // wrote its record. What is mounted stays.
+        let names = (try? descriptor.entryNames()) ?? []
+        for name in names.filter(Self.isID) + ["jobs", "live"] { try? descriptor.removeDirectory(name) }
         guard (try? parent.removeDirectory("credfs")) != nil, let made else { return }
         guard let directory = try? OwnedDescriptor.open(made.path, O_RDONLY | O_DIRECTORY) else { return }
         try? directory.removeDirectory(made.name)
