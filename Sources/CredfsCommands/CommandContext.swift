@@ -17,7 +17,7 @@ final class CommandContext {
     /// The effective user.
     let user: UInt32
     /// Who judges files: one for the whole command, which reports what it let pass.
-    private(set) lazy var checker = PermissionChecker(isStrict: variable("PERMISSIONS_STRICT") != "0", user: user)
+    private(set) lazy var checker = PermissionChecker(isStrict: Self.isStrict(environment), user: user)
     /// The arguments of the process, byte by byte.
     let arguments: [[UInt8]]
     /// What the process was started with and gave up.
@@ -87,6 +87,14 @@ final class CommandContext {
 
     /// What switches a variable on.
     static let yes = ["1", "true", "yes"]
+    /// What switches a variable off.
+    static let no = ["0", "false", "no"]
+
+    /// Whether modes, owners and link counts of files count, by the variables.
+    static func isStrict(_ environment: (String) -> String?) -> Bool {
+        let value = environment("CREDFS_PERMISSIONS_STRICT") ?? environment("CLAMP_PERMISSIONS_STRICT")
+        return !no.contains(value?.lowercased() ?? "")
+    }
 
     /// The name of the variable that switches secrets off, if one does.
     var ignoringVariable: String? {

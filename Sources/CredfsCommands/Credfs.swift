@@ -108,13 +108,14 @@ extension CredfsCommand {
 
     /// A word that says neither must not be taken for one that says no.
     private func refuseUnknownWords(_ context: CommandContext) throws {
-        for prefix in ["CREDFS_", "CLAMP_"] {
-            let name = prefix + "IGNORE_SECRETS"
-            guard let value = context.environment(name) else { continue }
-            guard (CommandContext.yes + ["", "0", "false", "no"]).contains(value.lowercased()) else {
+        for word in ["IGNORE_SECRETS", "PERMISSIONS_STRICT"] {
+            // The older name counts only where the newer one is not set.
+            let names = ["CREDFS_\(word)", "CLAMP_\(word)"]
+            guard let name = names.first(where: { context.environment($0) != nil }) else { continue }
+            let value = context.environment(name)?.lowercased() ?? ""
+            guard value.isEmpty || (CommandContext.yes + CommandContext.no).contains(value) else {
                 throw CommandError(.usage, "\(name) takes 1, true, yes, 0, false or no")
             }
-            break
         }
         guard ["", "fail", "unauthenticated"].contains(context.variable("ON_REJECT") ?? "") else {
             throw CommandError(.usage, "CREDFS_ON_REJECT takes fail or unauthenticated")

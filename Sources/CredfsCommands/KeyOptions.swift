@@ -137,7 +137,11 @@ struct KeyOptions: ParsableArguments {
     private static func key(fromDescriptor number: Int32) throws(StoreError) -> KeyMaterial {
         let origin = "descriptor \(number)"
         let text = try InheritedDescriptor.read(number, limit: Store.maximumKeyFileByteCount)
-        return .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: origin) })
+        return .keyFile(
+            try text.withBytes { (text) throws(StoreError) in
+                try KeyFile.parse(text, from: origin, ifEmpty: "nothing was written to it")
+            }
+        )
     }
 }
 

@@ -77,6 +77,15 @@ struct MountOptions: ParsableArguments {
         return rules
     }
 
+    /// Warns where the user that the files are given to cannot get to them.
+    func warn(ofWayTo path: String, _ rules: MountRules, _ context: CommandContext) {
+        guard rules.ownership.user != context.user, let closed = rules.closedDirectory(above: path) else { return }
+        context.console.warning(
+            "uid \(rules.ownership.user) cannot reach its secrets: it may not search \(Console.visible(closed)); "
+                + "unset XDG_RUNTIME_DIR, or mount at a directory that it can reach"
+        )
+    }
+
     private static func parts(ofOwner text: String) -> (user: String, group: String?)? {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
         guard (1...2).contains(parts.count), !parts.contains("") else { return nil }

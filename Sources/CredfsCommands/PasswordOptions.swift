@@ -58,7 +58,18 @@ struct PasswordOptions: ParsableArguments {
         _ context: CommandContext,
         _ checker: PermissionChecker
     ) throws -> SecureBuffer? {
-        if let password = context.secrets.take("CREDFS_PASSWORD") { return password }
+        if let password = context.secrets.take("CREDFS_PASSWORD") {
+            // No guess: it would count, and a fork of a repository would lock out everybody.
+            guard password.count > 0 else {
+                throw CommandError(
+                    .incorrectPassword,
+                    "the variable CREDFS_PASSWORD holds an empty password",
+                    hint:
+                        "CI systems leave the secrets of a fork empty: there, use credfs verify --no-key; else unset it"
+                )
+            }
+            return password
+        }
         if let path = context.path("CREDFS_PASSWORD_FILE") {
             return try password(inFile: context.located(path), checker)
         }

@@ -40,7 +40,7 @@ struct SecretNameCompletion {
             manifest: option("--manifest"),
             state: option("--state")
         )
-        let checker = PermissionChecker(isStrict: environment("CREDFS_PERMISSIONS_STRICT") != "0", user: user)
+        let checker = PermissionChecker(isStrict: CommandContext.isStrict(environment), user: user)
         guard let location = try? StoreLocation(choices, user: user, environment: environment),
             let store = try? Store(location, checker: checker), let loaded = try? LoadedManifest(store)
         else { return [] }

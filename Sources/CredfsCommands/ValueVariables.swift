@@ -3,6 +3,7 @@
 internal import Jobs
 internal import SecretStore
 internal import SecureMemory
+internal import SystemCalls
 
 /// What `NAME=VARIABLE` says in an argument.
 struct VariableAssignment {
@@ -43,6 +44,9 @@ struct VariableAssignment {
 
 /// The values that somebody asked to have in the environment of a job.
 enum ValueVariables {
+    /// The size of an entry of an environment with its zero byte (MAX_ARG_STRLEN of Linux).
+    private static let maximumByteCount = 32 * Memory.pageSize
+
     /// Opens the values into one block of entries, each ended by a zero byte.
     static func block(_ assignments: [VariableAssignment], _ admission: Admission) throws -> SecureBuffer {
         var parts: [(assignment: VariableAssignment, value: SealedValue?)] = []
@@ -52,7 +56,16 @@ enum ValueVariables {
             var value: SealedValue?
             if case .sealed(let sealed) = entry.value { value = sealed }
             parts.append((assignment, value))
-            count += assignment.variable.text.utf8.count + 2 + (value?.ciphertext.count ?? 0)
+            let length = assignment.variable.text.utf8.count + 2 + (value?.ciphertext.count ?? 0)
+            guard length <= Self.maximumByteCount else {
+                throw CommandError(
+                    .invalid,
+                    "the value of '\(assignment.secret.text)' has \(value?.ciphertext.count ?? 0) bytes, "
+                        + "more than the kernel takes in a variable",
+                    hint: "let the job read its file"
+                )
+            }
+            count += length
         }
         var block = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: count) }
         var filled = 0

@@ -23,8 +23,24 @@ enum VariableSyntax: String, ExpressibleByArgument, CaseIterable {
     /// The characters of a line that docker reads (bufio.MaxScanTokenSize of Go, less one).
     private static let dockerLineByteCount = 65_535
 
-    /// What in a value a reader would take for something else; nil where there is nothing.
+    /// Variables that bash, dash or busybox set themselves or do not let anybody set (bash(1), Shell Variables).
+    private static let shellVariables: Set<String> = [
+        "_", "UID", "EUID", "PPID", "RANDOM", "SRANDOM", "SECONDS", "LINENO", "OPTIND", "GROUPS", "FUNCNAME",
+        "DIRSTACK",
+        "HISTCMD", "EPOCHSECONDS", "EPOCHREALTIME", "BASHPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO", "BASH_SOURCE",
+        "BASH_LINENO", "BASH_COMMAND", "BASH_SUBSHELL", "BASH_ARGC", "BASH_ARGV",
+    ]
+
+    /// What a reader would take a name for, whatever the value; nil where it is a name like others.
+    func obstacle(inName name: String) -> String? {
+        let isForShells = self == .shell || self == .dotenv
+        if isForShells, Self.shellVariables.contains(name) { return "a name that shells keep for themselves" }
+        return self == .dotenv && name == "__proto__" ? "a name that Node.js keeps for itself" : nil
+    }
+
+    /// What in a name or value a reader would take for something else; nil where there is nothing.
     func obstacle(_ name: String, _ value: Span<UInt8>) -> String? {
+        if let obstacle = obstacle(inName: name) { return obstacle }
         let traits = ValueTraits(value)
         switch self {
         case .shell, .systemd, .github: return nil

@@ -51,7 +51,11 @@ package enum PlaceChecks {
 
     private static func named(_ path: String, _ host: HostView) -> Finding {
         let unset = "unset XDG_RUNTIME_DIR"
-        guard let entry = host.entry(path, followingLink: false), entry.kind == .directory else {
+        let found = host.entry(path, followingLink: false)
+        if let found, found.kind != .directory {
+            return .problem(.runtimeDirectory, "XDG_RUNTIME_DIR is no directory: \(path)", fix: other)
+        }
+        guard let entry = found else {
             let make = "mkdir -m 0700 \(quoted(path))"
             let fix = "log in through a session that makes it, \(make), or \(unset)"
             return .problem(.runtimeDirectory, "XDG_RUNTIME_DIR is no directory: \(path)", fix: fix)

@@ -44,7 +44,14 @@ package struct MountError: Error, Sendable, Equatable {
         _ body: () throws(Errno) -> R
     ) throws(MountError) -> R {
         do throws(Errno) { return try body() } catch {
-            throw MountError(code, "cannot \(action): \(error.message)")
+            throw .system(code, action, error)
         }
+    }
+
+    /// The error of a system call.
+    static func system(_ code: Code, _ action: String, _ errno: Errno) -> MountError {
+        let isStart = action.hasPrefix("start ") || action.hasPrefix("run ")
+        let hint = isStart ? errno.startLimitHint : errno.fileLimitHint
+        return MountError(code, "cannot \(action): \(errno.message)", hint: hint)
     }
 }

@@ -10,7 +10,7 @@ package enum ProcessHardening {
     package static let crashSignals = [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV]
 
     /// Signals that credfs changes, and the two of the C library, which posix_spawn(3) leaves ignored in every child.
-    private static let changedSignals = crashSignals + [SIGPIPE, SIGCHLD, 32, 33]
+    private static let changedSignals = crashSignals + [SIGPIPE, SIGXFSZ, SIGCHLD, 32, 33]
 
     /// Applies everything that holds for the whole life of a credfs process.
     ///
@@ -28,6 +28,8 @@ package enum ProcessHardening {
         try occupyStandardDescriptors()
         // A closed pipe is an error of the write, reported like any other.
         try ProcessAttributes.ignoreSignal(SIGPIPE)
+        // So is a file that may not grow: a log that has reached the limit ends no job.
+        try ProcessAttributes.ignoreSignal(SIGXFSZ)
         // A parent that ignores it would leave no child to wait for.
         try ProcessAttributes.resetSignal(SIGCHLD)
         return inherited

@@ -124,6 +124,13 @@ package struct Store {
         _ checker: PermissionChecker
     ) throws(StoreError) -> SecureBuffer {
         let (directory, name) = split(path)
+        if let number = DescriptorPath.number(path) {
+            throw StoreError(
+                .usage,
+                "\(path) is an open descriptor, no file",
+                hint: "name its number: --key-fd \(number), --password-fd \(number)"
+            )
+        }
         guard let folder = try StoreDirectory.open(directory, followingLink: true),
             let file = try folder.keyFile(name, checker)
         else { throw .system("open", path, .noSuchFileOrDirectory) }

@@ -73,6 +73,7 @@ package struct FileError: Error, Sendable, Equatable {
     }
 
     private static func hint(_ action: String, _ path: String, _ errno: Errno) -> String? {
+        if let limit = action == "start" ? errno.startLimitHint : errno.fileLimitHint { return limit }
         guard path.hasPrefix("/") else { return nil }
         let directory = quoted(PathParts.split(path).directory)
         return switch errno {

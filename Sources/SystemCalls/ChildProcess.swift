@@ -41,7 +41,10 @@ package struct ChildProcess: ~Copyable {
         // Ours are moved out of the way first, so that no target overwrites a source that is still needed.
         let top = descriptors.reduce(0) { max($0, $1.child, $1.ours) } + 1
         for (offset, pair) in descriptors.enumerated() {
-            try Self.check(unsafe posix_spawn_file_actions_adddup2(&actions, pair.ours, top + Int32(offset)))
+            let result = unsafe posix_spawn_file_actions_adddup2(&actions, pair.ours, top + Int32(offset))
+            // A number beyond the limit: what it copies is open.
+            guard result != EBADF else { throw .tooManyOpenFiles }
+            try Self.check(result)
         }
         for (offset, pair) in descriptors.enumerated() {
             try Self.check(unsafe posix_spawn_file_actions_adddup2(&actions, top + Int32(offset), pair.child))
@@ -56,6 +59,7 @@ package struct ChildProcess: ~Copyable {
         var defaults = sigset_t()
         unsafe sigemptyset(&defaults)
         unsafe sigaddset(&defaults, SIGPIPE)
+        unsafe sigaddset(&defaults, SIGXFSZ)
         unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
         unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
 

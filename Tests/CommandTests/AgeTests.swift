@@ -66,6 +66,8 @@ struct Identity {
             let outcome = try await sandbox.run("show", "ONE", adding: variables)
             #expect(outcome.outputText == "value", "\(variables.keys) \(outcome.errorText)")
         }
+        let fork = try await sandbox.run("verify", adding: ["CREDFS_AGE_KEY": ""])
+        fork.expectRefusal(15, "CREDFS_AGE_KEY holds no identity", hint: "credfs verify --no-key")
         // What was chosen and fails is an error, whatever else would open.
         (try await sandbox.run(
             "show",

@@ -114,14 +114,14 @@ import Testing
     @Test(arguments: ["dotenv", "json", "yaml", "shell"])
     func whatIsNoTextIsRefusedOrBase64(format: String) async throws {
         let sandbox = try await Sandbox([:])
-        let values: [String: [UInt8]] = ["NUL": [65, 0, 66], "LATIN": [0xe9], "RANDOM": Array(0...255)]
+        let values: [String: [UInt8]] = ["NUL": [65, 0, 66], "LATIN": [0xe9], "BYTES": Array(0...255)]
         for (name, value) in values { try await sandbox.succeed("set", name, input: value) }
         try await sandbox.succeed("set", "TEXT", input: Array("text".utf8))
         let refused = try await sandbox.run("export", "--format", format)
         refused.expectRefusal(17, "no text: ", hint: "--binary base64")
         #expect(refused.standardOutput.isEmpty)
         let outcome = try await sandbox.succeed("export", "--format", format, "--binary", "base64")
-        #expect(outcome.lines("warning") == ["written as Base64: LATIN, NUL, RANDOM"])
+        #expect(outcome.lines("warning") == ["written as Base64: BYTES, LATIN, NUL"])
         guard format != "shell" else { return }
         let other = try await Sandbox([:])
         try await other.succeed(
@@ -130,7 +130,7 @@ import Testing
             "--format",
             format,
             "--base64",
-            "NUL,LATIN,RANDOM",
+            "NUL,LATIN,BYTES",
             input: outcome.standardOutput
         )
         for (name, value) in values { #expect(try await other.value(name) == value) }

@@ -144,6 +144,55 @@ extension RunTests {
             #expect(try await onHost(change, box, weaker, adding: inPodman).outputText == "t")
         }
 
+        /// The usual container: an ordinary user, no device, no fusermount3.
+        @Test func aHelperThatIsMissingIsNoAdviceWhereTheDeviceIs() async throws {
+            let user = try await UserBox(["T": "t"], opensDevice: false)
+            let spare = user.sandbox.directory.path("spare")
+            let withoutHelper = """
+                mkdir \(spare); mount -t tmpfs tmpfs \(spare); mkdir \(spare)/upper \(spare)/work
+                for place in /usr/bin /bin; do
+                    [ -e $place/fusermount3 ] || continue
+                    mount -t overlay -o lowerdir=$place,upperdir=\(spare)/upper,workdir=\(spare)/work overlay $place
+                    rm $place/fusermount3
+                done
+                """
+            let device = "cp -a /dev/fuse \(spare)/fuse; chmod 0666 \(spare)/fuse; mount --bind \(spare)/fuse /dev/fuse"
+            func onHost(_ change: String, _ arguments: [String]) async throws -> ChildProcess.Outcome {
+                let outcome = try await ChildProcess.run(
+                    "/usr/bin/unshare",
+                    ["--mount", "/bin/sh", "-ec", "\(change)\nexec \"$@\"", "sh"] + user.wrapper([]) + arguments,
+                    environment: user.environment.merging(["container": "podman"]) { $1 }
+                )
+                _ = try await ChildProcess.run("/bin/rm", ["-d", spare])
+                return outcome
+            }
+            let withoutDevice = """
+                \(withoutHelper)
+                mkdir \(spare)/dev; cp -a /dev/null /dev/zero /dev/random /dev/urandom \(spare)/dev
+                mount --bind \(spare)/dev /dev
+                """
+            for arguments in [["run", "--", "true"], ["run", "--shared", "--", "true"], ["mount"]] {
+                let outcome = try await onHost(withoutDevice, arguments)
+                #expect(
+                    outcome.lines("hint").first?.contains("podman run --device /dev/fuse") == true,
+                    "\(outcome.errorText)"
+                )
+                #expect(!outcome.errorText.contains("fuse3 ") && !outcome.errorText.contains("install"))
+            }
+            let shared = try await onHost("\(withoutHelper)\n\(device)", ["run", "--shared", "--", "true"])
+            shared.expectRefusal(125, "there is no fusermount3", hint: "apt-get install fuse3, or run without --shared")
+        }
+
+        @Test func aProgramWithoutItsInterpreterIsToldApart() async throws {
+            let box = try await JobBox(["T": "t"])
+            let path = try await box.sandbox.directory.writeProgram("#!/bin/sh\r\ntrue\r\n", to: "script")
+            try await box.credfs("run", "--", path)
+                .expectRefusal(127, "cannot run \(path): no such file", hint: "its interpreter is not")
+            let missing = try await box.credfs("run", "--", path + "s")
+            missing.expectRefusal(127, "no such file")
+            #expect(missing.lines("hint").isEmpty)
+        }
+
         @Test func doctorTellsOfProc() async throws {
             let box = try await JobBox(["T": "t"])
             let without = try await onHost("mount -t tmpfs none /proc", box, ["doctor"])
@@ -162,6 +211,92 @@ extension RunTests {
             let outcome = try await ChildProcess.run(credfs, arguments, environment: box.environment)
             #expect(outcome.outputText == "t", "\(outcome.errorText)")
             #expect(outcome.errorText.contains("cannot see the secrets") != isFine)
+        }
+
+        @Test func whatIsNoDirectoryIsNotMade() async throws {
+            let box = try await JobBox(["T": "t"])
+            let file = try box.sandbox.directory.write([], to: "a file")
+            let variables = ["XDG_RUNTIME_DIR": file]
+            let outcome = try await onHost(":", box, run, adding: variables)
+            outcome.expectRefusal(125, "not a directory", hint: "set XDG_RUNTIME_DIR to a directory of your own")
+            #expect(!outcome.errorText.contains("mkdir"))
+            let report = try await onHost(":", box, ["doctor"], adding: variables)
+            let runtime = try finding("runtime", in: report)
+            #expect(runtime.contains("XDG_RUNTIME_DIR is no directory") && !runtime.contains("mkdir"))
+            // Nothing can be made there, and nobody else has to do with it.
+            let inProc = try await onHost(":", box, run, adding: ["XDG_RUNTIME_DIR": "/proc"])
+            inProc.expectRefusal(125, "cannot make /proc/credfs", hint: "set XDG_RUNTIME_DIR")
+        }
+
+        @Test func whatTakesTooMuchOfAnEnvironmentIsNamed() async throws {
+            let box = try await JobBox(["T": "t", "LONG": String(repeating: "x", count: 131_100)])
+            try await box.run(["--env", "LONG"], shell: "true")
+                .expectRefusal(125, "the value of 'LONG' has 131100 bytes", hint: "let the job read its file")
+            let names = (0..<20).map { "PART\($0)" }
+            for name in names {
+                let value = [UInt8](repeating: 120, count: 120_000)
+                try await box.sandbox.succeed("set", name, input: value)
+            }
+            try await box.run(["--env", names.joined(separator: ",")], shell: "true")
+                .expectRefusal(125, "argument list too long", hint: "--env: let the job read their files")
+            let two = try await box.run(["--env", "PART0,PART1"], shell: "echo ${#PART0} ${#PART1}; cat $T_FILE")
+            #expect(two.outputText == "120000 120000\nt", "\(two.errorText)")
+            // With a name more than the kernel takes, without it no more than that.
+            let words = Array(repeating: String(repeating: "y", count: 130_000), count: 16)
+            let many = try await ChildProcess.run(
+                credfs,
+                ["run", "--env", "PART0", "--", "true"] + words,
+                environment: box.environment
+            )
+            many.expectRefusal(125, "argument list too long", hint: "in its arguments")
+        }
+
+        /// Each limit, a command that runs into it, and what is said.
+        @Test(arguments: [
+            ("--nofile=5", ["run", "--", "true"], "too many open files", "ulimit -n"),
+            ("--nofile=5", ["show", "T"], "too many open files", "ulimit -n"),
+            ("--nofile=9", ["edit"], "too many open files", "ulimit -n"),
+            ("--nofile=12", ["edit"], "too many open files", "ulimit -n"),
+            ("--fsize=0", ["set", "NEW"], "file too large", "ulimit -f"),
+            ("--fsize=0", ["run", "--", "true"], "file too large", "ulimit -f"),
+        ])
+        func aLimitIsNamed(_ limit: String, _ arguments: [String], _ error: String, _ hint: String) async throws {
+            let box = try await JobBox(["T": "t"])
+            let outcome = try await ChildProcess.run(
+                "/bin/sh",
+                // What it says goes into a pipe, which no limit of files holds for.
+                ["-c", "/usr/bin/prlimit \"$@\" 2>&1 | cat >&2", "sh", limit, "--", credfs] + arguments,
+                environment: box.environment.merging(["EDITOR": "true"]) { $1 },
+                standardInput: [65]
+            )
+            #expect(outcome.lines("error").first?.contains(error) == true, "\(outcome.status) \(outcome.errorText)")
+            #expect(outcome.lines("hint").first?.contains(hint) == true, "\(outcome.errorText)")
+            #expect(try await box.sandbox.value("T") == Array("t".utf8))
+        }
+
+        @Test func aLogThatMayNotGrowEndsNoJob() async throws {
+            let box = try await JobBox(["T": "t"])
+            let script = "for i in 1 2 3 4 5 6 7 8 9; do cat $T_FILE; done; grep SigIgn /proc/self/status"
+            let outcome = try await ChildProcess.run(
+                "/bin/sh",
+                ["-c", "/usr/bin/prlimit --fsize=4000 \"$@\" 2>&1 | cat >&2", "sh", credfs]
+                    + ["run", "--", "/bin/sh", "-c", script],
+                environment: box.environment
+            )
+            let ignored = outcome.errorText.firstRange(of: "tttttttttSigIgn:\t").map {
+                outcome.errorText[$0.upperBound...]
+            }
+            let signals = try #require(ignored.flatMap { UInt64($0.prefix(16), radix: 16) }, "\(outcome.errorText)")
+            #expect(signals & (1 << UInt64(SIGXFSZ - 1)) == 0)
+            #expect(outcome.errorText.contains("opens are not recorded"))
+        }
+
+        @Test func theLimitOfProcessesIsNamed() async throws {
+            let user = try await UserBox(["T": "t"])
+            for arguments in [["run", "--backend", "ramfs", "--", "true"], ["mount"]] {
+                let outcome = try await user.run(["/usr/bin/prlimit", "--nproc=1", "--"], arguments)
+                #expect(outcome.lines("hint").first?.contains("ulimit -u") == true, "\(outcome.errorText)")
+            }
         }
     }
 }

@@ -46,6 +46,12 @@ import Testing
         #expect(outcome.status == .exited(0), "\(outcome.errorText)")
         #expect(try await sandbox.value("A") == [49])
         #expect(try await sandbox.value("B") == [50])
+        // Nothing is left that somebody could remove.
+        #expect(!outcome.errorText.contains("remove it"), "\(outcome.errorText)")
+        let again = ["import", "/dev/stdin", "--format", "dotenv", "--overwrite"]
+        let file = try write("A=1\n", "redirected", sandbox)
+        let redirected = try await sandbox.shell("\"$@\" <\"\(file)\"", again)
+        #expect(redirected.status == .exited(0) && !redirected.errorText.contains("/dev/stdin"))
         (try await sandbox.run("import", "-", input: [])).expectRefusal(64, "format of standard input")
         let path = try write("A=1", "values", sandbox)
         (try await sandbox.run("import", path)).expectRefusal(64, "does not tell its format", hint: "--format")

@@ -44,7 +44,7 @@ extension RunTests {
 
         @Test func aDirectoryThatCannotBeUsedIsRefused() async throws {
             let box = try await JobBox(["T": "t"])
-            try await box.credfs("mount", box.sandbox.directory.path("nowhere")).expectRefusal(10, hint: "mkdir")
+            try await box.credfs("mount", box.sandbox.directory.path("nowhere")).expectRefusal(10, hint: "mkdir -p")
             try box.sandbox.directory.write([1], to: "file")
             try await box.credfs("mount", box.sandbox.directory.path("file")).expectRefusal(10, "not a directory")
             let full = try box.makeDirectory("full")
@@ -516,6 +516,25 @@ extension RunTests {
             // Without a group that was named, there is none.
             let alone = try await box.run(["--owner", "4101", "--backend", backend], shell: script[2] + layout)
             #expect(alone.outputText == "500 4101:0\n")
+        }
+
+        @Test func anOwnerWhoCannotReachTheDirectoryIsWarnedOf() async throws {
+            let box = try await JobBox(["T": "t"])
+            let read = "setpriv --reuid 4101 --clear-groups cat $T_FILE 2>/dev/null || echo refused"
+            let options = ["--owner", "4101"]
+            try Files.setMode(0o711, box.sandbox.directory.path)
+            let closed = try await box.run(options, shell: read)
+            #expect(closed.outputText == "refused\n")
+            let warning = "uid 4101 cannot reach its secrets: it may not search \(box.runtime)"
+            #expect(closed.lines("warning").contains { $0.hasPrefix(warning) }, "\(closed.errorText)")
+            let mount = try await box.credfs("mount", "--owner", "4101")
+            #expect(mount.lines("warning").contains { $0.hasPrefix(warning) }, "\(mount.errorText)")
+            #expect(try await box.credfs("unmount", "--all").status == .exited(0))
+            let shm = try await box.run(options + ["--backend", "shm"], shell: read)
+            #expect(shm.outputText == "t" && !shm.errorText.contains("cannot reach"), "\(shm.errorText)")
+            try Files.setMode(0o711, box.runtime)
+            let open = try await box.run(options, shell: read)
+            #expect(open.outputText == "t" && open.errorText.isEmpty, "\(open.errorText)")
         }
     }
 }

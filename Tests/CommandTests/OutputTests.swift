@@ -200,7 +200,7 @@ extension ChildProcess.Outcome {
 
     @Test(arguments: [
         ("CREDFS_IGNORE_SECRETS", "yess"), ("CREDFS_IGNORE_SECRETS", "enabled"), ("CLAMP_IGNORE_SECRETS", "2"),
-        ("CREDFS_ON_REJECT", "bogus"),
+        ("CREDFS_ON_REJECT", "bogus"), ("CREDFS_PERMISSIONS_STRICT", "off"), ("CLAMP_PERMISSIONS_STRICT", "none"),
     ])
     func aVariableThatSaysNeitherYesNorNoIsRefusedByEveryCommand(name: String, value: String) async throws {
         let sandbox = try await Sandbox(["ONE": "value"])

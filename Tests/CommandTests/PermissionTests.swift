@@ -152,6 +152,10 @@ import Testing
                 shown.expectRefusal(14, insecurity.text)
             }
         }
+        for word in ["false", "No"] where insecurity.isLenient {
+            let lenient = try await sandbox.run("show", "ONE", adding: ["CREDFS_PERMISSIONS_STRICT": word])
+            #expect(lenient.standardOutput == Array("value".utf8), "\(lenient.errorText)")
+        }
         let both = ["CREDFS_PERMISSIONS_STRICT": "1", "CLAMP_PERMISSIONS_STRICT": "0"]
         (try await sandbox.run("show", "ONE", adding: both)).expectRefusal(14, insecurity.text)
         #expect(try sandbox.snapshot() == before)

@@ -39,6 +39,29 @@ extension RunTests {
             #expect(hits > 0, "\(call) is never made")
         }
 
+        /// Files in the system's memory, seen by the test alone.
+        @Test(arguments: ["mkdirat", "fchmodat", "renameat"])
+        func aDirectoryInMemoryIsNeverWithoutItsRecord(call: String) async throws {
+            let box = try await JobBox(["T": "t"])
+            let script = """
+                mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+                for number in 1 2 3 4 5 6 7 8 9 10 11 12; do
+                    strace -f -q -o /dev/null -e trace=\(call) -e inject=\(call):signal=KILL:when=$number \
+                        "$@" run --backend shm -- true 2>/dev/null
+                    "$@" run -- true || echo failed
+                    for wait in 1 2 3 4 5 6 7 8 9 10; do [ -z "$(ls /dev/shm)" ] && break; sleep 0.2; done
+                    [ -z "$(ls /dev/shm)" ] || { echo "left at \(call) $number"; rm -r /dev/shm/*; }
+                done
+                """
+            let outcome = try await ChildProcess.run(
+                "/usr/bin/unshare",
+                ["--mount", "/bin/sh", "-c", script, "sh", credfs],
+                environment: box.environment,
+                timeout: .seconds(120)
+            )
+            #expect(outcome.status == .exited(0) && outcome.outputText.isEmpty, "\(outcome.outputText)")
+        }
+
         /// Runs a job that reads a secret; whether any process was killed.
         private func kill(at call: String, _ number: Int, _ box: JobBox) async throws -> Bool {
             let log = box.sandbox.directory.path("trace")

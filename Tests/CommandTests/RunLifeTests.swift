@@ -106,6 +106,27 @@ extension RunTests {
             try box.expectNothingLeft()
         }
 
+        @Test func aDirectoryWithoutARecordGoesWithTheNextCommand() async throws {
+            let box = try await JobBox(["T": "t"])
+            let mount = try await box.credfs("mount").outputText.split(separator: "\n").first.map(String.init)
+            // Of a process that was killed between making its directory and writing its record; and what is not ours.
+            let left = box.runtime + "/credfs/0123456789abcdef"
+            let other = box.runtime + "/credfs/other"
+            for path in [left, other] {
+                try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+            }
+            // It could be of one that is about to mount.
+            #expect(try await box.run(["--shared"], shell: "cat $T_FILE").outputText == "t")
+            #expect(Files.exists(left))
+            #expect(try Files.read(#require(mount) + "/T") == Array("t".utf8))
+            #expect(try await box.credfs("unmount", "--all").status == .exited(0))
+            #expect(try await box.run([], shell: "cat $T_FILE").outputText == "t")
+            #expect(!Files.exists(left) && Files.exists(other))
+            try FileManager.default.removeItem(atPath: other)
+            _ = try await box.credfs("status")
+            #expect(!Files.exists(box.runtime + "/credfs"))
+        }
+
         @Test func aStoppedCredfsLeavesItsReadersKillable() async throws {
             let box = try await JobBox(["T": "t"])
             let job = try await box.start(

@@ -128,4 +128,40 @@ import Testing
         #expect(outcome.lines("hint").first?.contains("CREDFS_KEY;") == true, "\(outcome.errorText)")
         #expect(outcome.lines("hint").first?.contains("credfs verify --no-key") == true, "\(outcome.errorText)")
     }
+
+    @Test func anEmptyKeySaysWhatLeavesItEmpty() async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        let variable = try await sandbox.run("verify", adding: ["CREDFS_KEY": ""])
+        variable.expectRefusal(15, "the variable CREDFS_KEY does not hold", hint: "credfs verify --no-key")
+        let descriptor = try await sandbox.run("verify", "--key-fd", "0")
+        descriptor.expectRefusal(15, "descriptor 0 does not hold", hint: "nothing was written to it")
+        let file = try sandbox.directory.write([], to: "empty", permissions: 0o600)
+        try await sandbox.run("verify", "--key-file", file).expectRefusal(15, "does not hold", hint: "--keep-store")
+    }
+
+    @Test(arguments: ["--key-file", "--password-file", "--identity"])
+    func anOpenDescriptorIsNoFile(option: String) async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        for (path, number) in [
+            ("/dev/stdin", 0), ("/dev/fd/7", 7), ("/proc/self/fd/7", 7), ("/proc/thread-self/fd/7", 7),
+        ] {
+            let outcome = try await sandbox.shell("\"$@\" 7</dev/null", ["show", "A", option, path])
+            outcome.expectRefusal(64, "\(path) is an open descriptor", hint: "--key-fd \(number)")
+        }
+    }
+
+    @Test func anEmptyPasswordIsNoGuess() async throws {
+        let sandbox = try Sandbox()
+        let password = try sandbox.directory.write(
+            Array("correct horse battery".utf8),
+            to: "password",
+            permissions: 0o600
+        )
+        try await sandbox.succeed("init", "--empty", "--password", "--password-file", password)
+        for _ in 0..<6 {
+            let outcome = try await sandbox.run("verify", adding: ["CREDFS_PASSWORD": ""])
+            outcome.expectRefusal(12, "CREDFS_PASSWORD holds an empty password", hint: "credfs verify --no-key")
+        }
+        try await sandbox.succeed("verify", "--password-file", password)
+    }
 }

@@ -104,4 +104,40 @@ struct VariableReader: Sendable, CustomTestStringConvertible {
         let text = try await sandbox.succeed("export", "--format", reader.format).standardOutput
         #expect(try await reader.read(text, names) == values.mapValues { Array($0.utf8) })
     }
+
+    @Test(arguments: ["shell", "dotenv", "docker", "systemd"])
+    func aNameThatAReaderKeepsForItselfIsRefused(format: String) async throws {
+        let kept = [
+            "_", "UID", "EUID", "PPID", "RANDOM", "SRANDOM", "SECONDS", "LINENO", "OPTIND", "GROUPS", "FUNCNAME",
+            "DIRSTACK", "HISTCMD", "EPOCHSECONDS", "EPOCHREALTIME", "BASHPID", "BASHOPTS", "SHELLOPTS", "BASH_VERSINFO",
+            "BASH_SOURCE", "BASH_LINENO", "BASH_COMMAND", "BASH_SUBSHELL", "BASH_ARGC", "BASH_ARGV",
+        ]
+        let names = kept + ["__proto__", "constructor", "if", "export", "NULL", "REPLY", "PWD", "BASH_ARGV0"]
+        let sandbox = try await Sandbox([:])
+        let values = Dictionary(uniqueKeysWithValues: names.map { ($0, "of \($0)") })
+        try await sandbox.succeed("import", "-", "--format", "json", input: [UInt8](JSONEncoder().encode(values)))
+        var refused: Set<String> = []
+        var text: [UInt8] = []
+        for name in names {
+            let outcome = try await sandbox.run("export", name, "--format", format)
+            if outcome.status == .exited(17) {
+                outcome.expectRefusal(17, "\(name) (a name that", hint: "json and yaml can hold every name")
+                refused.insert(name)
+            }
+            text += outcome.standardOutput
+        }
+        let expected: [String: Set<String>] = ["shell": Set(kept), "dotenv": Set(kept + ["__proto__"])]
+        #expect(refused == expected[format] ?? [])
+        for reader in VariableReader.ofExports where reader.format == format {
+            let read = try await reader.read(text, names.filter { !refused.contains($0) })
+            #expect(read == values.filter { !refused.contains($0.key) }.mapValues { Array($0.utf8) }, "\(reader)")
+        }
+        guard format == "shell" else { return }
+        // Nor is it what a value that is no text is written for.
+        try await sandbox.succeed("set", "UID", input: [0xff])
+        try await sandbox.run("export", "UID", "--format", format, "--binary", "base64").expectRefusal(
+            17,
+            "UID (a name"
+        )
+    }
 }

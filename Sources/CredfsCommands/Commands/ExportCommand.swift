@@ -110,9 +110,13 @@ struct ExportCommand: CredfsCommand {
         var content = try SecureBuffer.scratch()
         var binaries: [SecretName] = []
         var obstacles: [String] = []
+        var holdsEveryText = true
         for (entry, label) in zip(entries, labels) where try open(entry, &cipher, into: &content) {
             content.withBytes { bytes in
-                if !SecretEntry.Format.text.accepts(bytes) {
+                if let obstacle = format.syntax?.obstacle(inName: label) {
+                    obstacles.append("\(entry.name.text) (\(obstacle))")
+                    holdsEveryText = false
+                } else if !SecretEntry.Format.text.accepts(bytes) {
                     binaries.append(entry.name)
                 } else if let obstacle = format.syntax?.obstacle(label, bytes) {
                     obstacles.append("\(entry.name.text) (\(obstacle))")
@@ -130,7 +134,9 @@ struct ExportCommand: CredfsCommand {
             throw CommandError(
                 .invalid,
                 "values that not every reader of \(format.rawValue) files takes for the same: \(Names.abbreviated(obstacles))",
-                hint: "nothing was written; json, yaml and shell can hold every text"
+                hint: "nothing was written; "
+                    + (holdsEveryText
+                        ? "json, yaml and shell can hold every text" : "json and yaml can hold every name")
             )
         }
         return Set(binaries)

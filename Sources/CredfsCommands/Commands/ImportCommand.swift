@@ -145,9 +145,17 @@ struct ImportCommand: CredfsCommand {
             for path in (try? document.editorLeftovers()) ?? [] {
                 context.console.warning("\(path) may hold the same plaintext: remove it")
             }
-        } else if let file = origin.file, file != "-" {
+        } else if let file = origin.file, file != "-", isStillThere(file) {
             context.console.note("\(file) still holds the values: remove it once nothing needs it")
         }
+    }
+
+    /// Whether a file or directory was read, not a pipe or what else a shell hands on by a path.
+    private func isStillThere(_ file: String) -> Bool {
+        guard DescriptorPath.number(file) == nil,
+            let kind = try? FileStatus.ofPath(file, followingLink: true).kind
+        else { return false }
+        return [.regular, .directory].contains(kind)
     }
 
     /// Says who else may know the values.

@@ -68,6 +68,7 @@ struct MountCommand: CredfsCommand {
             auth: admitted.auth,
             recording: { (mount) throws(MountError) in try recorder?.begin(mount: mount) }
         )
+        mount.warn(ofWayTo: service.path, rules, context)
         defer {
             try? manager?.send("STOPPING=1")
             service.end()

@@ -154,10 +154,12 @@ struct RunCommand: CredfsCommand {
         rules.valueVariables = values.filter { admitted.entry($0.secret) != nil }.map(\.variable)
         var hasWarned = false
         let recorder = try admitted.manifest.map { try OpenRecorder(options, $0.store, mount.audit, context) }
+        let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
+        if backend != .shm { mount.warn(ofWayTo: "\(runtime.jobs)/job", settings.rules, context) }
         let run = try JobRun(
             content,
             settings,
-            in: RuntimeDirectory(user: context.user, environment: context.environment),
+            in: runtime,
             recording: { (mount) throws(MountError) in try recorder?.begin(mount: mount) },
             starting: { () throws(MountError) in try recordStart(recorder, context) },
             report: { say($0, context) }
@@ -311,7 +313,15 @@ struct RunCommand: CredfsCommand {
         context.subjects.exitStatus = outcome.status
         context.outcome = outcome.refusal.map { "not started: \($0)" } ?? "ended"
         if let refusal = outcome.refusal {
-            context.console.error(CommandError(.runFailed, "cannot run \(command[0]): \(refusal)"))
+            // The kernel says the same of a file that is missing and of one whose interpreter is.
+            let isThere =
+                outcome.status == 127 && command[0].contains("/")
+                && (try? FileStatus.ofPath(command[0], followingLink: true).kind) == .regular
+            let hint =
+                "the file is there: its interpreter is not (#! in its first line, perhaps with CRLF; or its loader)"
+            context.console.error(
+                CommandError(.runFailed, "cannot run \(command[0]): \(refusal)", hint: isThere ? hint : nil)
+            )
         }
         if outcome.isolation == .user && [126, 127, 255].contains(outcome.status) {
             context.console.detail(

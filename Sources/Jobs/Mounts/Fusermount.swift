@@ -22,7 +22,8 @@ enum Fusermount {
     /// - Throws: class `mount`, with what the program said.
     static func mount(at path: String, _ options: FuseMount.Options) throws(MountError) -> OwnedDescriptor {
         guard let program else {
-            throw MountError(.mount, "cannot mount: there is no fusermount3", hint: "install the package fuse3")
+            // What helps is for the host to say: perhaps the device is missing, too.
+            throw MountError(.mount, "cannot mount: there is no fusermount3")
         }
         let words = [
             "ro,nosuid,nodev,noexec,default_permissions,fsname=credfs,subtype=credfs",
@@ -48,7 +49,7 @@ enum Fusermount {
                 let message = try ours.receive()
                 return Answer(device: message.descriptor, exit: try child.wait())
             }
-        } catch { throw MountError(.mount, "cannot run \(program): \(error.message)") }
+        } catch { throw MountError.system(.mount, "run \(program)", error) }
         let said = output.ends { (read, write) in
             _ = consume write
             return (try? read.readText(limit: 4096)) ?? ""
@@ -74,7 +75,7 @@ enum Fusermount {
                 descriptors: [(0, nothing.number), (1, nothing.number), (2, nothing.number)]
             )
             guard try child.wait() == .status(0) else { throw Errno.permissionDenied }
-        } catch { throw MountError(.mount, "cannot unmount \(path): \(error.message)") }
+        } catch { throw MountError.system(.mount, "unmount \(path)", error) }
     }
 
     private struct Answer {
@@ -84,6 +85,8 @@ enum Fusermount {
 
     private static func firstLine(_ text: String) -> String {
         let line = text.split(separator: "\n").first ?? "fusermount3 gave no reason"
-        return line.hasPrefix("fusermount3: ") ? String(line.dropFirst("fusermount3: ".count)) : String(line)
+        let reason = line.hasPrefix("fusermount3: ") ? line.dropFirst("fusermount3: ".count) : line
+        // Its advice does not know of containers.
+        return String(reason.firstRange(of: ", try '").map { reason[..<$0.lowerBound] } ?? reason)
     }
 }

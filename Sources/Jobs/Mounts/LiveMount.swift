@@ -135,7 +135,7 @@ package final class MountRecord {
             }
             self.directory = directory
             self.file = file
-        } catch { throw MountError(.place, "cannot write \(runtime.path)/live/\(mount.id): \(error.message)") }
+        } catch { throw MountError.system(.place, "write \(runtime.path)/live/\(mount.id)", error) }
     }
 
     deinit {

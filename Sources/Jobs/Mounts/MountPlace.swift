@@ -30,7 +30,7 @@ enum MountPlace {
                 throw MountError(.place, "\(directory) belongs to another user", hint: "use a directory of your own")
             case .directoryNotEmpty:
                 throw MountError(.place, "\(directory) is not empty", hint: "use an empty directory")
-            default: throw MountError(.place, "cannot use \(directory): \(error.message)")
+            default: throw MountError.system(.place, "use \(directory)", error)
             }
         }
     }
@@ -42,7 +42,7 @@ enum MountPlace {
             guard let path = try place.resolvedPath() else { throw .illegalByteSequence }
             return path
         } catch {
-            let hint = error == .noSuchFileOrDirectory ? "make it with: mkdir \(quoted(directory))" : nil
+            let hint = error == .noSuchFileOrDirectory ? "make it with: mkdir -p \(quoted(directory))" : nil
             throw MountError(.place, "cannot use \(directory): \(error.message)", hint: hint)
         }
     }

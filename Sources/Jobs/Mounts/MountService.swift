@@ -48,7 +48,7 @@ package final class MountService {
         }
         do throws(Errno) {
             signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])
-        } catch { throw MountError(.failed, "cannot collect signals: \(error.message)") }
+        } catch { throw MountError.system(.failed, "collect signals", error) }
     }
 
     /// Mounts, serves, and returns when the directory can be listed.
@@ -115,7 +115,7 @@ package final class MountService {
                 guard let served = mount?.served, served.isServing else { return .end }
                 try signals.wait(or: served.endNotice)
             }
-        } catch { throw MountError(.failed, "cannot wait for signals: \(error.message)") }
+        } catch { throw MountError.system(.failed, "wait for signals", error) }
     }
 
     /// Refuses, forgets, unmounts, and leaves nothing.

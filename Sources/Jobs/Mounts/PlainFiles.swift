@@ -35,8 +35,8 @@ final class PlainFiles: Exposure {
         self.ownership = ownership
     }
 
-    func prepare() throws(MountError) {
-        guard backend == .shm else { return }
+    /// Makes the directory that the system's memory gets, once the record tells of it: what a kill leaves is found.
+    private func makeShared() throws(MountError) {
         do throws(Errno) {
             try OwnedDescriptor.open(Self.shared, O_RDONLY | O_DIRECTORY)
                 .makeDirectory(Self.sharedName(id), mode: 0o700)
@@ -46,6 +46,7 @@ final class PlainFiles: Exposure {
     }
 
     func begin(for job: Job) throws {
+        if backend == .shm { try makeShared() }
         try ServingFilter.install(for: job)
         let files = try SecretFiles(in: try backend == .shm ? openShared() : job.takeDevice())
         self.files = files

@@ -49,7 +49,13 @@ package final class RuntimeDirectory {
                 return
             }
             // Another one was about to remove it.
-            guard attempt < 200 else { throw MountError(.place, "\(path) is being removed by another process") }
+            guard attempt < 200 else {
+                throw MountError(
+                    .place,
+                    "cannot make \(path): \(Errno.noSuchFileOrDirectory.message)",
+                    hint: "set XDG_RUNTIME_DIR to a directory of your own in memory"
+                )
+            }
             usleep(5000)
         }
     }
@@ -71,6 +77,10 @@ package final class RuntimeDirectory {
         return bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
     }
 
+    private static func isID(_ name: String) -> Bool {
+        name.utf8.count == 16 && name.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    }
+
     /// Makes a directory in it.
     package func makeDirectory(_ name: String, mode: UInt16) throws(MountError) {
         try MountError.wrapping(.place, "make \(path)/\(name)") { () throws(Errno) in
@@ -85,7 +95,10 @@ package final class RuntimeDirectory {
 
     private func removeIfUnused() {
         guard (try? descriptor.lock(wait: false)) == true else { return }
-        for name in ["jobs", "live"] { try? descriptor.removeDirectory(name) }
+        // Nobody else is here: what is empty and has the name of a mount was left by a process that was killed before it
+        // wrote its record. What is mounted stays.
+        let names = (try? descriptor.entryNames()) ?? []
+        for name in names.filter(Self.isID) + ["jobs", "live"] { try? descriptor.removeDirectory(name) }
         guard (try? parent.removeDirectory("credfs")) != nil, let made else { return }
         guard let directory = try? OwnedDescriptor.open(made.path, O_RDONLY | O_DIRECTORY) else { return }
         try? directory.removeDirectory(made.name)
@@ -118,7 +131,7 @@ package final class RuntimeDirectory {
     ) throws(MountError) {
         let status: FileStatus
         do throws(Errno) { status = try directory.status() } catch {
-            throw MountError(.place, "cannot examine \(path): \(error.message)")
+            throw MountError.system(.place, "examine \(path)", error)
         }
         guard status.owner == user else {
             throw MountError(
@@ -150,7 +163,7 @@ package final class RuntimeDirectory {
         let made: OwnedDescriptor?
         do throws(Errno) {
             made = try make("credfs", in: parent, mode: mode)
-        } catch { throw MountError(.place, "cannot make \(path): \(error.message)") }
+        } catch { throw MountError.system(.place, "make \(path)", error) }
         guard let directory = made else { return nil }
         try check(directory, path, user: user, forbidden: 0o066)
         do throws(Errno) {
@@ -158,7 +171,7 @@ package final class RuntimeDirectory {
                 try make("jobs", in: directory, mode: mode) != nil, try make("live", in: directory, mode: 0o700) != nil
             else { return nil }
             return directory
-        } catch { throw MountError(.place, "cannot prepare \(path): \(error.message)") }
+        } catch { throw MountError.system(.place, "prepare \(path)", error) }
     }
 
     private static func isStill(

@@ -60,7 +60,7 @@ final class ServedMount {
             )
         } catch {
             audit?.end()
-            throw MountError(.mount, "cannot serve the mount: \(error.message)")
+            throw MountError.system(.mount, "serve the mount", error)
         }
     }
 

@@ -34,7 +34,7 @@ package final class UnmountHelper {
                 ]
             )
             self.pipe = pipe.ends { (_, write) in write }
-        } catch { throw MountError(.mount, "cannot start the keeper of \(path): \(error.message)") }
+        } catch { throw MountError.system(.mount, "start the keeper of \(path)", error) }
     }
 
     /// The id of the process.

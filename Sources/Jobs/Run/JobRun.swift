@@ -45,7 +45,7 @@ package final class JobRun {
         do throws(Errno) {
             try ProcessAttributes.becomeSubreaper()
             supervisor = try Supervisor()
-        } catch { throw MountError(.failed, "cannot supervise a job: \(error.message)") }
+        } catch { throw MountError.system(.failed, "supervise a job", error) }
         Unmounting.clean(runtime)
     }
 
@@ -73,7 +73,9 @@ package final class JobRun {
             } catch let interruption as Supervisor.Interruption {
                 return Outcome(status: 128 + interruption.signal, isolation: isolation, refusal: nil)
             } catch let failure as Job.Failure {
-                guard failure.step.concernsIsolation else { throw Self.error(failure) }
+                guard failure.step.concernsIsolation else {
+                    throw Self.error(failure, program, valueByteCount: secrets.count)
+                }
                 reason = reason ?? failure.message
             }
         }
@@ -120,7 +122,7 @@ package final class JobRun {
             let isMissing = errno == .noSuchFileOrDirectory || errno == .notDirectory
             return Outcome(status: isMissing ? 127 : 126, isolation: exposure.isolation, refusal: errno.message)
         case .failed(let failure):
-            throw MountError(.failed, failure.message)
+            throw MountError.system(.failed, failure.step.action, failure.errno)
         }
         do throws(Errno) {
             let exit = try supervisor.waitForEnd(of: job.process, endNotice: exposure.endNotice) {
@@ -128,7 +130,7 @@ package final class JobRun {
             }
             if settings.linger > .zero { try supervisor.linger(settings.linger, besides: exposure.helper) }
             return Outcome(status: exit.shellStatus, isolation: exposure.isolation, refusal: nil)
-        } catch { throw MountError(.failed, "cannot wait for the job: \(error.message)") }
+        } catch { throw MountError.system(.failed, "wait for the job", error) }
     }
 
     /// The isolations to try, best first.
@@ -198,9 +200,19 @@ package final class JobRun {
         )
     }
 
-    private static func error(_ failure: Job.Failure) -> MountError {
-        let isTooLong = failure.errno == .argListTooLong
-        let hint = "use --file-vars=none, or show fewer secrets with --only: each has a variable"
-        return MountError(.failed, failure.message, hint: isTooLong ? hint : nil)
+    /// What could not be started; of what is too much for the kernel, the largest part is named.
+    private static func error(_ failure: Job.Failure, _ program: Job.Program, valueByteCount: Int) -> MountError {
+        guard failure.errno == .argListTooLong else { return .system(.failed, failure.step.action, failure.errno) }
+        func byteCount(_ texts: [[UInt8]]) -> Int { texts.reduce(0) { $0 + $1.count + 1 } }
+        let parts = [
+            (
+                byteCount(program.environment),
+                "use --file-vars=none, or show fewer secrets with --only: each has a variable"
+            ),
+            (valueByteCount, "name fewer values with --env: let the job read their files"),
+            (byteCount(program.command), "give the program less in its arguments"),
+        ]
+        let largest = parts.max { $0.0 < $1.0 }
+        return MountError(.failed, failure.message, hint: largest?.1)
     }
 }

@@ -22,8 +22,13 @@ package struct AgeIdentityFile: Sendable {
     /// - Parameters:
     ///   - text: the content.
     ///   - origin: where it came from, for the message.
+    ///   - hint: what is said where it is empty.
     /// - Throws: class `authentication` for a line that is no identity, and where none can be used.
-    package init(_ text: Span<UInt8>, from origin: String) throws(StoreError) {
+    package init(
+        _ text: Span<UInt8>,
+        from origin: String,
+        ifEmpty hint: String = "make one with: age-keygen"
+    ) throws(StoreError) {
         guard !text.starts(with: AgeHeaderMark.file) && !text.starts(with: AgeHeaderMark.armor) else {
             throw StoreError(
                 .authentication,
@@ -63,7 +68,7 @@ package struct AgeIdentityFile: Sendable {
                 .authentication,
                 "\(origin) holds no identity that can be used",
                 hint: unsupported.isEmpty
-                    ? "make one with: age-keygen"
+                    ? text.isEmpty ? hint : "make one with: age-keygen"
                     : "it has identities of these kinds, which are not supported: \(Self.names(unsupported))"
             )
         }

@@ -77,7 +77,11 @@ package struct AgeSlot: SlotType {
                 let text = try sources.takeSecret(variable)
                 return .identities(
                     try text.withBytes { (text) throws(StoreError) in
-                        try AgeIdentityFile(text, from: "the variable \(variable)")
+                        try AgeIdentityFile(
+                            text,
+                            from: "the variable \(variable)",
+                            ifEmpty: KeyMaterial.emptyVariableHint
+                        )
                     }
                 )
             }

@@ -40,15 +40,18 @@ package enum KeyFile {
     /// - Parameters:
     ///   - text: the content of a key file or variable.
     ///   - origin: where it came from, for the message.
+    ///   - hint: what is said where it is empty.
     /// - Returns: the key.
     /// - Throws: class `authentication` for anything but the one form.
-    package static func parse(_ text: Span<UInt8>, from origin: String) throws(StoreError) -> Key256 {
+    package static func parse(
+        _ text: Span<UInt8>,
+        from origin: String,
+        ifEmpty hint: String = "it is empty, as a job of 'credfs run' sees key files without --keep-store"
+    ) throws(StoreError) -> Key256 {
         let malformed = StoreError(
             .authentication,
             "\(origin) does not hold a credfs key",
-            hint: text.isEmpty
-                ? "it is empty, as a job of 'credfs run' sees key files without --keep-store"
-                : "a key is one line of \(prefix) and 43 characters"
+            hint: text.isEmpty ? hint : "a key is one line of \(prefix) and 43 characters"
         )
         var end = text.count
         if end == byteCount, text[end - 1] == UInt8(ascii: "\n") { end -= 1 }

@@ -74,12 +74,16 @@ extension KeyMaterial {
         return .keyFile(try text.withBytes { (text) throws(StoreError) in try KeyFile.parse(text, from: path) })
     }
 
+    /// Hint for a variable that is there and empty.
+    static let emptyVariableHint =
+        "it is empty, as CI systems leave the secrets of a fork: there, use credfs verify --no-key; else unset it"
+
     /// The key in the variable CREDFS_KEY.
     package static func keyFile(inVariableOf sources: any KeySources) throws -> KeyMaterial {
         let text = try sources.takeSecret("CREDFS_KEY")
         return .keyFile(
             try text.withBytes { (text) throws(StoreError) in
-                try KeyFile.parse(text, from: "the variable CREDFS_KEY")
+                try KeyFile.parse(text, from: "the variable CREDFS_KEY", ifEmpty: emptyVariableHint)
             }
         )
     }
