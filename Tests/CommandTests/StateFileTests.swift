@@ -43,6 +43,31 @@ import Testing
         try await sandbox.run("show", "A").expectRefusal(14, "\(path): mode 0644")
     }
 
+    /// The chain goes on, and whoever may have read the key is spoken of, `--quiet` or not.
+    @Test(arguments: [["init"], ["doctor", "--fix"]], [0o644, 0o620])
+    func aKeyOfTheLogThatWasOpenIsMendedAndTheChainIsKept(_ command: [String], _ mode: Int) async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        let path = sandbox.path("state/audit.key")
+        let head = try await sandbox.succeed("audit", "head").outputText.trimmingCharacters(in: .whitespacesAndNewlines)
+        let before = try Files.read(sandbox.path("state/audit.log"))
+        try Files.setMode(mode, path)
+        let doctor = try await sandbox.run("doctor")
+        #expect(doctor.outputText.contains("problem  audit-log"), "\(doctor.outputText)")
+        #expect(!doctor.outputText.contains("has ended"), "\(doctor.outputText)")
+        let outcome = try await sandbox.run(command + ["--quiet"])
+        let words =
+            "\(path) may have been \(mode == 0o644 ? "read" : "changed") by others: its mode was 0\(String(mode, radix: 8))"
+        #expect(outcome.lines("warning").contains { $0.hasPrefix(words) }, "\(outcome.errorText)")
+        #expect(try Files.mode(path) == 0o600)
+        let log = try Files.read(sandbox.path("state/audit.log"))
+        #expect(log.starts(with: before))
+        #expect(String(decoding: log, as: UTF8.self).contains(words))
+        #expect(!Files.exists(sandbox.path("state/ended-audit-1")))
+        try await sandbox.succeed("audit", "verify", "--head", head)
+        let again = try await sandbox.run(command)
+        #expect(!again.errorText.contains("may have been"), "\(again.errorText)")
+    }
+
     @Test(arguments: ["rm audit.key", "echo x > audit.key", "rm audit.log; mkdir audit.log", "ln audit.key k"])
     func aLogThatHasEndedIsAProblemThatFixMends(_ damage: String) async throws {
         let sandbox = try await Sandbox(["A": "value"])
