@@ -42,14 +42,21 @@ package final class AuditDirectory {
         try directory.file(Self.keyName, .privateFile, checker, flags: flags)
     }
 
-    /// Opens the current file of the log for appending, makes it if need be, and puts its mode right.
+    /// Opens the current file of the log for appending, or makes it; the mode of one that is there is left as it is.
     func openLog() throws(AuditError) -> AuditFile {
-        guard let log = try open(Self.logName, O_RDWR | O_APPEND | O_CREAT) else {
+        if let log = try open(Self.logName, O_RDWR | O_APPEND) { return log }
+        guard let log = try open(Self.logName, O_RDWR | O_APPEND | O_CREAT | O_EXCL) else {
             throw .file(.system("open", path(Self.logName), .noSuchFileOrDirectory))
         }
-        if log.status.permissions != 0o600 {
-            // Where modes do not count they may not be settable either.
-            do throws(AuditError) { try log.setPermissions(0o600) } catch { if checker.isStrict { throw error } }
+        // Where modes do not count they may not be settable either.
+        do throws(AuditError) { try log.setPermissions(0o600) } catch { if checker.isStrict { throw error } }
+        return log
+    }
+
+    /// Opens the current file of the log to write over its end.
+    func openLogEnd() throws(AuditError) -> AuditFile {
+        guard let log = try open(Self.logName, O_RDWR) else {
+            throw .file(.system("open", path(Self.logName), .noSuchFileOrDirectory))
         }
         return log
     }

@@ -37,6 +37,8 @@ package struct AuditEntry: Sendable, Equatable {
 
     /// The operation of the entry that every file of a log begins with.
     package static let beginning = "audit-log"
+    /// The operation of the entry that says how the end of the log was mended.
+    package static let repair = "audit-repair"
 
     /// RFC 3339 in UTC with milliseconds.
     package var timestamp: String
@@ -88,8 +90,19 @@ package struct AuditEntry: Sendable, Equatable {
 
     /// First entry of a file, in the name of the process that had something to record.
     func beginning(first: UInt64, isNew: Bool) -> AuditEntry {
-        var entry = AuditEntry(timestamp: timestamp, operation: Self.beginning, status: "success")
-        entry.reason = isNew ? "a new log" : "the log goes on in a new file"
+        var entry = aboutTheLog(Self.beginning, "success", isNew ? "a new log" : "the log goes on in a new file")
+        entry.first = first
+        return entry
+    }
+
+    /// Entry of a repair of the end of the log, in the name of the process that had something to record.
+    func repairing(_ repair: AuditRepair) -> AuditEntry {
+        aboutTheLog(Self.repair, repair.isLoss ? "failed" : "success", repair.message)
+    }
+
+    private func aboutTheLog(_ operation: String, _ status: String, _ reason: String) -> AuditEntry {
+        var entry = AuditEntry(timestamp: timestamp, operation: operation, status: status)
+        entry.reason = reason
         entry.uid = uid
         entry.pid = pid
         entry.executable = executable
@@ -99,7 +112,6 @@ package struct AuditEntry: Sendable, Equatable {
         entry.startTime = startTime
         entry.ancestors = ancestors
         entry.unit = unit
-        entry.first = first
         return entry
     }
 }

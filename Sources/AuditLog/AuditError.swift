@@ -9,6 +9,8 @@ package enum AuditError: Error, Sendable, Equatable {
     case noLog
     /// Another process held the lock all the time that may be waited.
     case busy
+    /// The end of the log is to be repaired by the next append, which this one must not do.
+    case unrepaired
     /// The files of the log are not what credfs leaves; the text says which.
     case damaged(String)
     /// A file of the log cannot be used: others could read or change it, or a system call failed.
@@ -21,6 +23,7 @@ package enum AuditError: Error, Sendable, Equatable {
         switch self {
         case .noLog: "there is no audit log"
         case .busy: "another process keeps the audit log locked"
+        case .unrepaired: "the audit log is left as it is"
         case .damaged(let text): text
         case .file(let error): error.message
         case .sealing(.memory): "no locked memory for the keys of the audit log"

@@ -2,6 +2,7 @@
 
 internal import Glibc
 internal import SecureFiles
+internal import SystemCalls
 
 /// Condition of a log: whether it can go on, which needs no key of the store.
 extension AuditLog {
@@ -18,6 +19,12 @@ extension AuditLog {
         try directory.checkLock()
     }
 
+    /// Detects a mode of `audit.key` that lets others read or change it.
+    package func isKeyOpen() throws(AuditError) -> Bool {
+        guard let mode = try directory.open(AuditDirectory.keyName, O_RDONLY)?.status.permissions else { return false }
+        return mode & 0o077 != 0
+    }
+
     /// Moves the files of a log that cannot go on to a directory of their own, so that the next command that has the key
     /// begins another.
     ///
@@ -28,7 +35,8 @@ extension AuditLog {
             try checkUsable()
             return nil
         } catch {
-            guard error.isLasting else { throw error }
+            // A mode can be mended, and the chain goes on.
+            guard error.isLasting, (try? isKeyOpen()) != true else { throw error }
         }
         return try directory.whileLocked(withinMilliseconds: Self.patienceMilliseconds) { () throws(AuditError) in
             try directory.setAside()

@@ -79,11 +79,16 @@ package final class AuditLog {
     /// - Parameters:
     ///   - entry: what it says.
     ///   - synchronizing: whether it must be on the disk before this returns.
+    ///   - repairing: as for several entries.
     /// - Returns: where it stands.
     /// - Throws: `AuditError`; a log on a full disk remembers how many entries it had no room for.
     @discardableResult
-    package func append(_ entry: AuditEntry, synchronizing: Bool) throws(AuditError) -> Appended {
-        try append([entry], synchronizing: synchronizing)
+    package func append(
+        _ entry: AuditEntry,
+        synchronizing: Bool,
+        repairing: Bool = true
+    ) throws(AuditError) -> Appended {
+        try append([entry], synchronizing: synchronizing, repairing: repairing)
     }
 
     /// Writes entries behind the last one with one write(2) under one lock: all or none.
@@ -92,21 +97,25 @@ package final class AuditLog {
     ///   - entries: what they say, one at least.
     ///   - lost: how many events before them were not recorded by the caller.
     ///   - synchronizing: whether they must be on the disk before this returns.
+    ///   - repairing: whether the end of a log that a killed process left is repaired, which an entry before these says;
+    ///     if not, such a log is left as it is and `unrepaired` thrown.
     /// - Returns: where the last one stands.
     /// - Throws: `AuditError`; a log on a full disk remembers how many entries it had no room for.
     @discardableResult
     package func append(
         _ entries: [AuditEntry],
         lost: UInt64 = 0,
-        synchronizing: Bool
+        synchronizing: Bool,
+        repairing: Bool = true
     ) throws(AuditError) -> Appended {
         guard let keyFile = try directory.openKey(O_RDWR) else {
             throw try hasEntries() ? missingKey() : .noLog
         }
         let placed = try directory.whileLocked(withinMilliseconds: limits.lockMilliseconds) { () throws(AuditError) in
             // Commands that only read are not kept waiting for it.
-            if synchronizing { directory.removeLeftovers() }
+            if synchronizing && repairing { directory.removeLeftovers() }
             let state = try readState(keyFile)
+            if !repairing, try needsRepair(state) { throw .unrepaired }
             state.lost += lost
             let placed = try placeOrCount(entries, state, keyFile)
             try write(state, keyFile)
@@ -149,40 +158,57 @@ package final class AuditLog {
         _ keyFile: AuditFile
     ) throws(AuditError) -> Placed {
         var log = try directory.openLog()
-        let isShorter = try recover(state, log)
-        if state.logSize >= UInt64(limits.fileByteCount) {
+        let repair = try recover(state, log)
+        // What is repaired stays in the file that the entry about it is in.
+        if !repair.isNeeded, state.logSize >= UInt64(limits.fileByteCount) {
             try log.synchronizeData()
             try directory.rename(AuditDirectory.logName, to: AuditDirectory.oldLogName(state.firsts.last ?? 1))
             state.logSize = 0
             log = try directory.openLog()
         }
         var entries = entries
-        if state.logSize == 0 { try beginFile(for: entries[0], state, log, keyFile) }
         entries[0].lost = state.lost == 0 ? nil : state.lost
-        try write(entries, state, log)
-        state.lost = 0
-        return Placed(log: log, sequence: state.sequence - 1, isShorter: isShorter)
-    }
-
-    /// Makes the state fit the file again after a crash: entries that verify are adopted, a torn one is cut off.
-    ///
-    /// - Returns: whether something is missing.
-    private func recover(_ state: AuditState, _ log: AuditFile) throws(AuditError) -> Bool {
-        let size = UInt64(log.size)
-        if size > state.logSize { try adoptTail(state, log) }
-        guard size < state.logSize else { return false }
-        // A rotation that was interrupted has moved the file away.
-        let movedName = AuditDirectory.oldLogName(state.firsts.last ?? 1)
-        let isMoved = size > 0 ? false : try directory.exists(movedName)
-        state.logSize = size
-        if size > 0, try log.read(from: log.size - 1, count: 1) != [UInt8(ascii: "\n")] {
-            try log.append([UInt8(ascii: "\n")], at: log.size)
-            state.logSize += 1
+        let repairs = repair.isNeeded ? [entries[0].repairing(repair)] : []
+        if state.logSize == 0 {
+            try beginFile(for: entries[0], repairs, state, log, keyFile)
+        } else {
+            entries = repairs + entries
         }
-        return !isMoved
+        try write(entries, state, log, endingLine: repair.endsInLine)
+        state.lost = 0
+        return Placed(log: log, sequence: state.sequence - 1, isShorter: repair.missingByteCount > 0)
     }
 
-    private func adoptTail(_ state: AuditState, _ log: AuditFile) throws(AuditError) {
+    /// Detects an end of the log that is not the one that the state knows, other than by an interrupted rotation.
+    private func needsRepair(_ state: AuditState) throws(AuditError) -> Bool {
+        let size = UInt64(try directory.open(AuditDirectory.logName, O_RDONLY)?.size ?? 0)
+        if size == 0, try isRotated(state) { return false }
+        return size != state.logSize
+    }
+
+    /// Detects a rotation that was interrupted behind the renaming of the file.
+    private func isRotated(_ state: AuditState) throws(AuditError) -> Bool {
+        try directory.exists(AuditDirectory.oldLogName(state.firsts.last ?? 1))
+    }
+
+    /// Makes the state fit the file again: entries that verify are adopted.
+    ///
+    /// The file stays as it is until the entry about the repair is written over what was not finished: a process that is
+    /// killed before leaves the same to be repaired.
+    private func recover(_ state: AuditState, _ log: AuditFile) throws(AuditError) -> AuditRepair {
+        let size = UInt64(log.size)
+        if size > state.logSize { return try adoptTail(state, log) }
+        var repair = AuditRepair()
+        guard size < state.logSize else { return repair }
+        let isRotated = size > 0 ? false : try isRotated(state)
+        if !isRotated { repair.missingByteCount = state.logSize - size }
+        state.logSize = size
+        if size > 0 { repair.endsInLine = try log.read(from: log.size - 1, count: 1) != [UInt8(ascii: "\n")] }
+        return repair
+    }
+
+    private func adoptTail(_ state: AuditState, _ log: AuditFile) throws(AuditError) -> AuditRepair {
+        var repair = AuditRepair()
         let start = Int(state.logSize)
         let tail = try log.read(from: start, count: min(log.size - start, Self.maximumTailByteCount))
         var lineStart = 0
@@ -191,29 +217,39 @@ package final class AuditLog {
             let line = Array(tail[lineStart..<end])
             lineStart = end + 1
             // What does not verify stays where it is, for `verify` to find.
-            guard isOurs, let parsed = AuditLine(line) else {
+            if isOurs, try adopt(line, state) {
+                repair.adoptedCount += 1
+            } else {
                 isOurs = false
-                continue
-            }
-            isOurs = try AuditError.sealing { () throws(SealingError) in
-                let body = line.span.extracting(0..<AuditLine.bodyCount(line))
-                guard parsed.sequence == state.sequence, parsed.previous == state.previous,
-                    try state.ratchet.isCode(parsed.code, of: body)
-                else { return false }
-                try state.advance(past: parsed.code)
-                return true
+                repair.foreignByteCount += line.count + 1
             }
         }
-        var size = log.size
-        if tail.count == size - start, lineStart < tail.count {
-            size = start + lineStart
-            try log.truncate(to: size)
+        if tail.count == log.size - start {
+            repair.cutByteCount = tail.count - lineStart
+            state.logSize = UInt64(start + lineStart)
+        } else {
+            repair.foreignByteCount = log.size - start
+            state.logSize = UInt64(log.size)
         }
-        state.logSize = UInt64(size)
+        return repair
+    }
+
+    /// Takes a line for written if it is the next entry.
+    private func adopt(_ line: [UInt8], _ state: AuditState) throws(AuditError) -> Bool {
+        guard let parsed = AuditLine(line), parsed.sequence == state.sequence, parsed.previous == state.previous else {
+            return false
+        }
+        return try AuditError.sealing { () throws(SealingError) in
+            let body = line.span.extracting(0..<AuditLine.bodyCount(line))
+            guard try state.ratchet.isCode(parsed.code, of: body) else { return false }
+            try state.advance(past: parsed.code)
+            return true
+        }
     }
 
     private func beginFile(
         for entry: AuditEntry,
+        _ repairs: [AuditEntry],
         _ state: AuditState,
         _ log: AuditFile,
         _ keyFile: AuditFile
@@ -223,14 +259,19 @@ package final class AuditLog {
         // Before the entry that says it, so that a crash between them leaves the same files to begin with.
         try write(state, keyFile)
         let oldest = state.firsts.first ?? state.sequence
-        try write([entry.beginning(first: oldest, isNew: isNew)], state, log)
+        try write([entry.beginning(first: oldest, isNew: isNew)] + repairs, state, log)
         try write(state, keyFile)
         if !isNew { directory.removeLogs(before: oldest) }
         try directory.synchronize()
     }
 
-    private func write(_ entries: [AuditEntry], _ state: AuditState, _ log: AuditFile) throws(AuditError) {
-        var lines: [UInt8] = []
+    private func write(
+        _ entries: [AuditEntry],
+        _ state: AuditState,
+        _ log: AuditFile,
+        endingLine: Bool = false
+    ) throws(AuditError) {
+        var lines = endingLine ? [UInt8(ascii: "\n")] : []
         for entry in entries {
             guard state.sequence < KeyRatchet.maximumSequence else { throw .damaged("the audit log cannot grow") }
             let body = AuditLine.body(entry, sequence: state.sequence, previous: state.previous)
@@ -238,7 +279,17 @@ package final class AuditLog {
             lines += body + AuditLine.tail(code)
             try AuditError.sealing { () throws(SealingError) in try state.advance(past: code) }
         }
-        try log.append(lines, at: Int(state.logSize))
+        if log.size > Int(state.logSize) {
+            do throws(AuditError) {
+                try directory.openLogEnd().replaceEnd(from: Int(state.logSize), with: lines)
+            } catch {
+                // What was not finished may be gone, and nothing says so.
+                state.lost += 1
+                throw error
+            }
+        } else {
+            try log.append(lines, at: Int(state.logSize))
+        }
         state.logSize += UInt64(lines.count)
     }
 

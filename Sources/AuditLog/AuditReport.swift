@@ -50,6 +50,9 @@ package struct AuditReport: Sendable, Equatable {
     /// Number of events that could not be recorded, as the log says.
     package internal(set) var lost: UInt64 = 0
 
+    /// Number of entries at the end that `audit.key` does not know yet: the process was killed that wrote them.
+    package internal(set) var pending: UInt64 = 0
+
     /// Absence of problems.
     package var isIntact: Bool { problems.isEmpty }
 }

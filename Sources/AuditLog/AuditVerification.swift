@@ -128,6 +128,10 @@ final class AuditVerifier {
         func problem(_ kind: AuditReport.Kind, _ sequence: UInt64?, _ message: String) {
             report.problems.append(.init(kind: kind, file: file, line: line, sequence: sequence, message: message))
         }
+        if item == .torn, ratchet.sequence >= state.sequence {
+            let ending = "the next command that records something cuts it off and says so"
+            return problem(.malformed, nil, "\(place): not an entry but one that was not finished: \(ending)")
+        }
         guard case .line(let bytes) = item, let parsed = AuditLine(bytes) else {
             return problem(.malformed, nil, "\(place): not an entry")
         }
@@ -224,6 +228,7 @@ final class AuditVerifier {
     func finish() throws(SealingError) -> AuditReport {
         guard !hasGivenUp else { return report }
         let next = ratchet.sequence
+        report.pending = hasBegun && next > state.sequence ? next - state.sequence : 0
         for gap in gaps where gap.range.upperBound >= oldest {
             addMissing(max(gap.range.lowerBound, oldest)...gap.range.upperBound, gap.place)
         }

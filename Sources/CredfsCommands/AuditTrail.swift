@@ -14,6 +14,10 @@ internal import SystemCalls
 final class AuditTrail: OperationRecorder {
     /// Whether a command that holds the keys begins a log where there is none.
     var beginsLog = true
+    /// Whether the end of a log that a killed process left is repaired before an entry is written.
+    var repairsLog = true
+    /// Whether the log is left as it was found, with what is wrong with it.
+    var isClosed = false
     private unowned let context: CommandContext
     private lazy var user = UserDatabase.name(of: context.user)
     /// This process: it does not change while a command runs.
@@ -42,11 +46,16 @@ final class AuditTrail: OperationRecorder {
         lazy var entries = entries(of: event)
         if context.console.verbosity == .verbose { show(event, entries) }
         do {
+            guard !isClosed else { throw AuditError.unrepaired }
             guard let store = try context.options?.open(context),
                 let log = try Self.log(of: store, event.store, context)
             else { throw AuditError.noLog }
             for entry in entries {
-                let appended = try log.append(entry, synchronizing: synchronizing || !event.operation.onlyReads)
+                let appended = try log.append(
+                    entry,
+                    synchronizing: synchronizing || !event.operation.onlyReads,
+                    repairing: repairsLog
+                )
                 if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }
             }
         } catch {
@@ -158,7 +167,7 @@ final class AuditTrail: OperationRecorder {
         }
         if error == .noLog {
             detail("not recorded: there is no audit log yet, and no key to begin one")
-        } else if error.isReadOnly {
+        } else if error.isReadOnly || error == .unrepaired {
             detail("not recorded: \(error.message)")
         } else {
             say("not recorded in the audit log: \(error.message)")
@@ -195,7 +204,7 @@ extension CommandError {
             self.init(.failed, error.message, hint: "it is begun by the next command that opens the store with its key")
         case .file(let error): self.init(StoreError(error))
         case .damaged: self.init(.authentication, error.message)
-        case .busy, .sealing: self.init(.failed, error.message)
+        case .busy, .unrepaired, .sealing: self.init(.failed, error.message)
         }
     }
 }

@@ -3,6 +3,7 @@
 internal import SecretStore
 internal import SecureFiles
 internal import SecureJSON
+internal import SystemCalls
 
 /// Summary of the last run or mount, rejected ones too, in `state/telemetry.json` and nowhere else; never a name or a
 /// value.
@@ -28,8 +29,10 @@ enum Telemetry {
             "admissionMilliseconds": .integer(context.decided.map { milliseconds($0 - context.started) }),
             "durationMilliseconds": .integer(milliseconds(.now - context.started)),
         ])
+        // A mode that is not ours to mend here stays to be seen.
+        let mode = (try? state.check("telemetry.json", .ownFile, PermissionChecker(isStrict: false)))?.permissions
         // Not worth waiting for a disk at the end of every job.
-        try? state.replace("telemetry.json", with: text.utf8.span, isDurable: false)
+        try? state.replace("telemetry.json", with: text.utf8.span, mode: mode ?? 0o600, isDurable: false)
     }
 
     private static func milliseconds(_ duration: Duration) -> Int64 {

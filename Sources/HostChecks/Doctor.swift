@@ -46,6 +46,8 @@ package enum Doctor {
     package struct Repair: Sendable, Equatable {
         /// For people and the audit log: the modes that hold now.
         package fileprivate(set) var modes: [String] = []
+        /// For people and the audit log: what others could get at before.
+        package fileprivate(set) var exposures: [String] = []
         /// For people: mounts that are gone now.
         package fileprivate(set) var mounts: [String] = []
         /// Failures of repairs.
@@ -77,7 +79,9 @@ package enum Doctor {
         var repair = Repair()
         do throws(StoreError) {
             let checker = PermissionChecker(isStrict: true, user: host.user)
-            repair.modes = try StoreCreation.repair(try request.location.get(), checker)
+            let modes = try StoreCreation.repair(try request.location.get(), checker)
+            repair.modes = modes.notes
+            repair.exposures = modes.exposures
             repair.modes += try auditLog(host, try request.location.get(), checker)
         } catch {
             // That there is no store is told by the check.

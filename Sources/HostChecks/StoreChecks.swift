@@ -79,11 +79,13 @@ package struct StoreChecks {
                 user: host.user,
                 isStrict: request.isStrict
             )
+            let log = AuditLog(directory)
             do throws(AuditError) {
-                try AuditLog(directory).checkUsable()
+                try log.checkUsable()
                 findings.append(.ok(.auditLog, "the audit log can be written"))
             } catch {
-                let state = error.isLasting ? "has ended" : "cannot be written"
+                let isMendable = (try? log.isKeyOpen()) == true
+                let state = error.isLasting && !isMendable ? "has ended" : "cannot be written"
                 let message = "the audit log \(state): \(error.message)"
                 findings.append(.problem(.auditLog, message, fix: "credfs doctor --fix"))
             }

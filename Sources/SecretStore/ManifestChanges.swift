@@ -1,28 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension Manifest {
-    /// Differences from an earlier manifest, a line each: header, slots, names, expiry and policy, never a value.
-    package func changes(since old: Manifest) -> [String] {
-        let header = [
+    /// Differences in what only credfs writes: identity, generation and time of creation.
+    package func headerChanges(since old: Manifest) -> [String] {
+        [
             ("store", old.store.text, store.text),
             ("generation", String(old.generation), String(generation)),
             ("created", old.created.text, created.text),
-            ("expires", old.expires?.text ?? "never", expires?.text ?? "never"),
-        ]
-        var lines = header.filter { $0.1 != $0.2 }.map { "manifest: \($0.0) \($0.1) -> \($0.2)" }
+        ].filter { $0.1 != $0.2 }.map { "\($0.0) \($0.1) -> \($0.2)" }
+    }
+
+    /// Differences from an earlier manifest, a line each: header, slots, names, expiry and policy, never a value.
+    package func changes(since old: Manifest) -> [String] {
+        var lines = headerChanges(since: old)
+        let (before, after) = (old.expires?.text ?? "never", expires?.text ?? "never")
+        if before != after { lines.append("expires \(before) -> \(after)") }
+        lines = lines.map { "manifest: \($0)" }
         for id in Set(slots.keys).union(old.slots.keys).sorted() where slots[id] != old.slots[id] {
             lines.append("slot \(id): \(old.slots[id] == nil ? "added" : slots[id] == nil ? "removed" : "changed")")
         }
-        let before = Dictionary(old.secrets.map { ($0.name, $0) }) { first, _ in first }
-        let after = Set(secrets.map(\.name))
+        let earlier = Dictionary(old.secrets.map { ($0.name, $0) }) { first, _ in first }
+        let names = Set(secrets.map(\.name))
         for secret in secrets {
-            guard let earlier = before[secret.name] else {
+            guard let earlier = earlier[secret.name] else {
                 lines.append("\(secret.name.text): added")
                 continue
             }
             lines += secret.changes(since: earlier).map { "\(secret.name.text): \($0)" }
         }
-        lines += old.secrets.filter { !after.contains($0.name) }.map { "\($0.name.text): removed" }
+        lines += old.secrets.filter { !names.contains($0.name) }.map { "\($0.name.text): removed" }
         return lines
     }
 }

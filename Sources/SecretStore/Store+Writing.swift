@@ -63,16 +63,7 @@ extension Store {
         now: Timestamp
     ) throws(StoreError) -> Manifest {
         var manifest = manifest
-        // An edited manifest can say any number.
-        let (generation, isTooLarge) = manifest.generation.addingReportingOverflow(1)
-        guard !isTooLarge else {
-            throw StoreError(
-                .invalid,
-                "the generation of the manifest cannot grow",
-                hint: "restore it from \(quoted(backupPath))"
-            )
-        }
-        manifest.generation = generation
+        manifest.generation = try generation(after: manifest.generation)
         manifest.updated = now
         let text = ManifestWriter.text(manifest, signature: try keys.signature(of: manifest))
         guard text.count <= Manifest.maximumByteCount else {
@@ -91,6 +82,21 @@ extension Store {
         if removesBackups { try removeBackups(folder, backup, manifest.store) }
         rememberSigned(text.span, manifest.store)
         return manifest
+    }
+
+    /// Counts the generation of the next manifest.
+    ///
+    /// - Throws: class `invalid` where there is none: an edited manifest can say any number.
+    @discardableResult
+    package func generation(after generation: UInt64) throws(StoreError) -> UInt64 {
+        guard generation < .max else {
+            throw StoreError(
+                .invalid,
+                "the generation of the manifest cannot grow",
+                hint: "restore it from \(quoted(backupPath))"
+            )
+        }
+        return generation + 1
     }
 
     /// Tries to write a manifest: a file of its size, with room to grow, is made beside it and removed.

@@ -21,10 +21,20 @@ package enum StoreCreation {
         case recipientsOnly
     }
 
+    /// Modes that were put right or are right, in words.
+    package struct Modes: Sendable, Equatable {
+        /// The modes that hold now.
+        package internal(set) var notes: [String] = []
+        /// What others could get at before.
+        package internal(set) var exposures: [String] = []
+
+        package init() {}
+    }
+
     package struct Outcome: Sendable {
         package let isNew: Bool
-        /// The modes that hold now, in words.
-        package let notes: [String]
+        /// The modes that hold now.
+        package let modes: Modes
         /// The store, if it was made now.
         package let store: StoreID?
         /// Its keys, if it was made now.
@@ -85,9 +95,10 @@ package enum StoreCreation {
             } else if location.manifest == nil {
                 _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName)
             }
-            let notes = try ensureStateModes(store)
+            var modes = try ensureStateModes(store)
             try store.checkPermissions()
-            return Outcome(isNew: isNew, notes: try self.notes(store, directory, notes), store: keys?.store, keys: keys)
+            modes.notes = try notes(store, directory, modes.notes)
+            return Outcome(isNew: isNew, modes: modes, store: keys?.store, keys: keys)
         }
     }
 
@@ -96,18 +107,19 @@ package enum StoreCreation {
     /// - Parameters:
     ///   - location: where it is.
     ///   - checker: who judges the files.
-    /// - Returns: the modes that hold now, in words.
+    /// - Returns: the modes that hold now.
     /// - Throws: class `noStore` if there is none; class `permissions` for what is no store of ours.
-    package static func repair(_ location: StoreLocation, _ checker: PermissionChecker) throws(StoreError) -> [String] {
+    package static func repair(_ location: StoreLocation, _ checker: PermissionChecker) throws(StoreError) -> Modes {
         guard let directory = try StoreDirectory.open(location.directory) else { throw Store.noStore(location) }
         let store = try Store(location, checker: checker)
         guard try store.hasManifest() else { throw Store.noStore(location) }
         try ensureModes(directory)
         if location.manifest == nil { _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName) }
-        let notes = try notes(store, directory, try ensureStateModes(store))
+        var modes = try ensureStateModes(store)
+        modes.notes = try notes(store, directory, modes.notes)
         // What modes cannot mend, such as a second name, does not make untrue what was mended.
-        let isVerified = (try? store.checkPermissions()) != nil
-        return isVerified ? notes : notes.dropLast()
+        if (try? store.checkPermissions()) == nil { modes.notes.removeLast() }
+        return modes
     }
 
     /// The modes of everything but the manifest, which is not there yet in a new store.
@@ -121,15 +133,28 @@ package enum StoreCreation {
 
     /// Puts the modes of the state directory and of the files in it right.
     ///
-    /// - Returns: what was changed among the files, in words.
-    private static func ensureStateModes(_ store: Store) throws(StoreError) -> [String] {
-        guard let state = try state(of: store) else { return [] }
+    /// - Returns: what was changed among the files.
+    private static func ensureStateModes(_ store: Store) throws(StoreError) -> Modes {
+        var modes = Modes()
+        guard let state = try state(of: store) else { return modes }
         _ = try state.ensureMode(0o700)
-        var notes: [String] = []
         for name in try Store.stateFiles(in: state) where try state.kind(of: name) == .regular {
-            if try state.ensureMode(0o600, of: name) == true { notes.append("ensured 0600 on \(state.path(of: name))") }
+            let status = try state.check(name, .ownFile, PermissionChecker(isStrict: false))
+            guard let mode = status?.permissions, try state.ensureMode(0o600, of: name) == true else { continue }
+            modes.notes.append("ensured 0600 on \(state.path(of: name))")
+            if name == auditKeyName, mode & 0o077 != 0 {
+                modes.exposures.append(keyExposure(state.path(of: name), mode))
+            }
         }
-        return notes
+        return modes
+    }
+
+    private static let auditKeyName = "audit.key"
+
+    /// The key that others could get at goes on, since a new chain would hide where the old one ended.
+    private static func keyExposure(_ path: String, _ mode: UInt16) -> String {
+        "\(path) may have been \(mode & 0o044 != 0 ? "read" : "changed") by others: its mode was \(mode.octal), and whoever has it can "
+            + "write entries of the audit log that look like those of credfs; the entries before are safe"
     }
 
     private static func state(of store: Store) throws(StoreError) -> StoreDirectory? {

@@ -11,15 +11,30 @@ extension Directory {
     /// - Throws: class `insecure` for anything but a regular file with one name.
     package func lockFile(_ name: String) throws(Failure) -> File<Failure> {
         let path = path(of: name)
-        let file = try Failure.opening(path) { () throws(Errno) in
-            try descriptor.open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, mode: 0o600)
-        }
+        let file = try Failure.opening(path) { () throws(Errno) in try openOrMakeLock(name) }
         let status = try Failure.wrapping("examine", path) { () throws(Errno) in try file.status() }
         guard status.kind == .regular else { throw Failure(.open(path, .noSuchAddressOrDevice)) }
         guard status.linkCount == 1 else { throw Failure(.hardLinks(path, status)) }
-        // The umask may have taken bits away that the next command needs to open it; not every file system has modes.
-        if status.permissions != 0o600 { try? file.setPermissions(0o600) }
         return File(file, path: path, status: status)
+    }
+
+    /// Opens a lock file whose mode is left as it is, or makes one.
+    private func openOrMakeLock(_ name: String) throws(Errno) -> OwnedDescriptor {
+        let flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK
+        while true {
+            do throws(Errno) { return try descriptor.open(name, flags) } catch {
+                guard error == .noSuchFileOrDirectory else { throw error }
+            }
+            do throws(Errno) {
+                let file = try descriptor.open(name, flags | O_CREAT | O_EXCL, mode: 0o600)
+                // The umask may have taken bits away that the next command needs to open it; not every file system has modes.
+                try? file.setPermissions(0o600)
+                return file
+            } catch {
+                // Another command has made it meanwhile.
+                guard error == .fileExists else { throw error }
+            }
+        }
     }
 
     /// Takes the lock of a lock file; it ends with the file.

@@ -81,8 +81,16 @@ package final class File<Failure: FileFailure>: Sendable {
         }
     }
 
-    package func truncate(to size: Int) throws(Failure) {
-        try calling("cut") { () throws(Errno) in try descriptor.truncate(to: size) }
+    /// Writes over everything from an offset on, and cuts what stays of it; after a failure nothing is behind the offset.
+    package func replaceEnd(from offset: Int, with bytes: [UInt8]) throws(Failure) {
+        do throws(Errno) {
+            try descriptor.seek(to: offset)
+            try descriptor.writeAll(bytes.span)
+            try descriptor.truncate(to: offset + bytes.count)
+        } catch {
+            try? descriptor.truncate(to: offset)
+            throw Failure(.system("write", path, error))
+        }
     }
 
     /// Synchronizes its bytes with the disk; wraps fdatasync(2).

@@ -142,8 +142,56 @@ import Testing
         try fixture.append()
         let report = try fixture.verify()
         #expect(report.isIntact)
-        #expect(report.last == 7)
-        #expect(try fixture.lines().count == 7)
+        #expect(report.last == 8)
+        #expect(try repairs(fixture) == ["7 success: 2 entries of a killed process adopted"])
+    }
+
+    /// What the log says of repairs of itself.
+    private func repairs(_ fixture: LogFixture) throws -> [String] {
+        try fixture.lines().compactMap { AuditLine(Array($0.utf8)) }
+            .filter { $0.entry.operation == "audit-repair" }
+            .map { "\($0.sequence) \($0.entry.status): \($0.entry.reason ?? "-")" }
+    }
+
+    @Test func verifyingLeavesWhatItFinds() throws {
+        let fixture = try LogFixture(3)
+        let key = try fixture.directory.read("audit.key")
+        try fixture.append()
+        try fixture.directory.write(key, to: "audit.key")
+        let log = try fixture.directory.read("audit.log")
+        try fixture.directory.write(log + Array("{\"time".utf8), to: "audit.log")
+        let before = try fixture.saved()
+        let report = try fixture.verify()
+        #expect(report.pending == 1)
+        #expect(report.problems.map(\.message).first?.contains("one that was not finished") == true)
+        // An entry that may not repair is not written.
+        let refusal = failure { try fixture.log().append(sampleEntry(), synchronizing: true, repairing: false) }
+        #expect(refusal == .unrepaired)
+        #expect(try fixture.saved() == before)
+        try fixture.append()
+        #expect(
+            try repairs(fixture)
+                == ["6 success: an entry of a killed process adopted, 6 bytes of an unfinished entry cut off"]
+        )
+        #expect(try fixture.verify().isIntact)
+        #expect(try fixture.verify().pending == 0)
+        try fixture.log().append(sampleEntry(), synchronizing: true, repairing: false)
+        #expect(try fixture.verify().last == 8)
+    }
+
+    /// The entry about a repair is written over what it cuts: a kill before leaves the same to be repaired.
+    @Test(arguments: [1, 500, 5000])
+    func aTornEntryOfAnyLengthIsReplacedByTheEntryThatSaysSo(_ count: Int) throws {
+        let fixture = try LogFixture()
+        // Nothing but an entry that was not finished: the log begins in the same write.
+        for isEmpty in [true, false] {
+            let log = isEmpty ? [] : try fixture.directory.read("audit.log")
+            try fixture.directory.write(log + [UInt8](repeating: 0x7b, count: count), to: "audit.log")
+            try fixture.append()
+            #expect(try repairs(fixture).last?.contains("\(count) byte") == true)
+            #expect(try fixture.verify().isIntact)
+        }
+        #expect(try fixture.lines().count == 5)
     }
 
     @Test func aTornEntryIsCutOff() throws {
@@ -155,7 +203,8 @@ import Testing
         )
         #expect(try fixture.verify().problems.map(\.kind) == [.malformed])
         try fixture.append()
-        #expect(try fixture.lines().dropLast() == whole[...])
+        #expect(try fixture.lines().prefix(whole.count) == whole[...])
+        #expect(try repairs(fixture) == ["5 success: 16 bytes of an unfinished entry cut off"])
         #expect(try fixture.verify().isIntact)
     }
 
@@ -168,7 +217,8 @@ import Testing
         lines[4] = lines[4].replacing("success", with: "denied")
         try fixture.write(lines)
         try fixture.append()
-        #expect(try fixture.lines().count == 6)
+        #expect(try fixture.lines().count == 7)
+        #expect(try repairs(fixture).first?.hasPrefix("5 failed: ") == true)
         #expect(try fixture.problems() == ["changed 5", "inserted 5"])
     }
 
@@ -186,6 +236,7 @@ import Testing
         try fixture.write(Array(lines.prefix(3)))
         #expect(try fixture.log().append(sampleEntry(), synchronizing: false).isLogShorter)
         #expect(try !fixture.log().append(sampleEntry(), synchronizing: false).isLogShorter)
+        #expect(try repairs(fixture).first?.hasSuffix("bytes are missing at the end") == true)
         #expect(try fixture.problems() == ["missing 4"])
     }
 
@@ -194,7 +245,8 @@ import Testing
         let log = try fixture.directory.read("audit.log")
         try fixture.directory.write(log.dropLast(30), to: "audit.log")
         try fixture.append()
-        #expect(try fixture.lines().count == 7)
+        #expect(try fixture.lines().count == 8)
+        #expect(try repairs(fixture).first?.contains("a newline put behind a line that was cut") == true)
         #expect(try fixture.problems() == ["malformed -", "missing 6"])
     }
 
@@ -213,12 +265,12 @@ import Testing
         #expect(failure { try fixture.append() }?.message == "\(path) is not a regular file")
     }
 
-    @Test func aKeyThatOthersCouldReadIsNotUsedAndTheModeOfALogIsPutRight() throws {
+    @Test func aKeyThatOthersCouldReadIsNotUsedAndNoModeIsPutRight() throws {
         let fixture = try LogFixture(1)
         unsafe chmod(fixture.directory.path("audit.log"), 0o666)
         try fixture.append()
         let attributes = try FileManager.default.attributesOfItem(atPath: fixture.directory.path("audit.log"))
-        #expect(attributes[.posixPermissions] as? Int == 0o600)
+        #expect(attributes[.posixPermissions] as? Int == 0o666)
         unsafe chmod(fixture.directory.path("audit.key"), 0o640)
         let refusal = failure { try fixture.append() }?.message
         #expect(refusal?.hasSuffix("audit.key: mode 0640, expected 0600") == true, "\(refusal ?? "none")")

@@ -12,6 +12,7 @@ import Testing
         let first: UInt64?
         let last: UInt64?
         let head: String?
+        var pending: UInt64 = 0
     }
 
     private func run(_ fixture: LogFixture, _ arguments: [String] = []) async throws -> Verification {
@@ -66,7 +67,15 @@ import Testing
         try fixture.append()
         try fixture.directory.write(key, to: "audit.key")
         #expect(
-            try await run(fixture) == Verification(intact: true, first: 1, last: 5, head: "4:\(try code(fixture, 3))")
+            try await run(fixture)
+                == Verification(intact: true, first: 1, last: 5, head: "4:\(try code(fixture, 3))", pending: 1)
+        )
+        // The entry about the repair is one like others.
+        try fixture.append()
+        let report = try fixture.verify()
+        #expect(report.last == 7)
+        #expect(
+            try await run(fixture) == Verification(intact: true, first: 1, last: 7, head: try fixture.log().head().text)
         )
     }
 

@@ -124,7 +124,7 @@ import Testing
         try fixture.directory.write(old, to: "audit.key")
         #expect(try fixture.problems() == [])
         try fixture.append()
-        #expect(try fixture.verify().last == 9)
+        #expect(try fixture.verify().last == 10)
         #expect(try fixture.problems() == [])
     }
 

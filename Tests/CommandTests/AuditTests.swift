@@ -162,6 +162,46 @@ struct AuditTests {
         try await sandbox.run("audit", "verify", "--head", "1").expectRefusal(64, "--head takes a value")
     }
 
+    /// What a killed process leaves, and what somebody changed.
+    @Test(arguments: ["torn", "adopted", "changed", "gone"])
+    func verifyingLeavesTheLogByteForByteAndTheNextCommandSaysWhatItRepairs(_ damage: String) async throws {
+        let sandbox = try await Sandbox(["ONE": "1"])
+        let path = "store/state/audit.log"
+        let (log, key) = (try sandbox.directory.read(path), try sandbox.directory.read("store/state/audit.key"))
+        switch damage {
+        case "torn": try sandbox.directory.write(log + Array("{\"timestamp\":\"20".utf8), to: path)
+        case "adopted":
+            try await sandbox.succeed("show", "ONE")
+            try sandbox.directory.write(key, to: "store/state/audit.key")
+        case "changed":
+            let text = String(decoding: log, as: UTF8.self)
+            try sandbox.directory.write(text.replacing("\"set\"", with: "\"get\"").utf8, to: path)
+        default: try FileManager.default.removeItem(atPath: sandbox.directory.path(path))
+        }
+        let before = try Snapshot(sandbox.path("state")).entries
+        // What fails before anything was verified is an entry where none repairs anything.
+        let failing = damage == "changed" ? [] : [["--key-file", "/dev/null"], ["--head", "1"]]
+        for arguments in [[], ["--json"]] + failing {
+            let outcome = try await sandbox.run(["audit", "verify"] + arguments)
+            let isIntact = damage == "adopted" && arguments.first ?? "--json" == "--json"
+            #expect((outcome.status == .exited(0)) == isIntact, "\(arguments): \(outcome.errorText)")
+            if damage == "adopted", arguments.isEmpty {
+                #expect(outcome.outputText.contains("written by a process that was killed"), "\(outcome.outputText)")
+            }
+            #expect(try Snapshot(sandbox.path("state")).entries == before, "\(arguments)")
+        }
+        try await sandbox.succeed("show", "ONE")
+        let repairs = try await entries(sandbox).filter { $0.operation == "audit-repair" }
+        let words = [
+            "torn": "16 bytes of an unfinished entry cut off", "adopted": "an entry of a killed process adopted",
+        ]
+        #expect(
+            repairs.map { $0.reason ?? "" }.contains { $0.contains(words[damage] ?? "missing") }
+                == (damage != "changed")
+        )
+        if words[damage] != nil { try await sandbox.succeed("audit", "verify") }
+    }
+
     @Test func aCommandWithoutKeyWritesToALogAndBeginsNone() async throws {
         let sandbox = try await Sandbox(["ONE": "1"])
         try await sandbox.succeed("verify", "--no-key")

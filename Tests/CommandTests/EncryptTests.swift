@@ -48,12 +48,57 @@ import Testing
             .replacing(/created: .*/, with: "created: 2020-01-01T00:00:00Z")
         try sandbox.replaceManifest(edited.utf8)
         (try await sandbox.run("verify")).expectRefusal(15, "the signature does not match")
-        let outcome = try await sandbox.succeed("encrypt")
+        let refusal = try await sandbox.run("encrypt")
+        refusal.expectRefusal(64, "cannot ask whether to sign what was changed by hand", hint: "--yes")
+        #expect(try sandbox.manifest() == edited)
+        let outcome = try await sandbox.succeed("encrypt", "-y")
+        #expect(try sandbox.slotsOfLastEntry("encrypt") == ["old"])
         for line in ["manifest: generation ", " -> 77\n", "-> 2020-01-01T00:00:00Z", "slot old: added"] {
             #expect(outcome.errorText.contains(line), "\(outcome.errorText)")
         }
         #expect(outcome.lines("warning").contains { $0.contains("signed last here: old; what opens them opens") })
+        #expect(outcome.lines("warning").contains { $0.contains("the header is not the one") && $0.contains("-> 77") })
         #expect(try await sandbox.succeed("encrypt").lines("warning").isEmpty)
+    }
+
+    /// A header alone, with plaintext and without; what is no header; a manifest of which nothing is known.
+    @Test(arguments: ["generation: 77", "generation: 1", "created: 2020-01-01T00:00:00Z"], [false, true])
+    func aHeaderThatWasChangedByHandIsSignedOnlyWhereThatIsSaid(_ line: String, _ hasPlaintext: Bool) async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let key = try #require(line.split(separator: ":").first)
+        var edited = try sandbox.manifest().replacing(try Regex("\n\(key): .*"), with: "\n" + line)
+        if hasPlaintext { edited = edited.replacing(/value: ENC.*/, with: "value: plain") }
+        try sandbox.replaceManifest(edited.utf8)
+        try await sandbox.run("encrypt").expectRefusal(64, "changed by hand", hint: "--yes")
+        #expect(try sandbox.manifest() == edited)
+        try await sandbox.succeed("encrypt", "--yes")
+        #expect(try sandbox.slotsOfLastEntry("encrypt") == [])
+        try await sandbox.succeed("verify")
+    }
+
+    @Test func anotherStoreIsNoneThatTheKeysOpen() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let edited = try sandbox.manifest()
+            .replacing(/\nstore: .*/, with: "\nstore: '00000000-0000-4000-8000-000000000000'")
+        try sandbox.replaceManifest(edited.utf8)
+        try await sandbox.run("encrypt", "--yes").expectRefusal(15)
+        #expect(try sandbox.manifest() == edited)
+    }
+
+    @Test func whatIsComparedWithNothingIsSignedOnlyWhereThatIsSaid() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        try FileManager.default.removeItem(atPath: sandbox.path("state/signed.yaml"))
+        // A signature that holds needs no question.
+        #expect(try await sandbox.succeed("encrypt").errorText.contains("nothing to do"))
+        let edited = try sandbox.manifest().replacing(/value: ENC.*/, with: "value: plain")
+        try sandbox.replaceManifest(edited.utf8)
+        let refusal = try await sandbox.run("encrypt")
+        refusal.expectRefusal(64, "changed by hand", hint: "--yes")
+        #expect(refusal.lines("warning").contains { $0.contains("these key slots are yours: keyfile") })
+        #expect(try sandbox.manifest() == edited)
+        try await sandbox.succeed("encrypt", "--yes")
+        #expect(try sandbox.slotsOfLastEntry("encrypt") == ["keyfile"])
+        #expect(try await sandbox.value("ONE") == Array("plain".utf8))
     }
 
     @Test func aTemplateIsSealedThenOverwrittenAndRemoved() async throws {

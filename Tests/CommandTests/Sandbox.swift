@@ -138,6 +138,14 @@ final class Sandbox: Sendable {
         return try #require(line.flatMap { Int($0.dropFirst("generation: ".count)) })
     }
 
+    /// The key slots in the last entry of an operation in the audit log.
+    func slotsOfLastEntry(_ operation: String) throws -> [String] {
+        let log = String(decoding: try directory.read("store/state/audit.log"), as: UTF8.self)
+        let line = try #require(log.split(separator: "\n").last { $0.contains("\"operation\":\"\(operation)\"") })
+        let entry = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+        return entry["slots"] as? [String] ?? []
+    }
+
     /// What lies below the sandbox.
     func snapshot() throws -> Snapshot { try Snapshot(directory.path) }
 }

@@ -16,15 +16,56 @@ import Testing
         #expect(doctor.outputText.contains("problem"), "\(doctor.outputText)")
         #expect(doctor.outputText.contains("\(path): mode 0644"), "\(doctor.outputText)")
         let fixed = try await sandbox.run("doctor", "--fix")
-        if name != "lock" { #expect(fixed.errorText.contains("ensured 0600 on \(path)"), "\(fixed.errorText)") }
+        #expect(fixed.errorText.contains("ensured 0600 on \(path)"), "\(fixed.errorText)")
         #expect(try Files.mode(path) == 0o600)
         #expect(try await sandbox.value("A") == Array("value".utf8))
         // So does init.
         try Files.setMode(0o640, path)
         let again = try await sandbox.succeed("init")
-        // Whoever takes the lock puts its mode right without a word.
-        if name != "lock" { #expect(again.errorText.contains("ensured 0600 on \(path)"), "\(again.errorText)") }
+        #expect(again.errorText.contains("ensured 0600 on \(path)"), "\(again.errorText)")
         #expect(try Files.mode(path) == 0o600)
+    }
+
+    @Test(arguments: ["audit.log", "audit.key", "audit.lock", "audit.root", "lock", "signed.yaml", "telemetry.json"])
+    func whatOnlyDecryptsMendsNoMode(_ name: String) async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        try await sandbox.succeed("run", "--", "true")
+        let path = sandbox.path("state/\(name)")
+        try Files.setMode(0o644, path)
+        for command in [
+            ["show", "A"], ["get", "A"], ["list"], ["export"], ["verify"], ["run", "--", "true"], ["audit", "show"],
+        ] {
+            for variables in [[:], ["CREDFS_PERMISSIONS_STRICT": "0"], ["CREDFS_IGNORE_SECRETS": "1"]] {
+                _ = try await sandbox.run(command, adding: variables)
+                #expect(try Files.mode(path) == 0o644, "\(command) \(variables)")
+            }
+        }
+        try await sandbox.run("show", "A").expectRefusal(14, "\(path): mode 0644")
+    }
+
+    /// The chain goes on, and whoever may have read the key is spoken of, `--quiet` or not.
+    @Test(arguments: [["init"], ["doctor", "--fix"]], [0o644, 0o620])
+    func aKeyOfTheLogThatWasOpenIsMendedAndTheChainIsKept(_ command: [String], _ mode: Int) async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        let path = sandbox.path("state/audit.key")
+        let head = try await sandbox.succeed("audit", "head").outputText.trimmingCharacters(in: .whitespacesAndNewlines)
+        let before = try Files.read(sandbox.path("state/audit.log"))
+        try Files.setMode(mode, path)
+        let doctor = try await sandbox.run("doctor")
+        #expect(doctor.outputText.contains("problem  audit-log"), "\(doctor.outputText)")
+        #expect(!doctor.outputText.contains("has ended"), "\(doctor.outputText)")
+        let outcome = try await sandbox.run(command + ["--quiet"])
+        let words =
+            "\(path) may have been \(mode == 0o644 ? "read" : "changed") by others: its mode was 0\(String(mode, radix: 8))"
+        #expect(outcome.lines("warning").contains { $0.hasPrefix(words) }, "\(outcome.errorText)")
+        #expect(try Files.mode(path) == 0o600)
+        let log = try Files.read(sandbox.path("state/audit.log"))
+        #expect(log.starts(with: before))
+        #expect(String(decoding: log, as: UTF8.self).contains(words))
+        #expect(!Files.exists(sandbox.path("state/ended-audit-1")))
+        try await sandbox.succeed("audit", "verify", "--head", head)
+        let again = try await sandbox.run(command)
+        #expect(!again.errorText.contains("may have been"), "\(again.errorText)")
     }
 
     @Test(arguments: ["rm audit.key", "echo x > audit.key", "rm audit.log; mkdir audit.log", "ln audit.key k"])

@@ -72,6 +72,20 @@ import Testing
         #expect(try await wrong.end() == .exited(0))
     }
 
+    @Test func aPersonIsAskedBeforeAHeaderThatWasChangedByHandIsSigned() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let edited = try sandbox.manifest().replacing(/generation: .*/, with: "generation: 77")
+        for (answer, status) in [("\n", 1), ("n\n", 1), ("y\n", 0)] as [(String, Int32)] {
+            try sandbox.replaceManifest(edited.utf8)
+            let terminal = try start(sandbox, "encrypt")
+            try await terminal.expect("sign them? [y/N] ")
+            terminal.type(answer)
+            #expect(try await terminal.end() == .exited(status))
+            #expect(try (sandbox.manifest() == edited) == (status != 0))
+        }
+        try await sandbox.succeed("verify")
+    }
+
     @Test func aPasswordIsAskedForThreeTimesAndNeverBeyondTheLockout() async throws {
         let sandbox = try Sandbox()
         let file = try sandbox.directory.write(Array(password.utf8), to: "password")

@@ -143,7 +143,7 @@ class Log:
         for path in self.files:
             lines = path.read_bytes().split(b"\n")
             if lines.pop():
-                self.problems.append(f"{path.name}: ends in the middle of a line")
+                self.problems.append(f"{path.name}: ends in the middle of a line, which the next entry replaces")
             for number, line in enumerate(lines, 1):
                 self.examine(f"{path.name} line {number}", line)
         if self.keys.sequence < self.next:
@@ -191,7 +191,7 @@ def main():
     head = f"{log.next - 1}:{log.last_code.hex()}" if log and log.next > 1 else None
     document = {
         "intact": not problems, "first": min(entries, default=None), "last": max(entries, default=None), "head": head,
-        "problems": problems,
+        "pending": max(0, log.keys.sequence - log.next) if entries else 0, "problems": problems,
     }
     json.dump(document, sys.stdout, indent=2, sort_keys=True)
     print()

@@ -19,7 +19,7 @@ import Testing
         let text = try fixture.text()
         for name in ["", "state"] { unsafe chmod(fixture.path(name), 0o777) }
         for name in ["secrets.key", "secrets.yaml"] { unsafe chmod(fixture.path(name), 0o666) }
-        let notes = try StoreCreation.repair(fixture.location, strict)
+        let notes = try StoreCreation.repair(fixture.location, strict).notes
         for name in ["", "state"] { #expect(try mode(fixture.path(name)) == 0o700) }
         for name in ["secrets.key", "secrets.yaml"] { #expect(try mode(fixture.path(name)) == 0o600) }
         #expect(notes.count == 5 && notes.last == "permissions verified")
@@ -30,7 +30,7 @@ import Testing
         let fixture = try StoreFixture()
         unsafe link(fixture.path("secrets.key"), fixture.directory.path("second"))
         unsafe chmod(fixture.path("secrets.key"), 0o644)
-        let notes = try StoreCreation.repair(fixture.location, strict)
+        let notes = try StoreCreation.repair(fixture.location, strict).notes
         #expect(notes.last == "ensured 0600 on secrets.yaml")
         #expect(try mode(fixture.path("secrets.key")) == 0o600)
     }
@@ -42,7 +42,7 @@ import Testing
         let choices = StoreLocation.Choices(store: fixture.location.directory, manifest: elsewhere)
         let location = try StoreLocation(choices, user: 0) { _ in nil }
         unsafe chmod(fixture.path("secrets.yaml"), 0o644)
-        #expect(try StoreCreation.repair(location, strict).last == "ensured 0600 on secrets.key")
+        #expect(try StoreCreation.repair(location, strict).notes.last == "ensured 0600 on secrets.key")
         #expect(try mode(fixture.path("secrets.yaml")) == 0o644)
         #expect(try mode(elsewhere) == 0o664)
     }

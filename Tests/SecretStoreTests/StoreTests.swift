@@ -89,8 +89,8 @@ import Testing
             return .keyFile
         }
         #expect(!outcome.isNew)
-        #expect(outcome.notes.contains("ensured 0600 on secrets.key"))
-        #expect(outcome.notes.last == "permissions verified")
+        #expect(outcome.modes.notes.contains("ensured 0600 on secrets.key"))
+        #expect(outcome.modes.notes.last == "permissions verified")
         #expect(try [fixture.text(), fixture.text("secrets.key")] == before)
         try fixture.store().checkPermissions()
     }

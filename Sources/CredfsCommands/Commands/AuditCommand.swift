@@ -145,10 +145,12 @@ struct AuditVerifyCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         // A log that is missing must not be there when it is looked for.
         context.audit.beginsLog = false
+        context.audit.repairsLog = false
         let head = try head.map(Self.head)
         let (store, loaded) = try options.load(context)
         let keys = try keyOptions.unlock(store, loaded.manifest, context)
         let report = try report(store, keys, head, context)
+        if !report.isIntact { context.audit.isClosed = true }
         try print(report, context)
         guard !report.isIntact else { return }
         throw CommandError(
@@ -179,6 +181,13 @@ struct AuditVerifyCommand: CredfsCommand {
         if report.lost > 0 {
             lines.append("warning: \(Count.pluralized(Int(clamping: report.lost), "event")) could not be recorded")
         }
+        if report.pending > 0 {
+            let count = report.pending == 1 ? "an entry was" : "\(report.pending) entries were"
+            lines.append(
+                "warning: \(count) written by a process that was killed: the next command that records something "
+                    + "adopts that and says so"
+            )
+        }
         if report.isIntact, !options.quiet, let first = report.first, let last = report.last {
             lines.append("ok: entries \(first) to \(last) are as they were written")
         }
@@ -206,7 +215,7 @@ extension JSONOutput {
         return text([
             "intact": .boolean(report.isIntact), "first": .integer(report.first), "last": .integer(report.last),
             "entries": .integer(report.entryCount), "files": .integer(report.fileCount),
-            "lost": .integer(report.lost), "problems": .array(problems),
+            "lost": .integer(report.lost), "pending": .integer(report.pending), "problems": .array(problems),
         ])
     }
 

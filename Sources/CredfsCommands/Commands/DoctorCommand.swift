@@ -64,8 +64,9 @@ struct DoctorCommand: CredfsCommand {
 
     /// Says and records what was mended.
     private func tell(_ repair: Doctor.Repair, _ context: CommandContext) {
-        for note in repair.modes {
-            context.console.note(note)
+        for note in repair.modes { context.console.note(note) }
+        for exposure in repair.exposures { context.console.warning(exposure) }
+        for note in repair.modes + repair.exposures {
             context.recorder.record(OperationEvent(.permissions, status: .success, reason: note, store: context.store))
         }
         for note in repair.mounts { context.console.note(note) }

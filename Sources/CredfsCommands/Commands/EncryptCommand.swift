@@ -30,6 +30,9 @@ struct EncryptCommand: CredfsCommand {
     )
     var file: String?
 
+    @Flag(name: .shortAndLong, help: "Do not ask before key slots or a header are signed that were changed by hand.")
+    var yes = false
+
     func run(_ context: CommandContext) throws {
         let store = try options.open(context)
         if let file {
@@ -51,44 +54,60 @@ struct EncryptCommand: CredfsCommand {
         let header = try sealing.header.manifest()
         context.store = header.store
         let keys = try keyOptions.unlock(store, header, context)
-        try askForSlots(header, since: store.lastSigned(keys), context)
-        try store.withLock(keys.store, waiting: context.noteWaiting) {
-            try sealInPlace(store, document, sealing, keys, context)
+        let result = try finish(sealing, keys, context)
+        context.subjects.secrets = result.sealedNames.compactMap(SecretName.init)
+        try document.requireUnchanged()
+        let manifest = try result.reading.manifest()
+        let isSigned = try result.reading.signature.map { try keys.isSignature($0, of: manifest) } ?? false
+        if isSigned && result.sealedNames.isEmpty {
+            context.console.note("every value is sealed and the signature holds: nothing to do")
+        } else {
+            try sign(manifest, of: document, store, keys, context)
+            if !result.sealedNames.isEmpty {
+                try document.overwrite()
+                context.console.note("sealed \(result.sealedNames.joined(separator: ", "))")
+                warnOfComments(manifest.comments, context)
+                sayWhatOverwritingProves(context)
+            }
         }
         warnOfLeftovers(document, context)
     }
 
-    private func sealInPlace(
+    /// Signs what the document says once it is known what is new in it and that it is meant, and puts it into its place.
+    private func sign(
+        _ manifest: Manifest,
+        of document: PlaintextFile,
         _ store: Store,
-        _ document: PlaintextFile,
-        _ sealing: DocumentSealing,
         _ keys: StoreKeys,
         _ context: CommandContext
     ) throws {
-        let result = try finish(sealing, keys, context)
-        context.subjects.secrets = result.sealedNames.compactMap(SecretName.init)
-        try document.requireUnchanged()
-        var manifest = try result.reading.manifest()
-        let isSigned = try result.reading.signature.map { try keys.isSignature($0, of: manifest) } ?? false
-        guard !isSigned || !result.sealedNames.isEmpty else {
-            return context.console.note("every value is sealed and the signature holds: nothing to do")
-        }
+        var manifest = manifest
         let last = store.lastSigned(keys)
         try NewNames.check(manifest, since: last, context)
         printChanges(to: manifest, since: last, context)
-        manifest.generation = max(manifest.generation, last?.generation ?? 0)
-        try store.commit(
-            manifest,
-            signedWith: keys,
-            previous: nil,
-            permissions: try store.manifestPermissions(document.descriptor),
-            now: context.now()
-        )
-        guard !result.sealedNames.isEmpty else { return }
-        try document.overwrite()
-        context.console.note("sealed \(result.sealedNames.joined(separator: ", "))")
-        warnOfComments(manifest.comments, context)
-        sayWhatOverwritingProves(context)
+        let changes = HandmadeChanges(manifest, since: last)
+        try store.generation(after: manifest.generation)
+        try requireConsent(to: changes, context)
+        context.subjects.slots = changes.slots
+        // Nobody is kept waiting for the answer; what it was about must still be so.
+        try store.withLock(keys.store, waiting: context.noteWaiting) {
+            try document.requireUnchanged()
+            guard store.lastSigned(keys) == last else {
+                throw CommandError(
+                    .failed,
+                    "another command has signed a manifest meanwhile: nothing was changed",
+                    hint: "run it again, so that what is new is compared with that one"
+                )
+            }
+            manifest.generation = max(manifest.generation, last?.generation ?? 0)
+            try store.commit(
+                manifest,
+                signedWith: keys,
+                previous: nil,
+                permissions: try store.manifestPermissions(document.descriptor),
+                now: context.now()
+            )
+        }
     }
 
     private func sealTemplate(_ document: PlaintextFile, into store: Store, _ context: CommandContext) throws {
@@ -140,22 +159,25 @@ struct EncryptCommand: CredfsCommand {
         for line in manifest.changes(since: old) { context.console.note("changed: \(line)") }
     }
 
-    /// A slot that was taken away opens every value again once it is put back and signed.
+    /// Asks whether slots and a header that no command of credfs has written here are meant.
     ///
-    /// Others may have added one, so that only a person can tell; where nobody can be asked, the warning has to do.
-    private func askForSlots(_ manifest: Manifest, since last: Manifest?, _ context: CommandContext) throws {
-        guard let last else { return }
-        let new = manifest.slots.filter { last.slots[$0.key] != $0.value }.keys.sorted()
-        guard !new.isEmpty else { return }
-        context.console.warning(
-            "key slots that were not there when the manifest was signed last here: \(Names.abbreviated(new)); "
-                + "what opens them opens every secret"
-        )
-        guard isatty(0) == 1, !context.console.confirms("sign them?") else { return }
+    /// A slot that was taken away opens every value again once it is put back and signed; others may have added one. Only a
+    /// person can tell.
+    private func requireConsent(to changes: HandmadeChanges, _ context: CommandContext) throws {
+        for message in changes.messages { context.console.warning(message) }
+        guard !changes.messages.isEmpty, !yes else { return }
+        guard isatty(0) == 1 else {
+            throw CommandError(
+                .usage,
+                "cannot ask whether to sign what was changed by hand: nothing was changed",
+                hint: "look at it, and pass --yes if all of it is meant"
+            )
+        }
+        guard !context.console.confirms("sign them?") else { return }
         throw CommandError(
             .failed,
-            "the new key slots were not signed: nothing was changed",
-            hint: "remove them from the manifest by hand, then: credfs encrypt"
+            "what was changed by hand was not signed: nothing was changed",
+            hint: "take it out of the manifest, then: credfs encrypt"
         )
     }
 

@@ -69,8 +69,9 @@ struct InitCommand: CredfsCommand {
         )
         context.store = outcome.store
         if let keys = outcome.keys { context.audit.begin(try options.open(context), keys) }
-        for note in outcome.notes {
-            context.console.note(note)
+        for note in outcome.modes.notes { context.console.note(note) }
+        for exposure in outcome.modes.exposures { context.console.warning(exposure) }
+        for note in outcome.modes.notes + outcome.modes.exposures {
             context.recorder.record(OperationEvent(.permissions, status: .success, reason: note, store: outcome.store))
         }
         // A .gitignore that was there is left as it is.
