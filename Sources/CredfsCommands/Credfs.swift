@@ -13,7 +13,7 @@ package struct Credfs: ParsableCommand {
         abstract: "Keeps secrets sealed at rest and shows them to jobs as files.",
         discussion: """
             EXAMPLES:
-              credfs init --empty       # make a store
+              credfs init               # make a store; asks what it needs to know
               credfs set API_TOKEN      # asks for the value, or reads it from a pipe
               credfs run -- sh -c 'cat "$API_TOKEN_FILE"'
 
