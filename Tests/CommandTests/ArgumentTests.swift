@@ -152,18 +152,6 @@ import Testing
             .expectRefusal(64, "unknown option '--store'", hint: "options follow the name of the command")
     }
 
-    @Test func helpBeginsWithTheOptionsOfItsCommand() async throws {
-        let help = try await Sandbox().succeed("run", "--help").outputText
-        let titles = help.split(separator: "\n").filter {
-            $0.hasSuffix(":") && $0 == $0.uppercased() && !$0.hasPrefix(" ")
-        }
-        #expect(
-            titles.map(String.init) == [
-                "ARGUMENTS:", "OPTIONS:", "SECRETS:", "MOUNT:", "KEY OR PASSWORD:", "STORE AND MESSAGES:",
-            ]
-        )
-    }
-
     @Test func listsHaveCommasWhereverANameMayBeRepeated() async throws {
         let sandbox = try Sandbox()
         try await sandbox.succeed("init", "--require", "ONE,TWO", "THREE")

@@ -16,6 +16,11 @@ struct InitCommand: CredfsCommand {
             Makes the store directory (0700), a key file, a .gitignore and a signed manifest. Asks on a terminal which \
             secrets it requires and what opens it; elsewhere --empty or --require says the former. With --recipient, \
             an age identity opens it instead of a key file. On an existing store it repairs modes and overwrites nothing.
+
+            EXAMPLES:
+              credfs init                                # asks what it needs to know
+              credfs init --require API_TOKEN DB_PASSWORD
+              credfs init --empty --recipient "$(cat alice.pub)" --store ./team
             """
     )
     static let operation = OperationEvent.Operation.initialize

@@ -12,6 +12,12 @@ struct SetCommand: CredfsCommand {
         discussion: """
             Asks for the value on a terminal, else reads standard input to its end and keeps every byte. A value is \
             never an argument, since arguments are public.
+
+            EXAMPLES:
+              credfs set API_TOKEN                       # asks for the value, hidden
+              printf '%s' "$TOKEN" | credfs set API_TOKEN --required
+              credfs set tls/KEY --value-file key.pem --format pem
+              credfs set API_TOKEN --keep-value --expires 2099-01-31T00:00:00Z
             """
     )
     static let operation = OperationEvent.Operation.set
