@@ -187,7 +187,10 @@ struct KeysRemoveCommand: CredfsCommand {
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
-    @Argument(help: ArgumentHelp("The identifier of the slot.", valueName: "id"))
+    @Argument(
+        help: ArgumentHelp("The identifier of the slot.", valueName: "id"),
+        completion: SecretNameCompletion.slot
+    )
     var id: String
 
     func run(_ context: CommandContext) throws {

@@ -25,7 +25,10 @@ struct PasswordCommand: CredfsCommand {
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "New password") var newPassword: NewPasswordOptions
 
-    @Argument(help: ArgumentHelp("The slot, if there are several with a password.", valueName: "id"))
+    @Argument(
+        help: ArgumentHelp("The slot, if there are several with a password.", valueName: "id"),
+        completion: SecretNameCompletion.slot
+    )
     var id: String?
 
     func run(_ context: CommandContext) throws {

@@ -44,7 +44,10 @@ struct RotateCommand: CredfsCommand {
     @Flag(help: "Run the commands of the secrets whose period is over.")
     var due = false
 
-    @Option(help: ArgumentHelp("Remove this slot (repeatable, or with commas).", valueName: "id"))
+    @Option(
+        help: ArgumentHelp("Remove this slot (repeatable, or with commas).", valueName: "id"),
+        completion: SecretNameCompletion.slot
+    )
     var dropSlot: [String] = []
 
     @Option(

@@ -73,6 +73,7 @@ struct SetCommand: CredfsCommand {
             )
         }
         if reference.mayHoldValue { try requireExisting(reference, context) }
+        try attributes.refusePast(now: context.now())
         let change = try policy.change()
         let (store, before) = try options.load(context)
         let keys = try keyOptions.unlock(store, before.manifest, context)
@@ -91,9 +92,6 @@ struct SetCommand: CredfsCommand {
             manifest.secrets[index] = entry
         }
         context.console.detail("set \(reference.name.text)")
-        if let expires = attributes.expires.flatMap(Timestamp.init), expires <= context.now() {
-            context.console.warning("\(expires.text) is in the past: '\(reference.name.text)' counts as expired")
-        }
     }
 
     /// Refuses `NAME=VALUE`; what has such a name already keeps it.
