@@ -93,6 +93,18 @@ import Testing
         #expect(!list.contains("EDITOR") && !list.contains("NOTIFY_SOCKET") && !list.contains("CREDFS_AUDIT"))
     }
 
+    @Test func everyCommandIsInTheTableOfTheInterface() throws {
+        let document = String(decoding: try Files.read(PackageDirectory.root + "docs/cli-abi.md"), as: UTF8.self)
+        let table = document.components(separatedBy: "\n## ").first { $0.hasPrefix("Commands\n") } ?? ""
+        let leaves = Self.commands.filter { command in
+            !Self.commands.contains { $0.path.count > command.path.count && $0.path.starts(with: command.path) }
+        }
+        for command in leaves {
+            let words = NSRegularExpression.escapedPattern(for: "| `credfs " + command.path.joined(separator: " "))
+            #expect(table.firstMatch(of: try Regex("\n" + words + "[ `]")) != nil, "\(command.path)")
+        }
+    }
+
     /// The lines of the section, without their margin.
     private static func examples(_ help: String) -> [String] {
         let sections = help.components(separatedBy: "\n\n")
