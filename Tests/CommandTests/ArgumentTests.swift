@@ -147,6 +147,12 @@ import Testing
         #expect(!outcome.errorText.contains("did you mean"))
     }
 
+    @Test(arguments: ["run true", "run --", "run", "exec --only A true"])
+    func aProgramThatIsNotBehindTheDashesIsExplained(arguments: String) async throws {
+        let outcome = try await Sandbox().run(arguments.split(separator: " ").map(String.init))
+        outcome.expectRefusal(64, "", hint: "credfs run -- PROGRAM")
+    }
+
     @Test func optionsInFrontOfTheCommandAreExplained() async throws {
         (try await Sandbox().run("--store", "x", "list"))
             .expectRefusal(64, "unknown option '--store'", hint: "options follow the name of the command")

@@ -20,7 +20,7 @@ struct KeysCommand: ParsableCommand {
             EXAMPLES:
               credfs keys list
               credfs keys add --password
-              credfs keys remove key
+              credfs keys remove keyfile
             """,
         subcommands: [KeysListCommand.self, KeysAddCommand.self, KeysRemoveCommand.self]
     )

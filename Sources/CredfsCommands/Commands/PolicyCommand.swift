@@ -56,6 +56,7 @@ struct PolicyShowCommand: CredfsCommand {
         let named = try names.map { try manifest.entry(reference($0)) }
         let entries = names.isEmpty ? manifest.secrets.filter { $0.policy != nil } : named
         if json { return try context.console.output(JSONOutput.policies(entries)) }
+        if entries.isEmpty { context.console.note("no secret has a policy") }
         for entry in entries {
             guard let policy = entry.policy else {
                 try context.console.output("\(entry.name.text): no policy\n")
