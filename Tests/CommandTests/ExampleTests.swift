@@ -105,6 +105,22 @@ import Testing
         }
     }
 
+    @Test func everyVariableThatIsReadIsInTheInterface() throws {
+        let document = String(decoding: try Files.read(PackageDirectory.root + "docs/cli-abi.md"), as: UTF8.self)
+        let sources = PackageDirectory.root + "Sources"
+        var names: Set<String> = []
+        for file in try FileManager.default.subpathsOfDirectory(atPath: sources)
+        where file.hasSuffix(".swift") && !file.hasPrefix("CredfsTestSupport/") {
+            let text = String(decoding: try Files.read("\(sources)/\(file)"), as: UTF8.self)
+            names.formUnion(text.matches(of: /"((?:CREDFS|XDG|SOPS)_[A-Z_]+[A-Z])"/).map { String($0.1) })
+            names.formUnion(text.matches(of: /context\.variable\("([A-Z_]+)"\)/).map { "CREDFS_\($0.1)" })
+        }
+        // What editors are given, and a prefix of what jobs never inherit.
+        names.subtract(["XDG_CACHE_HOME", "SOPS_AGE_KEY"])
+        #expect(names.count > 15)
+        for name in names.sorted() { #expect(document.contains("`\(name)`"), "\(name)") }
+    }
+
     /// The lines of the section, without their margin.
     private static func examples(_ help: String) -> [String] {
         let sections = help.components(separatedBy: "\n\n")
