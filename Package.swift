@@ -249,7 +249,9 @@ let package = Package(
         ),
         .testTarget(
             name: "CommandTests",
-            dependencies: ["credfs", "CredfsTestSupport", "SystemCalls", systemPackage],
+            dependencies: [
+                "credfs", "CredfsCommands", "CredfsTestSupport", "SystemCalls", systemPackage, argumentParser,
+            ],
             swiftSettings: strict
         ),
         // Programs of others that read from mounts: as root, with /dev/fuse.

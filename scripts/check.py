@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Gates about documents: `check.py links` and `check.py claims`."""
+"""Gates about documents: `check.py links`, `check.py claims`, `check.py tables` and `check.py decisions`."""
 
 import pathlib
 import re
@@ -73,7 +73,46 @@ def claims():
         problems.append("there are no claims")
 
 
-{"links": links, "claims": claims}[sys.argv[1]]()
+def tables():
+    """Every row of a table has the cells of its first row and an end; a table begins with a row of names and one of dashes."""
+    for source in documents():
+        rows, is_code = [], False
+        for number, line in enumerate(source.read_text().splitlines() + [""], 1):
+            is_code ^= line.startswith("```")
+            if not is_code and line.startswith("|"):
+                rows.append((number, re.split(r"(?<!\\)\|", line.strip())[1:-1], line.rstrip().endswith("|")))
+                continue
+            if rows and (len(rows) < 2 or not all(re.fullmatch(r" :?-+:? ", cell) for cell in rows[1][1])):
+                problems.append(f"{source}:{rows[0][0]}: a table without its first two rows")
+            for place, cells, is_whole in rows:
+                if not is_whole or len(cells) != len(rows[0][1]):
+                    problems.append(f"{source}:{place}: a row with other cells than the first of its table")
+            rows = []
+
+
+def decisions():
+    """Every record is in the index once, under its own title's number, and what is replaced says so at both ends and in the index."""
+    directory = pathlib.Path("docs/decisions")
+    index = (directory / "README.md").read_text()
+    rows = dict(re.findall(r"^\| \[\d+\]\((\S+)\) \| (.*) \|$", index, re.MULTILINE))
+    for record in sorted(directory.glob("0*.md")):
+        text = record.read_text()
+        number = record.name[:4]
+        if index.count(f"({record.name})") != 1 or record.name not in rows:
+            problems.append(f"{record}: not in the index, or twice")
+        if not text.startswith(f"# {number}: "):
+            problems.append(f"{record}: the title has another number")
+        for name in re.findall(r"\]\((0\d+-\S+)\)", text.split("## Context")[0]):
+            other = (directory / name).read_text().split("## Context")[0]
+            if record.name not in other:
+                problems.append(f"{record}: {name} does not name it")
+        replaced = re.findall(r"\((\d+)-", text.split("## Context")[0]) if "\nReplaced " in text else []
+        for other in replaced:
+            if "replaced" not in rows.get(record.name, "") or other not in rows[record.name]:
+                problems.append(f"{record}: the index does not say that {other} replaces it")
+
+
+{"links": links, "claims": claims, "tables": tables, "decisions": decisions}[sys.argv[1]]()
 for problem in problems:
     print(f"check: error: {problem}", file=sys.stderr)
 sys.exit(bool(problems))

@@ -82,14 +82,36 @@ def sections(arguments):
     return [(title, chosen[title]) for title in titles if chosen.get(title)]
 
 
-def environment():
-    """The variables, out of the table of the interface for scripts."""
+def is_reader(readers, path, arguments):
+    """Whether the second column of the table means a command: all, an option that it has, or its name."""
+    if len(path) == 1 or (readers == "every command" and arguments):
+        return True
+    options = [spelling(name) for argument in arguments for name in argument.get("names") or []]
+    return any(word in options or word == " ".join(path[1:]) for word in re.findall(r"`(.*?)`", readers))
+
+
+def environment(path, arguments):
+    """The variables that a command reads, out of the table of the interface for scripts."""
     document = pathlib.Path("docs/cli-abi.md").read_text()
     table = document.split("## Environment variables", 1)[1].split("\n## ", 1)[0]
     lines = [".SH ENVIRONMENT"]
-    for names, meaning in re.findall(r"^\| (`.*?`) \| (.*) \|$", table, re.MULTILINE):
-        lines += [".TP", bold(names.replace("`", "")), text(meaning.replace("`", "").replace("\\|", "|"))]
-    return lines
+    for name, readers, meaning in re.findall(r"^\| `(.*?)` \| (.*?) \| (.*) \|$", table, re.MULTILINE):
+        if is_reader(readers, path, arguments):
+            lines += [".TP", bold(name), text(meaning.replace("`", "").replace("\\|", "|"))]
+    return lines if len(lines) > 1 else lines + ["It reads none itself; the pages of its commands name what they read."]
+
+
+def examples(discussion):
+    """The prose of a discussion, and its examples as they are typed."""
+    kept, lines = [], []
+    for paragraph in (discussion or "").split("\n\n"):
+        if paragraph.startswith("EXAMPLES:\n"):
+            for line in paragraph.split("\n")[1:]:
+                lines.append(line.strip().replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq"))
+        else:
+            kept.append(paragraph)
+    section = [".SH EXAMPLES", ".nf", ".RS", *lines, ".RE", ".fi"] if lines else []
+    return "\n\n".join(kept), section
 
 
 def page(command, path, version, exit_status):
@@ -104,8 +126,9 @@ def page(command, path, version, exit_status):
     ]
     form = [bold(" ".join(path))] + [synopsis(argument) for argument in arguments]
     lines.append(" ".join(form + ([italic("command") + " ..."] if subcommands else [])))
-    if command.get("discussion"):
-        lines += [".SH DESCRIPTION", text(command["discussion"])]
+    discussion, shown_examples = examples(command.get("discussion"))
+    if discussion:
+        lines += [".SH DESCRIPTION", text(discussion)]
     for heading, chosen in sections(arguments):
         lines.append(f".SH {heading.upper()}")
         for argument in chosen:
@@ -117,9 +140,10 @@ def page(command, path, version, exit_status):
             if subcommand.get("aliases"):
                 name += ", also " + ", ".join(map(bold, subcommand["aliases"]))
             lines += [".TP", name, text(subcommand.get("abstract")) or "\\&"]
+    lines += environment(path, [item for item in arguments if item["kind"] != "flag" or item.get("sectionTitle")])
+    lines += shown_examples
     if len(path) == 1:
         lines.append(exit_status.rstrip())
-        lines += environment()
     else:
         lines += [".SH EXIT STATUS", "See " + bold(path[0]) + "(1)."]
         lines += [".SH SEE ALSO", bold("-".join(path[:-1])) + "(1)"]

@@ -40,8 +40,15 @@ struct Console: Sendable {
 
     /// Asks a question on the terminal that standard input is; anything but yes is no.
     func confirms(_ question: String) -> Bool {
-        try? writeAll(Self.standardError, "\(Self.visible(question)) [y/N] ".utf8.span)
-        return ["y", "yes"].contains(readLine()?.lowercased() ?? "")
+        ["y", "yes"].contains(ask("\(question) [y/N]")?.lowercased() ?? "")
+    }
+
+    /// Asks a question on the terminal that standard input is.
+    ///
+    /// - Returns: the answer, shown as it is typed; nil where the terminal ends.
+    func ask(_ question: String) -> String? {
+        try? writeAll(Self.standardError, "\(Self.visible(question)) ".utf8.span)
+        return readLine()
     }
 
     /// Writes data.

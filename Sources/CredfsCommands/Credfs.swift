@@ -13,7 +13,7 @@ package struct Credfs: ParsableCommand {
         abstract: "Keeps secrets sealed at rest and shows them to jobs as files.",
         discussion: """
             EXAMPLES:
-              credfs init --empty       # make a store
+              credfs init               # make a store; asks what it needs to know
               credfs set API_TOKEN      # asks for the value, or reads it from a pipe
               credfs run -- sh -c 'cat "$API_TOKEN_FILE"'
 
@@ -22,13 +22,33 @@ package struct Credfs: ParsableCommand {
             commit; its key file is not.
             """,
         version: "credfs 0.1.0",
-        subcommands: [
-            InitCommand.self, SetCommand.self, GetCommand.self, ShowCommand.self, ListCommand.self,
-            DeleteCommand.self, EditCommand.self, EncryptCommand.self, ImportCommand.self, ExportCommand.self,
-            VerifyCommand.self, RunCommand.self, MountCommand.self, UnmountCommand.self, EnvCommand.self,
-            StatusCommand.self, DoctorCommand.self, PolicyCommand.self, KeysCommand.self, PasswordCommand.self,
-            RotateCommand.self,
-            AuditCommand.self,
+        groupedSubcommands: [
+            CommandGroup(
+                name: "Make and change",
+                subcommands: [
+                    InitCommand.self, SetCommand.self, EditCommand.self, ImportCommand.self, EncryptCommand.self,
+                    DeleteCommand.self,
+                ]
+            ),
+            CommandGroup(
+                name: "Use",
+                subcommands: [
+                    RunCommand.self, MountCommand.self, UnmountCommand.self, EnvCommand.self, ShowCommand.self,
+                    ExportCommand.self,
+                ]
+            ),
+            CommandGroup(
+                name: "Look and check",
+                subcommands: [
+                    ListCommand.self, GetCommand.self, VerifyCommand.self, StatusCommand.self, DoctorCommand.self,
+                ]
+            ),
+            CommandGroup(
+                name: "Keys, policies and log",
+                subcommands: [
+                    KeysCommand.self, PasswordCommand.self, RotateCommand.self, PolicyCommand.self, AuditCommand.self,
+                ]
+            ),
         ]
     )
 

@@ -40,6 +40,16 @@ struct EntryOptions: ParsableArguments {
         }
     }
 
+    /// Refuses a value that would count as expired at once.
+    func refusePast(now: Timestamp) throws(CommandError) {
+        guard let expires = expires.flatMap(Timestamp.init), expires <= now else { return }
+        throw CommandError(
+            .usage,
+            "--expires is in the past: \(expires.text)",
+            hint: "give a time to come, or never"
+        )
+    }
+
     private static func time(_ text: String) throws -> Timestamp {
         guard let time = Timestamp(text) else {
             throw CommandError(

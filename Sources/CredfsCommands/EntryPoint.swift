@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import ArgumentParser
+package import ArgumentParser
 internal import Glibc
 internal import HostChecks
 internal import Jobs
@@ -60,7 +60,11 @@ package enum EntryPoint {
     }
 
     /// Parses by the command that is named, which is quicker; the root explains what that one does not take.
-    private static func parse(_ arguments: [String]) throws -> any ParsableCommand {
+    ///
+    /// - Parameter arguments: those of the process without its name.
+    /// - Returns: the command.
+    /// - Throws: what the parser throws, help included; status 64 for a command that there is not.
+    package static func parse(_ arguments: [String]) throws -> any ParsableCommand {
         try CommandNames.check(arguments)
         let name = arguments.first ?? ""
         let named = Credfs.configuration.subcommands.first { $0.configuration.commandName == name }

@@ -19,7 +19,8 @@ struct FileVariableOptions: ParsableArguments {
         help: ArgumentHelp(
             "Which secrets have a variable with their path: all, none, or auto: all if they are 4096 or fewer.",
             valueName: "extent"
-        )
+        ),
+        completion: .list(FileVariables.Extent.allCases.map(\.rawValue))
     )
     var fileVars: String?
 

@@ -13,16 +13,16 @@ struct ImportMapping: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Call a secret otherwise than the source does; repeatable, or with commas.",
+            "Rename a secret (repeatable, or with commas).",
             valueName: "old=new"
         )
     )
     var map: [String] = []
 
-    @Option(help: ArgumentHelp("Take this off names that begin with it.", valueName: "prefix"))
+    @Option(help: ArgumentHelp("Remove this prefix from names.", valueName: "prefix"))
     var stripPrefix: String?
 
-    @Option(help: ArgumentHelp("Put this before names that --map does not give.", valueName: "prefix"))
+    @Option(help: ArgumentHelp("Add this prefix to names that --map does not give.", valueName: "prefix"))
     var prefix: String?
 
     @Option(help: ArgumentHelp("Make NAME a secret of a service, SERVICE.NAME.", valueName: "service"))

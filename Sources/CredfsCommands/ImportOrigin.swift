@@ -43,7 +43,8 @@ struct ImportOrigin: ParsableArguments {
         help: ArgumentHelp(
             "Take the variables of a service that are set: \(VariablePreset.names); several with commas.",
             valueName: "presets"
-        )
+        ),
+        completion: .list(VariablePreset.all.map(\.name))
     )
     var preset: [String] = []
 
@@ -57,14 +58,21 @@ struct ImportOrigin: ParsableArguments {
     @Option(help: ArgumentHelp("Read the Fernet key from an open descriptor.", valueName: "number"))
     var fernetKeyFd: Int32?
 
-    @Option(help: "How the document in a Fernet token is written: dotenv, json or yaml; else its first byte tells.")
+    @Option(
+        help: ArgumentHelp(
+            "How the document in a Fernet token is written: dotenv, json or yaml; else its first byte tells.",
+            valueName: "format"
+        ),
+        completion: .list(["dotenv", "json", "yaml"])
+    )
     var innerFormat: Format?
 
     @Option(help: ArgumentHelp("The Fernet token in the file is the value of this secret.", valueName: "name"))
     var name: String?
 
     @Option(
-        help: ArgumentHelp("Of a name that a dotenv file has twice, take the first or the last.", valueName: "which")
+        help: ArgumentHelp("Of a name that a dotenv file has twice, take the first or the last.", valueName: "which"),
+        completion: .list(ImportRequest.Duplicates.allCases.map(\.rawValue))
     )
     var duplicates: String?
 

@@ -31,7 +31,10 @@ struct KeyOptions: ParsableArguments {
     )
     var identity: String?
 
-    @Option(help: ArgumentHelp("Open this key slot and no other.", valueName: "id"))
+    @Option(
+        help: ArgumentHelp("Open this key slot and no other.", valueName: "id"),
+        completion: SecretNameCompletion.slot
+    )
     var slot: String?
 
     func validate() throws {

@@ -16,11 +16,14 @@ struct MountOptions: ParsableArguments {
     )
     var owner: String?
 
-    @Flag(help: "Let processes of other users as far as the rules (allow_other).")
+    @Flag(help: "Allow access by other users; the rules still apply (allow_other).")
     var allowOther = false
 
     @Option(
-        help: ArgumentHelp("Whose processes may open secrets: job, owner or any.", valueName: "who"),
+        help: ArgumentHelp(
+            "Processes that may open secrets: those of the job, of the owner, or any.",
+            valueName: "who"
+        ),
         completion: .list(["job", "owner", "any"])
     )
     var callers: String?

@@ -59,7 +59,7 @@ struct PolicyOptions: ParsableArguments {
     @Flag(inversion: .prefixedNo, help: "Raise an alert at every open.")
     var decoy: Bool?
 
-    @Flag(help: "Take the policy away before anything else is set.")
+    @Flag(help: "Remove the policy before anything else is set.")
     var noPolicy = false
 
     /// Whether nothing is asked for.

@@ -23,6 +23,11 @@ struct SecretNameCompletion {
         Set(SecretNameCompletion(words: words).secrets().compactMap(\.service)).sorted().filter(isInert)
     }
 
+    /// For a key slot.
+    static let slot = CompletionKind.custom { words, _, _ in
+        (SecretNameCompletion(words: words).manifest()?.slots.keys.sorted() ?? []).filter(isInert)
+    }
+
     /// For names separated by commas, of which the last one is completed.
     static let list = CompletionKind.custom { words, _, prefix in
         let earlier = prefix.lastIndex(of: ",").map { String(prefix[...$0]) } ?? ""
@@ -34,7 +39,9 @@ struct SecretNameCompletion {
         secrets().map(\.name.text).filter(Self.isInert)
     }
 
-    private func secrets() -> [SecretEntry] {
+    private func secrets() -> [SecretEntry] { manifest()?.secrets ?? [] }
+
+    private func manifest() -> Manifest? {
         let choices = StoreLocation.Choices(
             store: option("--store"),
             manifest: option("--manifest"),
@@ -43,8 +50,8 @@ struct SecretNameCompletion {
         let checker = PermissionChecker(isStrict: CommandContext.isStrict(environment), user: user)
         guard let location = try? StoreLocation(choices, user: user, environment: environment),
             let store = try? Store(location, checker: checker), let loaded = try? LoadedManifest(store)
-        else { return [] }
-        return loaded.manifest.secrets
+        else { return nil }
+        return loaded.manifest
     }
 
     /// Whether a shell does nothing with a name: bash expands what it is offered, commands in it, too

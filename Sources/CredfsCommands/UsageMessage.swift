@@ -49,6 +49,9 @@ enum UsageMessage {
         } else if arguments.first?.hasPrefix("-") == true {
             hint = "options follow the name of the command; \(hint)"
         }
+        if message.hasSuffix("'-- <program> ...'") {
+            hint = "the program stands behind '--': credfs run -- PROGRAM; \(hint)"
+        }
         if message.contains("--linger <time>") { hint = "a time has a unit: 500ms, 5s, 10m, 1h, 1d; \(hint)" }
         if text.hasSuffix(PathArgument.rule) { hint = CommandError.wayForValue }
         return CommandError(.usage, text, hint: hint)

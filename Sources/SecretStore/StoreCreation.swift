@@ -53,6 +53,24 @@ package enum StoreCreation {
 
         """
 
+    /// Looks whether `run` would make a store, without making anything.
+    ///
+    /// - Parameters:
+    ///   - location: where.
+    ///   - checker: who judges the files.
+    /// - Returns: whether a new store would be made.
+    /// - Throws: class `permissions` for a directory that others use or for a link.
+    package static func isNeeded(_ location: StoreLocation, _ checker: PermissionChecker) throws(StoreError) -> Bool {
+        if Store.isCovered(location.directory) { return false }
+        if let directory = try StoreDirectory.open(location.directory) { try refuseForeign(directory) }
+        do throws(StoreError) {
+            return try !Store(location, checker: checker).hasManifest()
+        } catch {
+            guard error.code == .noStore else { throw error }
+            return true
+        }
+    }
+
     /// Makes or repairs a store.
     ///
     /// - Parameters:

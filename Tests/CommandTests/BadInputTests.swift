@@ -289,14 +289,16 @@ import Testing
         let sandbox = try Sandbox()
         try await sandbox.succeed("init", "--empty")
         let past = "2020-01-01T00:00:00Z"
-        let set = try await sandbox.succeed("set", "OPTIONAL", "--expires", past, input: [65])
-        #expect(set.lines("warning") == ["\(past) is in the past: 'OPTIONAL' counts as expired"])
+        let set = try await sandbox.run("set", "OPTIONAL", "--expires", past, input: [65])
+        set.expectRefusal(64, "--expires is in the past: \(past)", hint: "a time to come")
+        #expect(try await sandbox.succeed("list").outputText == "")
+        try await sandbox.makeExpired("OPTIONAL", "A", at: past)
         let verification = try await sandbox.succeed("verify")
         #expect(verification.outputText.contains("warning  expiry       expired and left out: OPTIONAL\n"))
         let shown = try await sandbox.succeed("show", "OPTIONAL")
         #expect(shown.standardOutput == [65])
         #expect(shown.lines("warning") == ["'OPTIONAL' expired at \(past)"])
-        try await sandbox.succeed("set", "NEEDED", "--required", "--expires", past, input: [66])
+        try await sandbox.makeExpired("NEEDED", "B", at: past, required: true)
         let refused = try await sandbox.run("verify")
         refused.expectRefusal(
             16,
@@ -314,7 +316,7 @@ import Testing
     @Test func anExpiredSecretThatIsNamedForAJobIsMissing() async throws {
         let sandbox = try await Sandbox(["ONE": "1"])
         let past = "2020-01-01T00:00:00Z"
-        try await sandbox.succeed("set", "OLD", "--expires", past, input: [65])
+        try await sandbox.makeExpired("OLD", "A", at: past)
         (try await sandbox.run("mount", "--only", "OLD,ONE")).expectRefusal(
             16,
             "'OLD' expired at \(past)",

@@ -15,6 +15,17 @@ import Testing
         (["credfs", "run", "--only", "GHCR_USER,D"], ["GHCR_USER,DB.PASSWORD"]),
         (["credfs", "mount", "--only", "GHCR_U"], ["GHCR_USER"]),
         (["credfs", "show", "NONE"], []),
+        (["credfs", "run", "--backend", ""], ["fuse", "ramfs", "shm", "tmpfs"]),
+        (["credfs", "mount", "--callers", "o"], ["owner"]),
+        (["credfs", "export", "--format", "d"], ["docker", "dotenv"]),
+        (["credfs", "set", "X", "--format", "he"], ["hex32"]),
+        (["credfs", "run", "--file-vars", ""], ["all", "auto", "none"]),
+        (["credfs", "import", "--preset", "g"], ["gemini", "github"]),
+        (["credfs", "import", "--duplicates", "l"], ["last"]),
+        (["credfs", "import", "--inner-format", ""], ["dotenv", "json", "yaml"]),
+        (["credfs", "keys", "remove", ""], ["password"]),
+        (["credfs", "verify", "--slot", "p"], ["password"]),
+        (["credfs", "run", "--", "printen"], ["printenv"]),
     ]) func bashCompletesNamesWithoutAPassword(words: [String], names: [String]) async throws {
         let sandbox = try await store()
         #expect(try await complete(words, sandbox) == names)

@@ -166,7 +166,7 @@ private struct Diagnosis: Decodable {
         try Files.setMode(0o700, sandbox.store)
         try await sandbox.git("init", "-q")
         try sandbox.directory.write("*.o\n".utf8, to: "store/.gitignore")
-        let outcome = try await sandbox.run("init")
+        let outcome = try await sandbox.run("init", "--empty")
         #expect(outcome.status == .exited(0))
         let warnings = outcome.lines("warning")
         #expect(warnings.contains { $0.contains("the key is not ignored by git") && $0.contains("/secrets.key") })
@@ -175,7 +175,7 @@ private struct Diagnosis: Decodable {
         try FileManager.default.createDirectory(atPath: own.store, withIntermediateDirectories: false)
         try Files.setMode(0o700, own.store)
         try await own.git("init", "-q")
-        #expect(try await own.run("init").lines("warning").isEmpty)
+        #expect(try await own.run("init", "--empty").lines("warning").isEmpty)
     }
 
     @Test func variablesOfKnownServicesAreNamedAndStrictFailsOnThem() async throws {

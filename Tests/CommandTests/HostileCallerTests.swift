@@ -174,7 +174,7 @@ import Testing
         #expect(try sandbox.snapshot() == before)
         #expect(try Files.mode(sandbox.store) == 0o755)
         try Files.setMode(0o700, sandbox.store)
-        try await sandbox.succeed("init")
+        try await sandbox.succeed("init", "--empty")
     }
 
     @Test func aFileNameCannotForgeAMessage() async throws {
@@ -193,7 +193,7 @@ import Testing
         let link = sandbox.directory.path("link")
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: sandbox.store)
         (try await sandbox.run("list", "--store", link + suffix)).expectRefusal(14, "symbolic link")
-        try await sandbox.succeed("init", "--store", sandbox.directory.path("new") + suffix)
+        try await sandbox.succeed("init", "--empty", "--store", sandbox.directory.path("new") + suffix)
         try await sandbox.succeed("list", "--store", sandbox.directory.path("new") + suffix)
     }
 

@@ -208,7 +208,11 @@ import Testing
         #expect(try await sandbox.value("EMPTY") == [])
         #expect(try await sandbox.run("get", "OPENAI_API_KEY").outputText.contains("description: OpenAI API key\n"))
         (try await sandbox.run("import", "--from-env", "NONE")).expectRefusal(11, "'NONE' is not set")
-        (try await sandbox.run("import", "--preset", "gemini")).expectRefusal(11, "no variable of the preset 'gemini'")
+        (try await sandbox.run("import", "--preset", "gemini")).expectRefusal(
+            11,
+            "no variable of the preset 'gemini'",
+            hint: "GOOGLE_GEMINI_API_KEY"
+        )
         (try await sandbox.run("import", "--preset", "none")).expectRefusal(64, hint: "openai, gemini, anthropic")
     }
 

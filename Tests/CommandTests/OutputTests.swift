@@ -115,7 +115,7 @@ extension ChildProcess.Outcome {
             try sandbox.replaceManifest(try sandbox.manifest().replacing("generation: ", with: "generation: 1").utf8)
         case "required": try await sandbox.succeed("set", "TWO", "--required", "--allow-empty")
         default:
-            try await sandbox.succeed("set", "TWO", "--required", "--expires", "2020-01-01T00:00:00Z", input: [1])
+            try await sandbox.makeExpired("TWO", "x", at: "2020-01-01T00:00:00Z", required: true)
         }
         let outcome = try await sandbox.run("verify", "--json")
         outcome.expectRefusal(Int32(code))

@@ -122,6 +122,13 @@ final class Sandbox: Sendable {
         return outcome.standardOutput
     }
 
+    /// Makes a secret whose time is over, which `set` refuses to do.
+    func makeExpired(_ name: String, _ value: String, at time: String, required: Bool = false) async throws {
+        let entry = "    value: \(value)\n    required: \(required)\n    expires: \(time)\n"
+        let template = try directory.write(Array("secrets:\n  \(name):\n\(entry)".utf8), to: "expired.yaml")
+        try await succeed("encrypt", template)
+    }
+
     /// The text of the manifest.
     func manifest() throws -> String {
         String(decoding: try directory.read("store/secrets.yaml"), as: UTF8.self)

@@ -5,9 +5,9 @@ import Foundation
 import Testing
 
 @Suite struct InitTests {
-    @Test func makesAStoreWithTheUsualPlaceholdersAndSaysWhatItEnsured() async throws {
+    @Test func makesAStoreWithPlaceholdersAndSaysWhatItEnsured() async throws {
         let sandbox = try Sandbox()
-        let outcome = try await sandbox.succeed("init")
+        let outcome = try await sandbox.succeed("init", "--require", "GHCR_USER", "GHCR_TOKEN", "COSIGN_KEY")
         #expect(outcome.standardOutput.isEmpty)
         for message in [
             "ensured 0700 on \(sandbox.store)", "ensured 0700 on \(sandbox.store)/state", "ensured 0600 on secrets.key",
@@ -39,6 +39,19 @@ import Testing
         try await sandbox.succeed("init")
         #expect(try sandbox.snapshot() == before)
         #expect(try Files.mode(sandbox.store) == 0o700)
+    }
+
+    @Test func whereNobodyCanBeAskedTheUsualSecretsAreRequired() async throws {
+        let sandbox = try Sandbox()
+        let outcome = try await sandbox.succeed("init")
+        #expect(
+            outcome.errorText.contains("give values to GHCR_USER, GHCR_TOKEN, COSIGN_KEY: credfs set NAME, or make")
+        )
+        #expect(outcome.errorText.contains("credfs init --empty"))
+        #expect(try await sandbox.succeed("list").outputText == "GHCR_USER\nGHCR_TOKEN\nCOSIGN_KEY\n")
+        (try await sandbox.run("verify")).expectRefusal(17, "GHCR_USER")
+        let required = try await Sandbox().succeed("init", "--require", "ONE").errorText
+        #expect(!required.contains("init --empty"))
     }
 
     @Test func emptyAndRequireChooseThePlaceholders() async throws {
@@ -122,7 +135,11 @@ import Testing
     func aPasswordThatIsGuessedFirstMakesNoStore(password: String) async throws {
         let sandbox = try Sandbox()
         let file = try sandbox.directory.write(Array(password.utf8), to: "password")
-        (try await sandbox.run("init", "--password-file", file)).expectRefusal(64, "password", hint: "random words")
+        (try await sandbox.run("init", "--empty", "--password-file", file)).expectRefusal(
+            64,
+            "password",
+            hint: "random words"
+        )
         #expect(!Files.exists(sandbox.path("secrets.yaml")))
     }
 

@@ -120,10 +120,62 @@ import Testing
         #expect(try await sandbox.succeed("show", "-v", "ONE").errorText.contains("event: {"))
     }
 
+    @Test func initAsksWhatAStoreRequiresAndWhatOpensIt() async throws {
+        let keyed = try Sandbox()
+        let first = try start(keyed, "init")
+        try await first.expect("no job may start without")
+        first.type("ONE, TWO three/KEY\n")
+        try await first.expect("[key/password] (key): ")
+        first.type("maybe\n")
+        try await first.expect("[key/password] (key): ")
+        first.type("\n")
+        try await first.expect("give values to ONE, TWO, three.KEY: credfs set NAME")
+        #expect(try await first.end() == .exited(0))
+        #expect(Files.exists(keyed.path("secrets.key")))
+        #expect(try await keyed.succeed("list").outputText == "ONE\nTWO\nthree.KEY\n")
+
+        let locked = try Sandbox()
+        let second = try start(locked, "init")
+        try await second.expect("no job may start without")
+        second.type("\n")
+        try await second.expect("[key/password] (key): ")
+        second.type("password\n")
+        try await second.expect("new password for")
+        second.type(password + "\n")
+        try await second.expect("again: ")
+        second.type(password + "\n")
+        #expect(try await second.end() == .exited(0))
+        #expect(!Files.exists(locked.path("secrets.key")))
+        #expect(try await locked.succeed("verify", adding: ["CREDFS_PASSWORD": password]).status == .exited(0))
+    }
+
+    @Test func initAsksOnlyWhatIsOpenAndMakesNothingWithoutAnAnswer() async throws {
+        let sandbox = try Sandbox()
+        let key = try await Sandbox([:]).path("secrets.key")
+        let named = try start(sandbox, "init", "--key-file", key)
+        try await named.expect("no job may start without")
+        // The end of input, as a person types it.
+        named.type("\u{4}")
+        try await named.expect("credfs: hint: nothing was made")
+        #expect(try await named.end() == .exited(1))
+        let value = try start(sandbox, "init", "--password")
+        try await value.expect("no job may start without")
+        value.type("ONE=hunter2\n")
+        #expect(try await value.end() == .exited(64))
+        #expect(!Files.exists(sandbox.store))
+        let plain = try start(sandbox, "init", "--empty")
+        #expect(try await plain.end() == .exited(0))
+        #expect(!plain.transcript.contains("?"))
+        // There is nothing to ask about one that is there.
+        let again = try start(sandbox, "init")
+        #expect(try await again.end() == .exited(0))
+        #expect(!again.transcript.contains("?"))
+    }
+
     @Test(arguments: ["short", "abcabcabcabcabc", "password123456"])
     func aWeakPasswordIsRefused(weak: String) async throws {
         let sandbox = try Sandbox()
-        let terminal = try start(sandbox, "init", "--password")
+        let terminal = try start(sandbox, "init", "--empty", "--password")
         try await terminal.expect("new password")
         terminal.type(weak + "\n")
         try await terminal.expect("again: ")
@@ -136,7 +188,7 @@ import Testing
 
     @Test func answersThatDifferChangeNothing() async throws {
         let new = try Sandbox()
-        let initialization = try start(new, "init", "--password")
+        let initialization = try start(new, "init", "--empty", "--password")
         try await initialization.expect("new password")
         initialization.type(password + "\n")
         try await initialization.expect("again: ")

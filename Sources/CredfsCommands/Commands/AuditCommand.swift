@@ -14,6 +14,11 @@ struct AuditCommand: ParsableCommand {
         discussion: """
             Every operation is an entry in state/audit.log. An entry cannot be changed, removed or inserted later \
             without 'credfs audit verify' finding it.
+
+            EXAMPLES:
+              credfs audit show --secret API_TOKEN
+              credfs audit verify
+              credfs audit head >>/mnt/elsewhere/heads
             """,
         subcommands: [
             AuditShowCommand.self, AuditVerifyCommand.self, AuditReportCommand.self, AuditHeadCommand.self,
@@ -26,7 +31,14 @@ struct AuditShowCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
         abstract: "Print the entries of the log.",
-        discussion: "They are printed as they stand there; 'credfs audit verify' tells whether they are authentic."
+        discussion: """
+            They are printed as they stand there; 'credfs audit verify' tells whether they are authentic.
+
+            EXAMPLES:
+              credfs audit show --since 2099-01-01T00:00:00Z
+              credfs audit show --secret billing/API_KEY
+              credfs audit show --follow --json | jq .operation
+            """
     )
     static let operation = OperationEvent.Operation.auditShow
 
@@ -129,6 +141,11 @@ struct AuditVerifyCommand: CredfsCommand {
             inserted or moved, and a log that was cut or replaced by an older copy. Only with --head, a value that \
             'credfs audit head' printed and that was kept elsewhere, is it found out if the whole state directory was \
             replaced.
+
+            EXAMPLES:
+              credfs audit verify
+              credfs audit verify --head "$(tail -n 1 /mnt/elsewhere/heads)"
+              credfs audit verify --json
             """
     )
     static let operation = OperationEvent.Operation.auditVerify
@@ -230,7 +247,14 @@ struct AuditHeadCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "head",
         abstract: "Print the end of the log, to be kept elsewhere.",
-        discussion: "Later, 'credfs audit verify --head VALUE' finds out if the whole log was replaced by an older one."
+        discussion: """
+            Later, 'credfs audit verify --head VALUE' finds out if the whole log was replaced by an older one.
+
+            EXAMPLES:
+              credfs audit head
+              credfs audit head >>/mnt/elsewhere/heads
+              credfs audit verify --head "$(credfs audit head)"
+            """
     )
     static let operation = OperationEvent.Operation.auditHead
 

@@ -15,6 +15,11 @@ struct AuditReportCommand: CredfsCommand {
             For each secret the programs that opened it, with their units, users and jobs, how often, and who was \
             refused. Then secrets that nobody read, and those that only a shell read. Entries count as they stand in \
             the log; 'credfs audit verify' tells whether they are authentic.
+
+            EXAMPLES:
+              credfs audit report
+              credfs audit report --since 2099-01-01T00:00:00Z --json
+              credfs audit report --html report.html
             """
     )
     static let operation = OperationEvent.Operation.auditReport

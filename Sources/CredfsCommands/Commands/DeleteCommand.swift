@@ -10,7 +10,14 @@ struct DeleteCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "delete",
         abstract: "Remove a secret from the store.",
-        discussion: "The manifest of before stays sealed in secrets.yaml.bak.",
+        discussion: """
+            The manifest of before stays sealed in secrets.yaml.bak.
+
+            EXAMPLES:
+              credfs delete API_TOKEN                    # asks first
+              credfs delete --yes billing/API_KEY
+              credfs delete --yes OLD --store ./team
+            """,
         aliases: ["rm"]
     )
     static let operation = OperationEvent.Operation.delete

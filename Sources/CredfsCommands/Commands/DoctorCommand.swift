@@ -10,11 +10,16 @@ internal import SecureJSON
 struct DoctorCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Explain this host: what works, what does not, and what mends it.",
+        abstract: "Check this host: what works, what does not, and how to fix it.",
         discussion: """
             Looks at FUSE, namespaces, memory, swap, core files, the clock, the store's permissions and expiry, git, and \
-            mounts that were left behind, and prints a line for each, with what mends it. Needs no key and no terminal. \
+            mounts that were left behind, and prints a line for each, with how to fix it. Needs no key and no terminal. \
             Exits 1 if there is a problem; with --strict also if there is a warning.
+
+            EXAMPLES:
+              credfs doctor
+              credfs doctor --fix                        # modes and stale mounts
+              credfs doctor --strict --json
             """
     )
     static let operation = OperationEvent.Operation.doctor
@@ -49,7 +54,7 @@ struct DoctorCommand: CredfsCommand {
         guard isOK else {
             let message = [(problems, "problem"), (strict ? warnings : 0, "warning")]
                 .filter { $0.0 > 0 }.map { Count.pluralized($0.0, $0.1) }.joined(separator: ", ")
-            throw CommandError(.failed, message, hint: "each has a line in the report that says what mends it")
+            throw CommandError(.failed, message, hint: "each has a line in the report that says how to fix it")
         }
     }
 

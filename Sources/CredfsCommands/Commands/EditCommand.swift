@@ -19,6 +19,11 @@ struct EditCommand: CredfsCommand {
             editor ends. The file is in memory that only the editor sees, and the editor can write nowhere else: \
             neither swap files nor backups reach a disk. A text that is not valid is offered again; until a valid one \
             is sealed, nothing changes.
+
+            EXAMPLES:
+              credfs edit
+              CREDFS_EDITOR='vim -u NONE' credfs edit
+              credfs edit --store ./team --identity ~/.config/age/keys.txt
             """
     )
     static let operation = OperationEvent.Operation.edit

@@ -15,6 +15,11 @@ struct EncryptCommand: CredfsCommand {
             Without FILE, every value of the manifest that is not sealed is sealed where it stands, and the manifest \
             is signed again after what changed since the last signature was printed. With FILE, its secrets are sealed \
             into the store; then FILE is overwritten and removed. Secrets that FILE does not name stay as they are.
+
+            EXAMPLES:
+              credfs encrypt                             # sign what was edited
+              credfs encrypt template.yaml               # seal it, then remove it
+              credfs encrypt --manifest secrets.yaml
             """
     )
     static let operation = OperationEvent.Operation.encrypt

@@ -18,6 +18,11 @@ struct EnvCommand: CredfsCommand {
         discussion: """
             The variables hold paths, no values. Use it as eval "$(credfs env)" in a shell, or as \
             credfs env --format github >>"$GITHUB_ENV" in a workflow.
+
+            EXAMPLES:
+              eval "$(credfs env)"
+              credfs env --format github >>"$GITHUB_ENV"
+              credfs env /run/app/secrets --json
             """
     )
     static let operation = OperationEvent.Operation.environment
@@ -38,7 +43,7 @@ struct EnvCommand: CredfsCommand {
     )
     var mask: Mask?
 
-    @OptionGroup var fileVariables: FileVariableOptions
+    @OptionGroup(title: "Variables") var fileVariables: FileVariableOptions
 
     @Flag(help: "Print JSON.")
     var json = false

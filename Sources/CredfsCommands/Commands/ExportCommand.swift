@@ -15,6 +15,11 @@ struct ExportCommand: CredfsCommand {
         discussion: """
             Prefer 'credfs run', which gives a program its secrets without any file. What is written here is read back by \
             'credfs import'. A place in a git work tree, or one that group or others can read, is refused without --force.
+
+            EXAMPLES:
+              credfs export API_TOKEN --format dotenv
+              credfs export --format json -o /run/user/1000/secrets.json
+              eval "$(credfs export API_TOKEN --format shell)"
             """
     )
     static let operation = OperationEvent.Operation.export
@@ -46,10 +51,10 @@ struct ExportCommand: CredfsCommand {
     @Flag(help: "Replace the file if it is there.")
     var overwrite = false
 
-    @Flag(help: "Write plaintext to a place that is refused else.")
+    @Flag(help: "Write plaintext even to a git work tree or a place that others can read.")
     var force = false
 
-    @Option(help: "What is done with a value that is no text: refuse, or base64 to write that.")
+    @Option(help: "Values that are not text: refuse them, or write base64.")
     var binary = Binary.refuse
 
     func validate() throws {

@@ -7,14 +7,18 @@ internal import SecretStore
 struct GetCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "get",
-        abstract: "Print what is known about a secret, its value masked."
+        abstract: "Print the attributes of a secret, its value masked.",
+        discussion: """
+            EXAMPLES:
+              credfs get API_TOKEN                       # attributes, no value
+              credfs get billing/API_KEY --json
+              credfs get API_TOKEN --show
+            """
     )
     static let operation = OperationEvent.Operation.get
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
-    @OptionGroup var newlineOption: NewlineOption
-
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String
 
@@ -23,6 +27,8 @@ struct GetCommand: CredfsCommand {
 
     @Flag(help: "Print JSON.")
     var json = false
+
+    @OptionGroup var newlineOption: NewlineOption
 
     var subject: String? { name }
 

@@ -17,6 +17,12 @@ struct ImportCommand: CredfsCommand {
         discussion: """
             Everything is taken in one write, or nothing. A secret that has another value already stops it, unless \
             --overwrite or --skip-existing says what to do. The file is left alone: --remove overwrites and removes it.
+
+            EXAMPLES:
+              credfs import .env --dry-run               # what would be taken
+              credfs import --preset openai,github
+              credfs import config.json --map db=DB_PASSWORD --overwrite
+              vault kv get -format=json app | credfs import --format json -
             """
     )
     static let operation = OperationEvent.Operation.import

@@ -11,11 +11,16 @@ internal import SecureMemory
 struct InitCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "init",
-        abstract: "Make a store, or put the permissions of one right.",
+        abstract: "Make a store, or repair the permissions of one.",
         discussion: """
-            Makes the store directory (0700), a key file, a .gitignore and a signed manifest whose usual entries are \
-            required placeholders. With --recipient, an age identity opens it instead of a key file. On an existing \
-            store it repairs modes and overwrites nothing.
+            Makes the store directory (0700), a key file, a .gitignore and a signed manifest. Asks on a terminal which \
+            secrets it requires and what opens it; elsewhere it requires GHCR_USER, GHCR_TOKEN and COSIGN_KEY, unless \
+            --empty or --require says otherwise. With --recipient, an age identity opens it instead of a key file. On an existing store it repairs modes and overwrites nothing.
+
+            EXAMPLES:
+              credfs init                                # asks what it needs to know
+              credfs init --require API_TOKEN DB_PASSWORD
+              credfs init --empty --recipient "$(cat alice.pub)" --store ./team
             """
     )
     static let operation = OperationEvent.Operation.initialize
@@ -34,20 +39,18 @@ struct InitCommand: CredfsCommand {
     var keyFile: String?
 
     @Option(
-        help: ArgumentHelp("Open the store with the age identity of this recipient; repeatable.", valueName: "age1...")
+        help: ArgumentHelp("Open the store with the age identity of this recipient (repeatable).", valueName: "age1...")
     )
     var recipient: [String] = []
 
-    @Flag(help: "Leave the usual placeholders out.")
+    @Flag(help: "Require no secret.")
     var empty = false
 
     @Option(
         parsing: .upToNextOption,
-        help: ArgumentHelp("Require these secrets instead of the usual ones.", valueName: "name")
+        help: ArgumentHelp("Require these secrets: no job starts without a value for each.", valueName: "name")
     )
     var require: [String] = []
-
-    private static let usualNames = ["GHCR_USER", "GHCR_TOKEN", "COSIGN_KEY"]
 
     func validate() throws {
         if empty && !require.isEmpty { throw ValidationError("--empty and --require exclude each other.") }
@@ -59,13 +62,17 @@ struct InitCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let location = try options.location(context)
         let checker = context.checker
+        let recipients = try Recipients.parse(recipient)
+        let isNeeded = try StoreCreation.isNeeded(location, checker)
+        let choices = isNeeded ? try choices(context) : InitChoices(required: require, usesPassword: false)
+        let secrets = try placeholders(choices)
         let outcome = try StoreCreation.run(
             location,
             checker,
-            secrets: try placeholders(),
-            recipients: try Recipients.parse(recipient),
+            secrets: secrets,
+            recipients: recipients,
             now: context.now(),
-            way: { try way(location, checker, context) }
+            way: { try way(location, checker, choices, context) }
         )
         context.store = outcome.store
         if let keys = outcome.keys { context.audit.begin(try options.open(context), keys) }
@@ -81,17 +88,25 @@ struct InitCommand: CredfsCommand {
         context.console.note(
             outcome.isNew ? "made a store at \(location.directory)" : "there is a store at \(location.directory)"
         )
-        let required = outcome.isNew ? try placeholders().map(\.name.text) : []
-        if !required.isEmpty {
-            context.console.note("before a job can run, give values to \(Names.abbreviated(required)): credfs set NAME")
-            if require.isEmpty { context.console.note("credfs init --empty makes a store that requires nothing") }
+        if outcome.isNew, !secrets.isEmpty {
+            let names = Names.abbreviated(secrets.map(\.name.text))
+            let other = choices.isUsual ? ", or make a store without them: credfs init --empty" : ""
+            context.console.note("before a job can run, give values to \(names): credfs set NAME\(other)")
         }
     }
 
-    private func placeholders() throws -> [SecretEntry] {
-        if empty { return [] }
+    /// What the options say, and a person where they leave it open.
+    private func choices(_ context: CommandContext) throws -> InitChoices {
+        if empty || !require.isEmpty { return InitChoices(required: require, usesPassword: false) }
+        let isOpenedOtherwise =
+            password || passwordOptions.isGiven || keyFile != nil || !recipient.isEmpty
+            || KeyFileSlot.offer(inVariablesOf: context) != nil
+        return try InitChoices.asked(asksForKey: !isOpenedOtherwise, context.console)
+    }
+
+    private func placeholders(_ choices: InitChoices) throws -> [SecretEntry] {
         var entries: [SecretEntry] = []
-        for argument in require.isEmpty ? Self.usualNames : try ArgumentList.items(require) {
+        for argument in try ArgumentList.items(choices.required) {
             let reference = try reference(argument)
             guard !reference.mayHoldValue else { throw CommandError.valueInArgument("--require") }
             var entry = SecretEntry(name: reference.name)
@@ -109,10 +124,13 @@ struct InitCommand: CredfsCommand {
     private func way(
         _ location: StoreLocation,
         _ checker: PermissionChecker,
+        _ choices: InitChoices,
         _ context: CommandContext
     ) throws -> StoreCreation.Way {
         if let keyFile { return .givenKey(try .keyFile(at: keyFile, checker)) }
-        if password || passwordOptions.isGiven { return .password(try newPassword(location, checker, context)) }
+        if password || choices.usesPassword || passwordOptions.isGiven {
+            return .password(try newPassword(location, checker, context))
+        }
         if !recipient.isEmpty { return .recipientsOnly }
         if let offer = KeyFileSlot.offer(inVariablesOf: context) { return .givenKey(try offer.read()) }
         return .keyFile

@@ -12,10 +12,15 @@ internal import SecureMemory
 struct KeysCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "keys",
-        abstract: "List, add and remove the ways to open a store.",
+        abstract: "List, add and remove key slots.",
         discussion: """
             Each key slot holds the data key, sealed for a key file, a password or an age identity. Any one of them \
             opens the store.
+
+            EXAMPLES:
+              credfs keys list
+              credfs keys add --password
+              credfs keys remove keyfile
             """,
         subcommands: [KeysListCommand.self, KeysAddCommand.self, KeysRemoveCommand.self]
     )
@@ -26,7 +31,14 @@ struct KeysListCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
         abstract: "Print the key slots.",
-        discussion: "On a terminal with what they are; elsewhere one identifier a line."
+        discussion: """
+            On a terminal with what they are; elsewhere one identifier a line.
+
+            EXAMPLES:
+              credfs keys list
+              credfs keys list --json
+              credfs keys list --manifest secrets.yaml
+            """
     )
     static let operation = OperationEvent.Operation.keysList
 
@@ -53,10 +65,15 @@ struct KeysListCommand: CredfsCommand {
 struct KeysAddCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "add",
-        abstract: "Add a way to open the store.",
+        abstract: "Add a key slot.",
         discussion: """
             The store is opened as by every other command; --recipient, --password, --new-password-file, \
             --new-password-fd or --new-key-file says what opens it from now on, too.
+
+            EXAMPLES:
+              credfs keys add --password                 # asks twice
+              credfs keys add --new-key-file ci.key --id ci
+              credfs keys add --recipient "$(cat alice.pub)"
             """
     )
     static let operation = OperationEvent.Operation.keysAdd
@@ -64,7 +81,7 @@ struct KeysAddCommand: CredfsCommand {
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
-    @Option(help: ArgumentHelp("The age identity of this recipient; repeatable.", valueName: "age1..."))
+    @Option(help: ArgumentHelp("The age identity of this recipient (repeatable).", valueName: "age1..."))
     var recipient: [String] = []
 
     @Flag(name: .customLong("password"), help: "A new password, asked for twice.")
@@ -154,10 +171,15 @@ struct KeysAddCommand: CredfsCommand {
 struct KeysRemoveCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "remove",
-        abstract: "Take a way to open the store away.",
+        abstract: "Remove a key slot.",
         discussion: """
             The slot is gone from the manifest, and so are secrets.yaml.bak and the copy in the state directory. \
             Whoever opened the store before may have kept its data key: 'credfs rotate' makes a new one.
+
+            EXAMPLES:
+              credfs keys remove ci
+              credfs keys remove password --key-file secrets.key
+              credfs keys remove ci --store ./team
             """
     )
     static let operation = OperationEvent.Operation.keysRemove
@@ -165,7 +187,10 @@ struct KeysRemoveCommand: CredfsCommand {
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
-    @Argument(help: ArgumentHelp("The identifier of the slot.", valueName: "id"))
+    @Argument(
+        help: ArgumentHelp("The identifier of the slot.", valueName: "id"),
+        completion: SecretNameCompletion.slot
+    )
     var id: String
 
     func run(_ context: CommandContext) throws {

@@ -9,7 +9,14 @@ struct ListCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "list",
         abstract: "Print the names of the secrets, never a value.",
-        discussion: "On a terminal with their state; elsewhere one name a line.",
+        discussion: """
+            On a terminal with their state; elsewhere one name a line.
+
+            EXAMPLES:
+              credfs list
+              credfs list billing                        # of one service
+              credfs list --json
+            """,
         aliases: ["ls"]
     )
     static let operation = OperationEvent.Operation.list

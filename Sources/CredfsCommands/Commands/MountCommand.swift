@@ -20,6 +20,11 @@ struct MountCommand: CredfsCommand {
             Serves in the background, prints the directory and returns when it can be listed. Only processes of its \
             owner may open secrets. SIGHUP reads the store again, SIGTERM unmounts. See also 'credfs env', which \
             prints the variables for a job, and 'credfs unmount'.
+
+            EXAMPLES:
+              credfs mount                               # prints the directory
+              credfs mount /run/app/secrets --foreground
+              credfs mount --only API_TOKEN --audit required
             """
     )
     static let operation = OperationEvent.Operation.mount

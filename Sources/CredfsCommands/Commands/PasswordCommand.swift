@@ -11,6 +11,11 @@ struct PasswordCommand: CredfsCommand {
         discussion: """
             The values stay sealed as they are; only the slot is made anew, with at least the usual iterations. The old \
             password opens neither the store nor secrets.yaml.bak, which is removed, any more.
+
+            EXAMPLES:
+              credfs password                            # asks for old and new
+              credfs password password-2
+              credfs password --password-file old --new-password-file new
             """,
         aliases: ["passwd"]
     )
@@ -20,7 +25,10 @@ struct PasswordCommand: CredfsCommand {
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "New password") var newPassword: NewPasswordOptions
 
-    @Argument(help: ArgumentHelp("The slot, if there are several with a password.", valueName: "id"))
+    @Argument(
+        help: ArgumentHelp("The slot, if there are several with a password.", valueName: "id"),
+        completion: SecretNameCompletion.slot
+    )
     var id: String?
 
     func run(_ context: CommandContext) throws {

@@ -16,6 +16,11 @@ struct PolicyCommand: ParsableCommand {
         discussion: """
             A policy is signed with the store. Its keys are ANDed, the entries of a list ORed, and an absent key allows. \
             With 'run --policy observe' nobody is refused and the log says who would be.
+
+            EXAMPLES:
+              credfs policy show
+              credfs policy set API_TOKEN --allow-exe /usr/bin/curl
+              credfs policy test API_TOKEN --exe /usr/bin/wget
             """,
         subcommands: [
             PolicyShowCommand.self, PolicySetCommand.self, PolicyTestCommand.self, PolicySuggestCommand.self,
@@ -27,7 +32,13 @@ struct PolicyCommand: ParsableCommand {
 struct PolicyShowCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Print the policies of all secrets, or of some."
+        abstract: "Print the policies of all secrets, or of some.",
+        discussion: """
+            EXAMPLES:
+              credfs policy show
+              credfs policy show API_TOKEN DB_PASSWORD
+              credfs policy show --json
+            """
     )
     static let operation = OperationEvent.Operation.policyShow
 
@@ -45,6 +56,7 @@ struct PolicyShowCommand: CredfsCommand {
         let named = try names.map { try manifest.entry(reference($0)) }
         let entries = names.isEmpty ? manifest.secrets.filter { $0.policy != nil } : named
         if json { return try context.console.output(JSONOutput.policies(entries)) }
+        if entries.isEmpty { context.console.note("no secret has a policy") }
         for entry in entries {
             guard let policy = entry.policy else {
                 try context.console.output("\(entry.name.text): no policy\n")
@@ -61,7 +73,14 @@ struct PolicySetCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "set",
         abstract: "Change the policies of secrets.",
-        discussion: "Keys that are not named stay as they are; --no-policy begins anew."
+        discussion: """
+            Keys that are not named stay as they are; --no-policy begins anew.
+
+            EXAMPLES:
+              credfs policy set API_TOKEN --allow-exe /usr/bin/curl
+              credfs policy set DB_PASSWORD --allow-unit app.service --max-reads 1
+              credfs policy set API_TOKEN --no-policy
+            """
     )
     static let operation = OperationEvent.Operation.policySet
 
@@ -102,6 +121,11 @@ struct PolicyTestCommand: CredfsCommand {
         discussion: """
             Exits with 0 where it may and with 21 where it may not. The key 'callers' and the count of reads depend on a \
             mount and are not looked at.
+
+            EXAMPLES:
+              credfs policy test API_TOKEN --exe /usr/bin/curl
+              credfs policy test DB_PASSWORD --uid www-data
+              credfs policy test DB_PASSWORD --unit app.service
             """
     )
     static let operation = OperationEvent.Operation.policyTest
@@ -159,6 +183,11 @@ struct PolicySuggestCommand: CredfsCommand {
             Each secret that was opened gets the executables, users and services that opened it, and nothing more. Prints \
             the commands that set these policies, or sets them with --apply, which checks the log first. Refused opens \
             count for nothing.
+
+            EXAMPLES:
+              credfs policy suggest                      # prints commands
+              credfs policy suggest --since 2099-01-01T00:00:00Z
+              credfs policy suggest --apply
             """
     )
     static let operation = OperationEvent.Operation.policySuggest

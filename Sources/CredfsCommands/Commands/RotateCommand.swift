@@ -15,6 +15,12 @@ struct RotateCommand: CredfsCommand {
             of the store, or the answer to a question. Any other slot stops it, unless --drop-slot lets it go. With NAME, \
             secrets get new values, as from 'credfs set'. With --due, the commands of the secrets that are due make \
             them.
+
+            EXAMPLES:
+              credfs rotate                              # a new data key
+              credfs rotate API_TOKEN                    # asks for the new value
+              credfs rotate --due
+              credfs rotate --drop-slot password
             """
     )
     static let operation = OperationEvent.Operation.rotate
@@ -38,18 +44,21 @@ struct RotateCommand: CredfsCommand {
     @Flag(help: "Run the commands of the secrets whose period is over.")
     var due = false
 
-    @Option(help: ArgumentHelp("Let this slot go; repeatable, or with commas.", valueName: "id"))
+    @Option(
+        help: ArgumentHelp("Remove this slot (repeatable, or with commas).", valueName: "id"),
+        completion: SecretNameCompletion.slot
+    )
     var dropSlot: [String] = []
 
     @Option(
-        help: ArgumentHelp("Also present the key in this file, for its slot to stay; repeatable.", valueName: "file"),
+        help: ArgumentHelp("Also present the key in this file, for its slot to stay (repeatable).", valueName: "file"),
         completion: .file(),
         transform: PathArgument.parse
     )
     var alsoKeyFile: [String] = []
 
     @Option(
-        help: ArgumentHelp("Also present the password in this file; repeatable.", valueName: "file"),
+        help: ArgumentHelp("Also present the password in this file (repeatable).", valueName: "file"),
         completion: .file(),
         transform: PathArgument.parse
     )

@@ -22,6 +22,12 @@ struct RunCommand: CredfsCommand {
             GHCR_TOKEN_FILE for the secret GHCR_TOKEN. The files are there as long as it runs, in a mount namespace of \
             its own where the system allows one. Exits with its status, 128+n after signal n, 127 if it is not found, \
             126 if it cannot be run, 125 if credfs itself fails.
+
+            EXAMPLES:
+              credfs run -- sh -c 'cat "$API_TOKEN_FILE"'
+              credfs run --only API_TOKEN,DB_PASSWORD -- ./server --port 8080
+              credfs run --env API_TOKEN -- ./legacy     # the value in a variable
+              credfs run --shared --allow-other --callers any -- docker compose up
             """,
         aliases: ["exec"]
     )
@@ -31,55 +37,10 @@ struct RunCommand: CredfsCommand {
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Secrets") var admission: AdmissionOptions
+    @OptionGroup(title: "Variables") var variables: JobVariableOptions
+    @OptionGroup(title: "Program") var program: JobOptions
+    @OptionGroup(title: "Mount") var place: JobMountOptions
     @OptionGroup(title: "Mount") var mount: MountOptions
-
-    @Option(
-        help: ArgumentHelp(
-            "Put the value of a secret into the environment, where many can read it (repeatable, or with commas).",
-            valueName: "name[=var]"
-        ),
-        completion: SecretNameCompletion.list
-    )
-    var env: [String] = []
-
-    @OptionGroup var fileVariables: FileVariableOptions
-
-    @Flag(help: "Inherit no variable at all.")
-    var pristine = false
-
-    @Flag(help: "Take away inherited variables that are named like a secret.")
-    var unsetPlain = false
-
-    @Flag(help: "Mount where other processes can see it, such as a container engine.")
-    var shared = false
-
-    @Flag(help: "Let the program see the store and the key files.")
-    var keepStore = false
-
-    @Option(
-        help: ArgumentHelp(
-            "Keep the secrets for processes that outlive the program, at most so long.",
-            valueName: "time"
-        )
-    )
-    var linger: DurationArgument?
-
-    @Flag(help: "Leave the core files of the program alone.")
-    var allowCore = false
-
-    @Option(
-        help: ArgumentHelp("What shows the secrets: fuse, or the weaker ramfs, tmpfs and shm.", valueName: "backend"),
-        completion: .list(["fuse", "ramfs", "tmpfs", "shm"])
-    )
-    var backend: String?
-
-    @Option(
-        help: ArgumentHelp(
-            "Record a label of the job in the audit log, beside what its CI says of it (repeatable).",
-            valueName: "key=value"
-        )
-    )
-    var label: [JobLabel] = []
 
     @Argument(
         parsing: .postTerminator,
@@ -90,20 +51,14 @@ struct RunCommand: CredfsCommand {
 
     func validate() throws {
         guard !command.isEmpty else { throw ValidationError("a program is needed after '--'.") }
-        guard label.count <= JobLabels.maximumCount else {
-            throw ValidationError("--label can be given \(JobLabels.maximumCount) times.")
-        }
-        if let backend, [nil, Backend.none].contains(Backend(rawValue: backend)) {
-            throw ValidationError("--backend takes fuse, ramfs, tmpfs or shm.")
-        }
     }
 
     func failure(of error: any Error) -> CommandError {
         let way: MountAdvice.Way =
-            switch backend.flatMap(Backend.init) {
+            switch place.backend.flatMap(Backend.init) {
             case .ramfs, .tmpfs: .memory
             case .shm: .files
-            default: shared ? .shared : .best
+            default: place.shared ? .shared : .best
             }
         var failure = advised(error, way: way)
         let isOwn = (error as? MountError).map { [.variables, .policy, .usage].contains($0.code) } ?? false
@@ -117,19 +72,19 @@ struct RunCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         try refuseAssignment()
         // What is wrong in any case is said before anybody is asked for a password.
-        _ = (try self.values { _ in true }, try fileVariables.chosen { _ in true })
+        _ = (try self.values { _ in true }, try variables.file.chosen { _ in true })
         let admitted = try Admission.decide(options, keyOptions, admission, context)
         let isName = { (name: SecretName) in admitted.manifest.map { $0.index(of: name) != nil } ?? true }
-        let (values, chosen) = (try self.values(isName), try fileVariables.chosen(isName))
+        let (values, chosen) = (try self.values(isName), try variables.file.chosen(isName))
         let snapshot = admitted.snapshot(now: context.now())
         if admitted.auth == .authenticated {
             for assignment in values + chosen where admitted.entry(assignment.secret) == nil {
                 try admission.reportMissing(assignment.secret, admitted.manifest, context)
             }
         }
-        let variables = try fileVariables.variables(snapshot?.names ?? [], chosen) { context.console.warning($0) }
-        try refuseClashes(values, variables, admitted)
-        let backend = backend.flatMap(Backend.init) ?? .fuse
+        let paths = try variables.file.variables(snapshot?.names ?? [], chosen) { context.console.warning($0) }
+        try refuseClashes(values, paths, admitted)
+        let backend = place.backend.flatMap(Backend.init) ?? .fuse
         if backend != .fuse {
             try admission.refusePolicies(of: admitted.entries, in: "the backend \(backend.rawValue)")
         }
@@ -139,9 +94,9 @@ struct RunCommand: CredfsCommand {
 
         var settings = JobRun.Settings(rules: try mount.rules(context, group: ProcessAttributes.effectiveGroup))
         settings.backend = backend
-        settings.isShared = shared
-        settings.linger = linger?.duration ?? .zero
-        settings.maskedPaths = keepStore ? [] : try secretPlaces(admitted, context)
+        settings.isShared = place.shared
+        settings.linger = program.linger?.duration ?? .zero
+        settings.maskedPaths = program.keepStore ? [] : try secretPlaces(admitted, context)
         var content = JobRun.Content(auth: admitted.auth)
         content.snapshot = snapshot
         content.entries = admitted.entries
@@ -149,8 +104,8 @@ struct RunCommand: CredfsCommand {
         content.store = admitted.manifest?.store
 
         var rules = JobEnvironment.Rules()
-        rules.isPristine = pristine
-        rules.unsetsPlain = unsetPlain
+        rules.isPristine = variables.pristine
+        rules.unsetsPlain = variables.unsetPlain
         rules.valueVariables = values.filter { admitted.entry($0.secret) != nil }.map(\.variable)
         var hasWarned = false
         let recorder = try admitted.manifest.map { try OpenRecorder(options, $0.store, mount.audit, context) }
@@ -169,11 +124,11 @@ struct RunCommand: CredfsCommand {
         let unseen = settings.backend == .fuse ? [] : admitted.entries.map(\.name)
         let given = values.map(\.secret).filter { admitted.entry($0) != nil }
         context.subjects.secrets = unseen.isEmpty ? given : unseen
-        let outcome = try run.perform(program(context), secrets: &secrets) { directory in
+        let outcome = try run.perform(job(context), secrets: &secrets) { directory in
             let environment = JobEnvironment(
                 inherited: EnvironmentVariables.rawEntries(),
                 directory: directory,
-                variables: variables,
+                variables: paths,
                 auth: admitted.auth,
                 rules: rules
             )
@@ -182,13 +137,13 @@ struct RunCommand: CredfsCommand {
                 let names = environment.plainNames.joined(separator: ", ")
                 context.console.warning("the job inherits \(names) as well: --unset-plain takes plain variables away")
             }
-            return environment.entries + (pristine ? Self.path() : [])
+            return environment.entries + (variables.pristine ? Self.path() : [])
         }
         conclude(outcome, context)
     }
 
     private func values(_ isName: (SecretName) -> Bool) throws -> [VariableAssignment] {
-        try VariableAssignment.parse(env, option: "--env", usual: VariableName.init(of:), isName)
+        try VariableAssignment.parse(variables.env, option: "--env", usual: VariableName.init(of:), isName)
     }
 
     /// Refuses `VARIABLE=VALUE` in front of the program, which a shell would take.
@@ -220,13 +175,13 @@ struct RunCommand: CredfsCommand {
         }
     }
 
-    private func program(_ context: CommandContext) -> Job.Program {
+    private func job(_ context: CommandContext) -> Job.Program {
         // The parser has them as text; the job gets the bytes.
         let command = Array(context.arguments.drop { $0 != Array("--".utf8) }.dropFirst())
-        var program = Job.Program(command: command, environment: [], inherited: context.inherited)
-        program.givesPath = !pristine
-        program.allowsCore = allowCore
-        return program
+        var job = Job.Program(command: command, environment: [], inherited: context.inherited)
+        job.givesPath = !variables.pristine
+        job.allowsCore = program.allowCore
+        return job
     }
 
     /// By which a program is found even where it inherits nothing.
@@ -270,7 +225,7 @@ struct RunCommand: CredfsCommand {
             context.environment("CONTAINER_HOST") != nil || command.contains { $0 == "--remote" || $0 == "-r" }
         let reachesDaemon =
             ["docker", "nerdctl"].contains(String(program)) || (isDaemonless && (context.user != 0 || asksService))
-        if reachesDaemon && !(shared && mount.allowOther && mount.callers == "any") {
+        if reachesDaemon && !(place.shared && mount.allowOther && mount.callers == "any") {
             context.console.warning(
                 "\(program) hands paths to another process, which cannot see the secrets of this job: "
                     + "that needs --shared --allow-other --callers=any"
@@ -282,7 +237,7 @@ struct RunCommand: CredfsCommand {
     private func recordStart(_ recorder: OpenRecorder?, _ context: CommandContext) throws(MountError) {
         var job = OperationEvent.Subjects()
         job.mount = context.subjects.mount
-        job.labels = JobLabels.collect(label, environment: context.environment)
+        job.labels = JobLabels.collect(program.label, environment: context.environment)
         var events = [
             OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store)
         ]

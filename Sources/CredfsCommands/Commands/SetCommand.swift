@@ -12,6 +12,12 @@ struct SetCommand: CredfsCommand {
         discussion: """
             Asks for the value on a terminal, else reads standard input to its end and keeps every byte. A value is \
             never an argument, since arguments are public.
+
+            EXAMPLES:
+              credfs set API_TOKEN                       # asks for the value, hidden
+              printf '%s' "$TOKEN" | credfs set API_TOKEN --required
+              credfs set tls/KEY --value-file key.pem --format pem
+              credfs set API_TOKEN --keep-value --expires 2099-01-31T00:00:00Z
             """
     )
     static let operation = OperationEvent.Operation.set
@@ -67,6 +73,7 @@ struct SetCommand: CredfsCommand {
             )
         }
         if reference.mayHoldValue { try requireExisting(reference, context) }
+        try attributes.refusePast(now: context.now())
         let change = try policy.change()
         let (store, before) = try options.load(context)
         let keys = try keyOptions.unlock(store, before.manifest, context)
@@ -85,9 +92,6 @@ struct SetCommand: CredfsCommand {
             manifest.secrets[index] = entry
         }
         context.console.detail("set \(reference.name.text)")
-        if let expires = attributes.expires.flatMap(Timestamp.init), expires <= context.now() {
-            context.console.warning("\(expires.text) is in the past: '\(reference.name.text)' counts as expired")
-        }
     }
 
     /// Refuses `NAME=VALUE`; what has such a name already keeps it.

@@ -9,7 +9,13 @@ internal import SystemCalls
 struct ShowCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Print the value of a secret, byte by byte as it is."
+        abstract: "Print the value of a secret, byte by byte as it is.",
+        discussion: """
+            EXAMPLES:
+              credfs show API_TOKEN
+              credfs show tls/KEY >/run/user/1000/key.pem
+              credfs show API_TOKEN --newline no | wc -c
+            """
     )
     static let operation = OperationEvent.Operation.show
 

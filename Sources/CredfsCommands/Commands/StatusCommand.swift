@@ -10,8 +10,15 @@ internal import SecureJSON
 struct StatusCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "status",
-        abstract: "List what is mounted.",
-        discussion: "What killed processes left is listed as stale once, and taken away."
+        abstract: "List mounts and running jobs.",
+        discussion: """
+            What killed processes left is listed as stale once, and taken away.
+
+            EXAMPLES:
+              credfs status
+              credfs status --json
+              credfs status --quiet                      # the list and nothing else
+            """
     )
     static let operation = OperationEvent.Operation.status
     static let needsProc = true

@@ -8,8 +8,15 @@ internal import SecretStore
 struct UnmountCommand: CredfsCommand {
     static let configuration = CommandConfiguration(
         commandName: "unmount",
-        abstract: "End a mount.",
-        discussion: "Whatever is open in it reads nothing more. A mount that a killed credfs left is taken away, too.",
+        abstract: "Unmount secrets and end what serves them.",
+        discussion: """
+            Whatever is open in it reads nothing more. A mount that a killed credfs left is taken away, too.
+
+            EXAMPLES:
+              credfs unmount /run/app/secrets
+              credfs unmount --all
+              credfs unmount --quiet --all
+            """,
         aliases: ["umount"]
     )
     static let operation = OperationEvent.Operation.unmount
@@ -17,7 +24,7 @@ struct UnmountCommand: CredfsCommand {
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
 
-    @Flag(help: "End every mount of yours.")
+    @Flag(help: "Unmount all of yours.")
     var all = false
 
     @Argument(

@@ -13,6 +13,11 @@ struct VerifyCommand: CredfsCommand {
         discussion: """
             Runs every check and prints a line for each, never a value. Exits 0, or with the code of the first check \
             that failed. With --no-key it runs what needs no key, such as for pull requests from forks.
+
+            EXAMPLES:
+              credfs verify
+              credfs verify --quiet --manifest secrets.yaml
+              credfs verify --no-key --json              # CI, without a key
             """,
         aliases: ["check"]
     )
@@ -21,14 +26,14 @@ struct VerifyCommand: CredfsCommand {
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
 
-    @OptionGroup var size: SizeOption
-    @OptionGroup var fileVariables: FileVariableOptions
-
     @Flag(help: "Leave out what needs a key.")
     var noKey = false
 
     @Flag(help: "Print JSON.")
     var json = false
+
+    @OptionGroup(title: "As for run") var size: SizeOption
+    @OptionGroup(title: "As for run") var fileVariables: FileVariableOptions
 
     func run(_ context: CommandContext) throws {
         // What is wrong in any case is no fault of the store.

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Jobs
+
+/// The variables of a job.
+struct JobVariableOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Put the value of a secret into the environment, where many can read it (repeatable, or with commas).",
+            valueName: "name[=var]"
+        ),
+        completion: SecretNameCompletion.list
+    )
+    var env: [String] = []
+
+    @OptionGroup var file: FileVariableOptions
+
+    @Flag(help: "Remove inherited variables that are named like a secret.")
+    var unsetPlain = false
+
+    @Flag(help: "Start with an empty environment.")
+    var pristine = false
+}
+
+/// What the program of a job may do, and how long its secrets stay.
+struct JobOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Keep the secrets for processes that outlive the program, at most so long.",
+            valueName: "time"
+        )
+    )
+    var linger: DurationArgument?
+
+    @Flag(help: "Let the program see the store and the key files.")
+    var keepStore = false
+
+    @Flag(help: "Allow core files of the program.")
+    var allowCore = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Record a label of the job in the audit log, beside what its CI says of it (repeatable).",
+            valueName: "key=value"
+        )
+    )
+    var label: [JobLabel] = []
+
+    func validate() throws {
+        guard label.count <= JobLabels.maximumCount else {
+            throw ValidationError("--label can be given \(JobLabels.maximumCount) times.")
+        }
+    }
+}
+
+/// Where the secrets of a job are mounted, and by what.
+struct JobMountOptions: ParsableArguments {
+    @Flag(help: "Mount where other processes can see it, such as a container engine.")
+    var shared = false
+
+    @Option(
+        help: ArgumentHelp("What shows the secrets: fuse, or the weaker ramfs, tmpfs and shm.", valueName: "backend"),
+        completion: .list(["fuse", "ramfs", "tmpfs", "shm"])
+    )
+    var backend: String?
+
+    func validate() throws {
+        if let backend, [nil, Backend.none].contains(Backend(rawValue: backend)) {
+            throw ValidationError("--backend takes fuse, ramfs, tmpfs or shm.")
+        }
+    }
+}
