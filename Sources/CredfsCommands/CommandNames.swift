@@ -22,8 +22,17 @@ enum CommandNames {
             case "passwd": "password"
             default: ""
             }
-        guard !name.isEmpty else { return arguments }
+        guard !name.isEmpty else { return withGeneratedByteCount(arguments) }
         return [arguments[0], Array(name.utf8)] + arguments[2...]
+    }
+
+    /// The arguments of `set` with a number behind a bare `--generate`, whose next word is the name of a secret.
+    private static func withGeneratedByteCount(_ arguments: [[UInt8]]) -> [[UInt8]] {
+        guard arguments[1] == Array(SetCommand._commandName.utf8) else { return arguments }
+        let bare = Array("--generate".utf8)
+        let end = arguments.firstIndex(of: Array("--".utf8)) ?? arguments.count
+        return arguments[..<end].map { $0 == bare ? bare + Array("=\(ValueInput.usualGeneratedByteCount)".utf8) : $0 }
+            + arguments[end...]
     }
 
     /// Checks that there is a command of the name that comes first, and one of the name that follows where it has

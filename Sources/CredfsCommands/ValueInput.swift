@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import Sealing
 internal import SecretStore
 internal import SecureFiles
 internal import SecureMemory
@@ -9,14 +10,21 @@ internal import SystemPackage
 
 /// Where a new value comes from: a file, a question on the terminal, or standard input to its end.
 struct ValueInput {
+    /// Random bytes that a generated value is made of, when it has no number.
+    static let usualGeneratedByteCount = 32
+    /// Random bytes that can be asked for: fewer can be guessed, more are no token.
+    static let generatedByteCounts = 16...4096
+
     var valueFile: String?
+    /// Random bytes to make the value of, which is their base64url (RFC 4648, section 5) without padding.
+    var generatedByteCount: Int?
     /// Whether standard input is read even if it is a terminal.
     var readsStandardInput = false
     var allowsEmpty = false
     var limit = Manifest.usualSecretByteCount
 
     /// Whether a person is asked.
-    var asks: Bool { valueFile == nil && !readsStandardInput && isatty(0) == 1 }
+    var asks: Bool { valueFile == nil && generatedByteCount == nil && !readsStandardInput && isatty(0) == 1 }
 
     /// Reads the value, every byte of it.
     func read(_ name: SecretName) throws -> SecureBuffer {
@@ -27,7 +35,28 @@ struct ValueInput {
         return value
     }
 
+    private static func generated(_ byteCount: Int) throws(StoreError) -> SecureBuffer {
+        let random = try SecureBuffer.filled(
+            capacity: byteCount,
+            orThrow: { StoreError.memory($0) },
+            { (bytes) throws(StoreError) in
+                do throws(SealingError) { try RandomBytes.fillPrivate(&bytes) } catch { throw .sealing(error) }
+                return byteCount
+            }
+        )
+        let count = Base64.encodedCount(byteCount, .urlSafe)
+        return try SecureBuffer.filled(
+            capacity: count,
+            orThrow: { StoreError.memory($0) },
+            { (text) throws(StoreError) in
+                random.withBytes { Base64.encode($0, .urlSafe, into: &text) }
+                return count
+            }
+        )
+    }
+
     private func content(_ name: SecretName) throws -> SecureBuffer {
+        if let generatedByteCount { return try Self.generated(generatedByteCount) }
         if let valueFile {
             let file = try StoreError.wrapping("open", valueFile) { () throws(Errno) in
                 try OwnedDescriptor.open(valueFile, O_RDONLY | O_NOCTTY)

@@ -41,6 +41,31 @@ import Testing
         #expect(try Files.mode(sandbox.store) == 0o700)
     }
 
+    @Test func aValueIsGenerated() async throws {
+        let sandbox = try await Sandbox([:])
+        let digits = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+        var seen: Set<[UInt8]> = []
+        for (name, option, count) in [
+            ("A", "--generate", 43), ("B", "--generate=16", 22), ("C", "--generate=4096", 5462),
+        ] {
+            let outcome = try await sandbox.succeed("set", option, name)
+            #expect(outcome.outputText.isEmpty && outcome.errorText.isEmpty)
+            let value = try await sandbox.value(name)
+            #expect(value.count == count && value.allSatisfy(digits.contains), "\(option)")
+            seen.insert(Array(value.prefix(22)))
+        }
+        try await sandbox.succeed("set", "A", "--generate")
+        seen.insert(Array(try await sandbox.value("A").prefix(22)))
+        #expect(seen.count == 4)
+        for arguments in [
+            ["--generate=15"], ["--generate=4097"], ["--generate=x"], ["--generate", "-"],
+            ["--generate", "--keep-value"],
+        ] {
+            (try await sandbox.run(["set", "D"] + arguments, input: [65])).expectRefusal(64)
+        }
+        #expect(try await sandbox.succeed("list").outputText == "A\nB\nC\n")
+    }
+
     @Test func whereNobodyCanBeAskedTheUsualSecretsAreRequired() async throws {
         let sandbox = try Sandbox()
         let outcome = try await sandbox.succeed("init")
@@ -48,7 +73,7 @@ import Testing
             outcome.errorText.contains("give values to GHCR_USER, GHCR_TOKEN, COSIGN_KEY: credfs set NAME, or make")
         )
         #expect(outcome.errorText.contains("credfs init --empty"))
-        #expect(try await sandbox.succeed("list").outputText == "GHCR_USER\nGHCR_TOKEN\nCOSIGN_KEY\n")
+        #expect(try await sandbox.succeed("list").outputText == "COSIGN_KEY\nGHCR_TOKEN\nGHCR_USER\n")
         (try await sandbox.run("verify")).expectRefusal(17, "GHCR_USER")
         let required = try await Sandbox().succeed("init", "--require", "ONE").errorText
         #expect(!required.contains("init --empty"))

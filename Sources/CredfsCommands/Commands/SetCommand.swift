@@ -17,6 +17,7 @@ struct SetCommand: CredfsCommand {
               credfs set API_TOKEN                       # asks for the value, hidden
               printf '%s' "$TOKEN" | credfs set API_TOKEN --required
               credfs set tls/KEY --value-file key.pem --format pem
+              credfs set SESSION_KEY --generate=32       # random bytes, as base64url
               credfs set API_TOKEN --keep-value --expires 2099-01-31T00:00:00Z
             """
     )
@@ -38,6 +39,14 @@ struct SetCommand: CredfsCommand {
     )
     var valueFile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Generate the value: so many random bytes (32 where no number follows '='), as base64url.",
+            valueName: "bytes"
+        )
+    )
+    var generate: Int?
+
     @Flag(help: "Accept a value of no bytes.")
     var allowEmpty = false
 
@@ -52,12 +61,18 @@ struct SetCommand: CredfsCommand {
     var subject: String? { name }
 
     func validate() throws {
-        if source != nil && valueFile != nil { throw ValidationError("- and --value-file exclude each other.") }
-        if keepValue && (source != nil || valueFile != nil || allowEmpty) {
+        if [source != nil, valueFile != nil, generate != nil].count(where: \.self) > 1 {
+            throw ValidationError("-, --value-file and --generate exclude each other.")
+        }
+        if keepValue && (source != nil || valueFile != nil || generate != nil || allowEmpty) {
             throw ValidationError("--keep-value takes no value.")
         }
+        let counts = ValueInput.generatedByteCounts
+        if let generate, !counts.contains(generate) {
+            throw ValidationError("--generate takes \(counts.lowerBound) to \(counts.upperBound) bytes.")
+        }
         let keyIsOnStandardInput = keyOptions.keyFd == 0 || keyOptions.password.passwordFd == 0
-        if keyIsOnStandardInput && valueFile == nil && !keepValue {
+        if keyIsOnStandardInput && valueFile == nil && generate == nil && !keepValue {
             throw ValidationError("standard input cannot hold both the key and the value: use --value-file.")
         }
     }
@@ -103,6 +118,7 @@ struct SetCommand: CredfsCommand {
     private var input: ValueInput {
         ValueInput(
             valueFile: valueFile,
+            generatedByteCount: generate,
             readsStandardInput: source != nil,
             allowsEmpty: allowEmpty,
             limit: size.maxSize
