@@ -6,7 +6,7 @@ import Foundation
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct AuditWriterTests {
+@Suite(.timeLimit(.minutes(20))) struct AuditWriterTests {
     /// What a writer says of entries, in its order.
     private final class Answers: Sendable {
         private let answers = Mutex<[Bool]>([])

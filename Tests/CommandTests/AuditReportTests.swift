@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Reports of who read which secret, from jobs on real mounts.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(20)))
 struct AuditReportTests {
     private let pipeline = [
         "GITHUB_ACTIONS": "true", "GITHUB_REPOSITORY": "acme/shop", "GITHUB_JOB": "build", "GITHUB_ACTION": "push",

@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// What entries of the audit log say beside operation and status, through the program.
-@Suite(.serialized, .timeLimit(.minutes(2)))
+@Suite(.serialized, .timeLimit(.minutes(20)))
 struct AuditSubjectTests {
     private struct Entry: Decodable {
         struct Claims: Decodable {

@@ -6,7 +6,7 @@ import Testing
 
 extension RunTests {
     /// What is said on hosts that lack something: real ones, made of mounts that only the test sees.
-    @Suite(.serialized, .timeLimit(.minutes(2))) struct Hints {
+    @Suite(.serialized, .timeLimit(.minutes(20))) struct Hints {
         /// Runs credfs on a host that a shell script changes before.
         private func onHost(
             _ change: String,

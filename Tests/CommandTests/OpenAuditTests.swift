@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Opens of secrets as entries of the audit log, on real mounts.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(20)))
 struct OpenAuditTests {
     private struct Entry: Decodable {
         struct Repeat: Decodable {

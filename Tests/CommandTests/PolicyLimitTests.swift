@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Limits of a policy that the threat model names: what runs inside of an allowed process reads what that process may.
-@Suite(.serialized, .timeLimit(.minutes(3)))
+@Suite(.serialized, .timeLimit(.minutes(20)))
 struct PolicyLimitTests {
     private func resolved(_ path: String) -> String { URL(filePath: path).resolvingSymlinksInPath().path }
 

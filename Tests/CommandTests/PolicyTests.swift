@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Policies of secrets on real mounts, with real processes that ask.
-@Suite(.serialized, .timeLimit(.minutes(5)))
+@Suite(.serialized, .timeLimit(.minutes(20)))
 struct PolicyTests {
     private struct Entry: Decodable {
         let operation: String
