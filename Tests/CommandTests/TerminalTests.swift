@@ -43,7 +43,6 @@ import Testing
     @Test func aNewPasswordIsAskedForTwiceWithoutEcho() async throws {
         let sandbox = try Sandbox()
         let terminal = try start(sandbox, "init", "--empty", "--password")
-        #expect(terminal.isEchoing)
         try await terminal.expect("new password for \(sandbox.store): ")
         #expect(!terminal.isEchoing)
         terminal.type(password + "\n")
