@@ -61,7 +61,7 @@ struct AccessReportPage {
     private var tiles: String {
         let uses = report.secrets.flatMap(\.uses)
         let values: [(String, UInt64, String)] = [
-            ("secrets read", UInt64(report.secrets.count { $0.count(.granted) + $0.count(.wouldDeny) > 0 }), ""),
+            ("secrets read", UInt64(report.secrets.count(where: \.isRead)), ""),
             ("reads", report.secrets.reduce(0) { $0 &+ $1.count(.granted) }, ""),
             ("denied", report.secrets.reduce(0) { $0 &+ $1.count(.denied) }, "denied"),
             ("would be denied", report.secrets.reduce(0) { $0 &+ $1.count(.wouldDeny) }, "would-deny"),
@@ -76,7 +76,7 @@ struct AccessReportPage {
 
     private var notes: String {
         var notes: [String] = []
-        let shells = report.secrets.filter(\.isReadByShellsOnly).map(\.name)
+        let shells = report.readByShellsOnly
         if !report.unread.isEmpty {
             notes.append("<h2>Not read by anybody</h2><p class=\"chips\">\(Self.chips(report.unread))</p>")
         }

@@ -19,7 +19,7 @@ enum AccessReportText {
         }
         if report.secrets.isEmpty { lines.append("nobody opened a secret") }
         if !report.unread.isEmpty { lines.append("not read: \(report.unread.joined(separator: ", "))") }
-        let shells = report.secrets.filter(\.isReadByShellsOnly).map(\.name)
+        let shells = report.readByShellsOnly
         if !shells.isEmpty { lines.append("read by shells only: \(shells.joined(separator: ", "))") }
         return lines.map { Console.visible($0) + "\n" }.joined()
     }

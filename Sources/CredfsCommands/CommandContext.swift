@@ -81,7 +81,9 @@ final class CommandContext {
     }
 
     /// The value of a `CREDFS_` variable, or of its older `CLAMP_` name.
-    func variable(_ name: String) -> String? {
+    func variable(_ name: String) -> String? { Self.variable(name, environment) }
+
+    private static func variable(_ name: String, _ environment: (String) -> String?) -> String? {
         environment("CREDFS_" + name) ?? environment("CLAMP_" + name)
     }
 
@@ -92,8 +94,7 @@ final class CommandContext {
 
     /// Whether modes, owners and link counts of files count, by the variables.
     static func isStrict(_ environment: (String) -> String?) -> Bool {
-        let value = environment("CREDFS_PERMISSIONS_STRICT") ?? environment("CLAMP_PERMISSIONS_STRICT")
-        return !no.contains(value?.lowercased() ?? "")
+        !no.contains(variable("PERMISSIONS_STRICT", environment)?.lowercased() ?? "")
     }
 
     /// The name of the variable that switches secrets off, if one does.

@@ -25,16 +25,13 @@ final class ExportDestination {
             if !isForced { try Self.checkStandardOutput() }
             return
         }
-        let parts = Store.split(path)
-        guard !parts.name.isEmpty, parts.name != ".", parts.name != "..",
-            let folder = try StoreDirectory.open(parts.directory, followingLink: true)
-        else { throw StoreError.system("create", path, .noSuchFileOrDirectory) }
+        let (folder, name) = try Store.place(ofNew: path)
         self.folder = folder
         if !isForced {
             if try folder.isReadableByOthers() { throw Self.refusal("the directory of \(path) can be read by others") }
             if try folder.isInGitWorkTree() { throw Self.refusal("\(path) would be in a git work tree") }
         }
-        if try folder.file(parts.name) != nil && !overwrites {
+        if try folder.file(name) != nil && !overwrites {
             throw CommandError(.failed, "\(path) is there already", hint: "--overwrite replaces it")
         }
     }

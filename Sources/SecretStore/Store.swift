@@ -137,6 +137,17 @@ package struct Store {
         return try file.secret(limit: limit)
     }
 
+    /// Opens the directory of a file that is to be written.
+    ///
+    /// - Returns: the directory, and the name of the file in it.
+    /// - Throws: class `failed` where there is no such directory, or the path names no file.
+    package static func place(ofNew path: String) throws(StoreError) -> (directory: StoreDirectory, name: String) {
+        let (directory, name) = split(path)
+        guard !["", ".", ".."].contains(name), let folder = try StoreDirectory.open(directory, followingLink: true)
+        else { throw .system("create", path, .noSuchFileOrDirectory) }
+        return (folder, name)
+    }
+
     /// Presence of a file at a path that was not named by anybody.
     package static func exists(_ path: String) throws(StoreError) -> Bool {
         let (directory, name) = split(path)

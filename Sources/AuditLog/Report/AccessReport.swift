@@ -39,6 +39,9 @@ package struct AccessReport: Sendable, Equatable {
 
         /// Number of attempts with an outcome.
         package func count(_ outcome: Outcome) -> UInt64 { counts[outcome] ?? 0 }
+
+        /// The reader had the value at least once.
+        package var isRead: Bool { count(.granted) > 0 || count(.wouldDeny) > 0 }
     }
 
     /// Attempts that one entry stands for.
@@ -59,6 +62,9 @@ package struct AccessReport: Sendable, Equatable {
 
         /// Number of attempts of all readers with an outcome.
         package func count(_ outcome: Outcome) -> UInt64 { uses.reduce(0) { $0 &+ $1.count(outcome) } }
+
+        /// Somebody had the value.
+        package var isRead: Bool { uses.contains(where: \.isRead) }
     }
 
     /// Secrets that somebody tried to read, by name.
@@ -73,6 +79,9 @@ package struct AccessReport: Sendable, Equatable {
     package let range: ClosedRange<String>?
     /// Lines of the log that are no entries.
     package let malformedCount: Int
+
+    /// Names of the secrets that only shells read.
+    package var readByShellsOnly: [String] { secrets.filter(\.isReadByShellsOnly).map(\.name) }
 }
 
 extension AccessReport {
@@ -157,9 +166,10 @@ extension AccessReport {
             let secrets = bySecret.sorted { $0.key < $1.key }.map { Self.secret($0.key, $0.value) }
             let all = secrets.flatMap(\.uses)
             let bounds = (all.map(\.first).min(), all.map(\.last).max())
+            let read = Set(secrets.filter(\.isRead).map(\.name))
             return AccessReport(
                 secrets: secrets,
-                unread: names.filter { name in !secrets.contains { $0.name == name && Self.wasRead($0) } }.sorted(),
+                unread: names.filter { !read.contains($0) }.sorted(),
                 since: since,
                 previous: previous,
                 range: bounds.0.flatMap { first in bounds.1.map { first...max(first, $0) } },
@@ -167,12 +177,8 @@ extension AccessReport {
             )
         }
 
-        private static func wasRead(_ secret: Secret) -> Bool {
-            secret.count(.granted) > 0 || secret.count(.wouldDeny) > 0
-        }
-
         private static func secret(_ name: String, _ uses: [Use]) -> Secret {
-            let readers = uses.filter { $0.count(.granted) > 0 || $0.count(.wouldDeny) > 0 }.map(\.reader)
+            let readers = uses.filter(\.isRead).map(\.reader)
             return Secret(
                 name: name,
                 uses: uses.sorted {

@@ -4,7 +4,6 @@ internal import ArgumentParser
 internal import AuditLog
 internal import SecretStore
 internal import SecureFiles
-internal import SystemPackage
 
 /// The command `credfs audit report`.
 struct AuditReportCommand: CredfsCommand {
@@ -75,10 +74,8 @@ struct AuditReportCommand: CredfsCommand {
         if let html {
             let page = AccessReportPage(report, at: context.now()).text
             if html == "-" { return try context.console.output(page) }
-            let parts = Store.split(html)
-            guard !parts.name.isEmpty, let directory = try StoreDirectory.open(parts.directory, followingLink: true)
-            else { throw StoreError.system("create", html, .noSuchFileOrDirectory) }
-            try directory.replace(parts.name, with: page.utf8.span)
+            let (directory, name) = try Store.place(ofNew: html)
+            try directory.replace(name, with: page.utf8.span)
             guard json else { return context.console.note("wrote \(html)") }
         }
         try context.console.output(json ? AccessReportText.json(report) : AccessReportText.plain(report))

@@ -238,15 +238,11 @@ struct RunCommand: CredfsCommand {
         var job = OperationEvent.Subjects()
         job.mount = context.subjects.mount
         job.labels = JobLabels.collect(program.label, environment: context.environment)
-        var events = [
-            OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store)
-        ]
-        if !job.labels.isEmpty {
-            events.insert(OperationEvent(.job, job, status: .success, store: context.store), at: 0)
-        }
-        for event in events {
+        func record(_ event: OperationEvent) throws(MountError) {
             if let recorder { try recorder.record(event) } else { context.recorder.record(event) }
         }
+        if !job.labels.isEmpty { try record(OperationEvent(.job, job, status: .success, store: context.store)) }
+        try record(OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store))
     }
 
     private func say(_ message: JobRun.Message, _ context: CommandContext) {
