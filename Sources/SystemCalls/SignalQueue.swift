@@ -13,6 +13,9 @@ package struct SignalQueue: ~Copyable {
         /// Sent by the kernel itself, as for the keys of a terminal.
         package let isFromKernel: Bool
 
+        /// Sent by this process itself, or by the kernel for what it did (SIGXFSZ of setrlimit(2)).
+        package let isOwn: Bool
+
         /// SIGCHLD: something happened to a child.
         package var isOfChild: Bool { signal == SIGCHLD }
     }
@@ -47,7 +50,11 @@ package struct SignalQueue: ~Copyable {
             throw error
         }
         // SI_KERNEL; the C library has it in an enumeration that Swift does not see.
-        return Arrival(signal: Int32(info.ssi_signo), isFromKernel: info.ssi_code == 0x80)
+        return Arrival(
+            signal: Int32(info.ssi_signo),
+            isFromKernel: info.ssi_code == 0x80,
+            isOwn: info.ssi_code <= 0 && info.ssi_pid == UInt32(getpid())
+        )
     }
 
     /// Polls a descriptor that can be read now, or was closed at its other end.

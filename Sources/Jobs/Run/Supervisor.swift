@@ -121,6 +121,6 @@ struct Supervisor: ~Copyable {
     ///
     /// But a hang-up is sent to the leader of the session alone, which may be us.
     private static func isForJob(_ arrival: SignalQueue.Arrival) -> Bool {
-        !arrival.isOfChild && (!arrival.isFromKernel || arrival.signal == SIGHUP)
+        !arrival.isOfChild && !arrival.isOwn && (!arrival.isFromKernel || arrival.signal == SIGHUP)
     }
 }
