@@ -74,7 +74,11 @@ let package = Package(
         ),
         .target(name: "SecureJSON", swiftSettings: strict),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: strict),
-        .target(name: "ProcessControl", dependencies: ["SystemCalls", systemPackage], swiftSettings: strict),
+        .target(
+            name: "ProcessControl",
+            dependencies: ["SecureJSON", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
         // For programs that use secrets: the only public API of the package.
         .target(
             name: "Credentials",

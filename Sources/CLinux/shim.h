@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -26,6 +27,7 @@
 #include <sys/socket.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -104,6 +106,7 @@ static inline int credfs_is_signal_ignored(int signal) {
 
 /* Namespaces: declared only under _GNU_SOURCE, like their flags (linux/sched.h). */
 extern int unshare(int flags);
+extern int setns(int descriptor, int kind); /* with _GNU_SOURCE only */
 #define CREDFS_NEW_MOUNTS 0x00020000 /* CLONE_NEWNS */
 #define CREDFS_NEW_USERS 0x10000000  /* CLONE_NEWUSER */
 
@@ -171,8 +174,9 @@ static inline ssize_t credfs_receive_message(int socket, void *bytes, size_t cou
         char space[CMSG_SPACE(sizeof(int))];
     } control;
     memset(&control, 0, sizeof control);
+    /* Without the padding, in which the kernel would put a second descriptor that nobody closes. */
     struct msghdr message = {
-        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
     ssize_t result = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
     *descriptor = -1;
     if (result >= 0) {
@@ -203,6 +207,73 @@ static inline int credfs_connected_datagram_socket(const char *name) {
     close(sender);
     errno = error;
     return -1;
+}
+
+/* The address of a name in an open directory, which has no length that matters (unix(7) has room for 107 bytes). */
+static inline int credfs_local_address(struct sockaddr_un *address, int directory, const char *name) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    int length = snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/%s", directory, name);
+    if (length > 0 && (size_t)length < sizeof address->sun_path) return 0;
+    errno = ENAMETOOLONG;
+    return -1;
+}
+
+/* A socket that keeps messages apart and listens under a new name in a directory: 0600 from its first moment. */
+static inline int credfs_listening_socket(int directory, const char *name) {
+    struct sockaddr_un address;
+    if (credfs_local_address(&address, directory, name) != 0) return -1;
+    int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (listener < 0) return -1;
+    if (fchmod(listener, 0600) == 0 && bind(listener, (struct sockaddr *)&address, sizeof address) == 0 &&
+        listen(listener, 8) == 0)
+        return listener;
+    int error = errno;
+    close(listener);
+    errno = error;
+    return -1;
+}
+
+/* A connection to such a socket; EAGAIN where too many wait for it already. */
+static inline int credfs_connected_socket(int directory, const char *name) {
+    struct sockaddr_un address;
+    if (credfs_local_address(&address, directory, name) != 0) return -1;
+    int client = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (client < 0) return -1;
+    if (connect(client, (struct sockaddr *)&address, sizeof address) == 0) return client;
+    int error = errno;
+    close(client);
+    errno = error;
+    return -1;
+}
+
+/* Tells a pipe from all else, without asking whoever serves its file system (statx(2), whose structure the headers hide). */
+static inline int credfs_is_pipe(int descriptor) {
+    uint16_t status[128] = {0};
+    enum { empty_path = 0x1000, dont_sync = 0x4000, type = 1, mode_index = 14, type_bits = 0170000, pipe_type = 0010000 };
+    if (syscall(SYS_statx, descriptor, "", empty_path | dont_sync, type, status) != 0) return 0;
+    return (status[mode_index] & type_bits) == pipe_type;
+}
+
+/* Accepts a connection, non-blocking. */
+struct sockaddr;
+extern int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags); /* with _GNU_SOURCE only */
+static inline int credfs_accept(int listener) { return accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK); }
+
+/* The process and the user at the other end, when it connected or listened (SO_PEERCRED). */
+static inline int credfs_socket_peer(int socket, pid_t *process, uid_t *user) {
+    struct {
+        pid_t pid;
+        uid_t uid;
+        gid_t gid;
+    } peer; /* struct ucred, which the headers show with _GNU_SOURCE only */
+    socklen_t size = sizeof peer;
+    int result = getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size);
+    if (result == 0) {
+        *process = peer.pid;
+        *user = peer.uid;
+    }
+    return result;
 }
 
 /* The kind of file system (linux/magic.h); -1 with errno. */

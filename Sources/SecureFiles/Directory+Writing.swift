@@ -24,6 +24,7 @@ extension Directory {
         mode: UInt16 = 0o600,
         isDurable: Bool = true
     ) throws(Failure) {
+        try requireReplaceable(name)
         let temporary = TemporaryName.new(for: name)
         do throws(Errno) {
             let file = try create(temporary)
@@ -42,6 +43,7 @@ extension Directory {
     ///   - body: writes its new content.
     /// - Throws: the error of the function or class `system`; the old file is untouched, and nothing of the new one stays.
     package func replace(_ name: String, writtenBy body: (borrowing OwnedDescriptor) throws -> Void) throws {
+        try requireReplaceable(name)
         try removeLeftovers(of: name)
         let temporary = TemporaryName.new(for: name)
         do {
@@ -79,6 +81,18 @@ extension Directory {
     package func create(_ name: String, with bytes: Span<UInt8>, mode: UInt16 = 0o600) throws(Failure) {
         guard try file(name) == nil else { throw Failure(.system("create", path(of: name), .fileExists)) }
         try replace(name, with: bytes, mode: mode)
+    }
+
+    /// Refuses to take the place of a device, FIFO, socket or link, which others go on using by its name.
+    ///
+    /// - Throws: class `insecure`.
+    private func requireReplaceable(_ name: String) throws(Failure) {
+        let found = try Failure.openingIfPresent(path(of: name)) { () throws(Errno) in try descriptor.openEntry(name) }
+        guard let entry = found else { return }
+        let status = try Failure.wrapping("examine", path(of: name)) { () throws(Errno) in try entry.status() }
+        // Over a directory rename(2) fails by itself.
+        guard status.kind != .regular, status.kind != .directory else { return }
+        throw Failure(FileError(.insecure, "\(path(of: name)) is not a regular file", hint: "name another file"))
     }
 
     /// Tries to write a file of some size as `replace` would; nothing of it stays.

@@ -28,12 +28,14 @@ package struct ChildProcess: ~Copyable {
     ///   - arguments: its arguments, the name it goes by first.
     ///   - environment: its whole environment, as `NAME=value`.
     ///   - descriptors: pairs of a number in the child and a descriptor of ours; everything else is closed there.
+    ///   - inOwnGroup: a process group of its own, to be ended as a whole.
     /// - Throws: the error of posix_spawn(3).
     package init(
         _ path: String,
         arguments: [String],
         environment: [String],
-        descriptors: [(child: Int32, ours: Int32)]
+        descriptors: [(child: Int32, ours: Int32)],
+        inOwnGroup: Bool = false
     ) throws(Errno) {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
@@ -61,7 +63,8 @@ package struct ChildProcess: ~Copyable {
         unsafe sigaddset(&defaults, SIGPIPE)
         unsafe sigaddset(&defaults, SIGXFSZ)
         unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
-        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+        let group = inOwnGroup ? Int16(POSIX_SPAWN_SETPGROUP) : 0
+        unsafe posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF) | group)
 
         var id: pid_t = 0
         let result = unsafe CStrings.lend(arguments.map { Array($0.utf8) }) { arguments in

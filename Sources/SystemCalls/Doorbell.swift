@@ -28,6 +28,9 @@ package final class Doorbell: Sendable {
         try? writeEnd.writeAll("x")
     }
 
+    /// Descriptor that can be read while somebody has rung, to be waited for together with others.
+    package var number: Int32 { readEnd.number }
+
     /// Waits until somebody rings, at most for a time; nil is for ever.
     package func wait(milliseconds: Int?) {
         var entry = pollfd(fd: readEnd.number, events: Int16(POLLIN), revents: 0)

@@ -21,6 +21,21 @@ package enum Namespaces {
         try write("\(group) \(group) 1", to: "/proc/self/gid_map")
     }
 
+    /// Enters the mount namespace of another process; wraps setns(2).
+    ///
+    /// - Parameters:
+    ///   - process: the process, whose owner this one has to be.
+    ///   - users: whether it has a user namespace of its own, which is entered before.
+    /// - Throws: the error of open(2) or setns(2).
+    package static func enter(of process: Int32, users: Bool) throws(Errno) {
+        let mounts = try OwnedDescriptor.open("/proc/\(process)/ns/mnt", O_RDONLY)
+        if users {
+            let owner = try OwnedDescriptor.open("/proc/\(process)/ns/user", O_RDONLY)
+            try checkErrno { setns(owner.number, CREDFS_NEW_USERS) }
+        }
+        try checkErrno { setns(mounts.number, CREDFS_NEW_MOUNTS) }
+    }
+
     /// Keeps mounts made here from being seen outside, while those that are made and taken away outside are still seen
     /// here; wraps mount(MS_SLAVE).
     package static func makeSlave() throws(Errno) {

@@ -17,6 +17,19 @@ extension OwnedDescriptor {
         try SystemCalls.writeAll(number, bytes)
     }
 
+    /// Writes once; wraps write(2).
+    ///
+    /// - Returns: the number of bytes written; 0 where a non-blocking descriptor has no room, or nobody reads.
+    package func writeOnce(_ bytes: [UInt8]) -> Int {
+        unsafe bytes.withUnsafeBytes { max(0, unsafe Glibc.write(number, $0.baseAddress, $0.count)) }
+    }
+
+    /// Makes reads and writes fail where they would wait; wraps fcntl(F_SETFL).
+    package func makeNonBlocking() throws(Errno) {
+        let flags = try valueOrErrno { fcntl(number, F_GETFL) }
+        try checkErrno { fcntl(number, F_SETFL, flags | O_NONBLOCK) }
+    }
+
     /// Reads until a buffer is full or the file ends, however many calls that takes.
     ///
     /// - Returns: the number of bytes read.

@@ -59,29 +59,19 @@ package struct SignalQueue: ~Copyable {
 
     /// Polls a descriptor that can be read now, or was closed at its other end.
     package static func isReadable(_ number: Int32) -> Bool {
-        var entry = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
-        return unsafe poll(&entry, 1, 0) > 0
+        (try? Readiness.wait(for: [number], timeout: .zero)) == [true]
     }
 
     /// Waits until a signal has arrived or a descriptor can be read or was closed at its other end.
     ///
     /// - Parameters:
-    ///   - other: the descriptor, or -1.
+    ///   - others: the descriptors; -1 is none.
     ///   - timeout: how long at most; nil waits for ever.
     /// - Returns: false where the time was up first.
     /// - Throws: the error of poll(2).
     @discardableResult
-    package func wait(or other: Int32 = -1, timeout: Duration? = nil) throws(Errno) -> Bool {
-        var entries = [
-            pollfd(fd: file.number, events: Int16(POLLIN), revents: 0),
-            pollfd(fd: other, events: Int16(POLLIN), revents: 0),
-        ]
-        let milliseconds = timeout.map { time in
-            let parts = time.components
-            let rounded = (parts.attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000
-            return Int32(clamping: max(0, parts.seconds &* 1000 &+ rounded))
-        }
-        return try valueOrErrno { unsafe poll(&entries, 2, milliseconds ?? -1) } > 0
+    package func wait(or others: [Int32] = [], timeout: Duration? = nil) throws(Errno) -> Bool {
+        try Readiness.wait(for: [file.number] + others, timeout: timeout).contains(true)
     }
 }
 
