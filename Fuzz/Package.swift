@@ -38,7 +38,11 @@ let package = Package(
         ),
         .target(name: "SecureJSON", swiftSettings: counted),
         .target(name: "Sealing", dependencies: ["CLibCrypto", "SecureMemory"], swiftSettings: counted),
-        .target(name: "ProcessControl", dependencies: ["SystemCalls", systemPackage], swiftSettings: counted),
+        .target(
+            name: "ProcessControl",
+            dependencies: ["SecureJSON", "SystemCalls", systemPackage],
+            swiftSettings: counted
+        ),
         .target(
             name: "SecretStore",
             dependencies: [
@@ -61,7 +65,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "Fuzz",
-            dependencies: ["CFuzzer", "AuditLog", "PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory"],
+            dependencies: [
+                "CFuzzer", "AuditLog", "PlaintextDocuments", "ProcessControl", "SecretStore", "Sealing", "SecureMemory",
+            ],
             swiftSettings: counted,
             linkerSettings: [.unsafeFlags(library)]
         ),

@@ -21,7 +21,7 @@ extension SignalQueue {
                 if !arrival.isOfChild { try handle(arrival) }
             }
             if SignalQueue.isReadable(number) { return }
-            try wait(or: number)
+            try wait(or: [number])
         }
     }
 

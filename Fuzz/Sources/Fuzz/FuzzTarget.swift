@@ -2,6 +2,7 @@
 
 internal import AuditLog
 internal import PlaintextDocuments
+internal import ProcessControl
 internal import Sealing
 internal import SecretStore
 internal import SecureMemory
@@ -34,6 +35,7 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "key", accepts: keyIsReadOrRefused),
         FuzzTarget(name: "words", accepts: wordsComeBack),
         FuzzTarget(name: "format", accepts: formatsAreDecided),
+        FuzzTarget(name: "control", accepts: controlMessagesComeBack),
     ]
 
     /// What is written of a manifest that was read says the same.
@@ -114,6 +116,15 @@ struct FuzzTarget: Sendable {
             && StoreID(word).map { $0.text == word } ?? true
             && SecretName(word).map { $0.text == word } ?? true
             && SecretReference(word).map { SecretName($0.name.text) != nil } ?? true
+    }
+
+    /// What is written of a request or an answer that was read says the same, but for what an error is cut to.
+    private static func controlMessagesComeBack(_ text: [UInt8]) -> Bool {
+        let request = ControlRequest(text.span)
+        let answer = ControlAnswer(text.span)
+        let again = answer.flatMap { ControlAnswer($0.text.utf8.span) }
+        return request.flatMap { ControlRequest($0.text.utf8.span) } == request
+            && (answer?.failure == nil ? again == answer : again?.failure?.status == answer?.failure?.status)
     }
 
     private static func formatsAreDecided(_ text: [UInt8]) -> Bool {
