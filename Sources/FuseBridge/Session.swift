@@ -26,6 +26,7 @@ package final class Session: Sendable {
     private let connection: Connection
     private let loop: ReceiveLoop
     private let threads: Mutex<[pthread_t]>
+    private let lacksEpoch = Atomic<Bool>(false)
 
     /// Serves an open and mounted FUSE device.
     ///
@@ -144,12 +145,30 @@ package final class Session: Sendable {
         }
     }
 
+    /// Makes the kernel look every name up again, by one message (FUSE_NOTIFY_INC_EPOCH, protocol 7.44 and later).
+    ///
+    /// libfuse has no call for it. What the kernel has of files is not forgotten.
+    ///
+    /// - Returns: false where the kernel does not know the message: names have to be forgotten one by one.
+    package func forgetEveryName() -> Bool {
+        precondition(connection.worker == nil, "a worker must not wait for the kernel")
+        guard let session = unsafe connection.session, !lacksEpoch.load(ordering: .relaxed) else { return false }
+        // struct fuse_out_header (linux/fuse.h): length, code in the place of an error, and no request.
+        let message: [UInt32] = [16, 8, 0, 0]
+        let count = unsafe message.withUnsafeBytes { bytes in
+            unsafe write(fuse_session_fd(session), bytes.baseAddress, bytes.count)
+        }
+        if count == 16 { return true }
+        lacksEpoch.store(true, ordering: .relaxed)
+        return false
+    }
+
     private func notify(_ call: (OpaquePointer) -> Int32) throws(Errno) {
         precondition(connection.worker == nil, "a worker must not wait for the kernel")
         guard let session = unsafe connection.session else { return }
         let result = unsafe call(session)
-        // ENOTCONN: nothing was asked yet, so nothing is remembered.
-        guard result == 0 || result == -ENOENT || result == -ENOTCONN else { throw Errno(rawValue: -result) }
+        // ENOTCONN, and ENOSYS of libfuse before it has answered INIT: nothing was asked yet, so nothing is remembered.
+        guard [0, -ENOENT, -ENOTCONN, -ENOSYS].contains(result) else { throw Errno(rawValue: -result) }
     }
 }
 

@@ -14,6 +14,8 @@ package enum FileSystemError: Error, Sendable, Equatable, CaseIterable {
     case stale
     /// The mount is being taken down.
     case closing
+    /// The mount is locked: its keys were wiped.
+    case locked
     /// The policy refuses the caller.
     case refused
     /// The secret was opened as often as its policy allows.
@@ -37,7 +39,7 @@ package enum FileSystemError: Error, Sendable, Equatable, CaseIterable {
 /// | `isDirectory` | EISDIR |
 /// | `stale` | ESTALE |
 /// | `closing` | ESTALE |
-/// | `refused`, `spent` | EACCES |
+/// | `refused`, `spent`, `locked` | EACCES |
 /// | `expired` | EKEYEXPIRED |
 /// | `readOnly` | EROFS |
 /// | `damaged` | EIO |
@@ -48,7 +50,7 @@ package func errno(for error: FileSystemError) -> Errno {
     case .notDirectory: .notDirectory
     case .isDirectory: .isDirectory
     case .stale, .closing: .staleNFSFileHandle
-    case .refused, .spent: .permissionDenied
+    case .refused, .spent, .locked: .permissionDenied
     case .expired: Errno(rawValue: 127)  // EKEYEXPIRED, which SystemPackage has no name for
     case .readOnly: .readOnlyFileSystem
     case .damaged: .ioError

@@ -69,10 +69,12 @@ extension Session {
     /// - Throws: the first error of the kernel, after everything was tried.
     package func invalidate(_ invalidations: SecretFileSystem.Invalidations) throws(Errno) {
         var failure: Errno?
+        // One call for all of them, where the kernel has it.
+        let areForgotten = invalidations.names.count > 1 && forgetEveryName()
         for inode in invalidations.inodes {
             do throws(Errno) { try invalidate(inode) } catch { failure = failure ?? error }
         }
-        for name in invalidations.names {
+        for name in areForgotten ? [] : invalidations.names {
             do throws(Errno) { try invalidate(name.text, in: .root) } catch { failure = failure ?? error }
         }
         if let failure { throw failure }
@@ -83,10 +85,17 @@ extension Session {
 final class OpenSecretFile: OpenFile {
     private let secret: OpenSecret
     private let buffers: ReadBuffers
+    private let counts: OpenCounts
 
-    init(_ secret: OpenSecret, buffers: ReadBuffers) {
+    init(_ secret: OpenSecret, buffers: ReadBuffers, counts: OpenCounts) {
         self.secret = secret
         self.buffers = buffers
+        self.counts = counts
+        counts.open()
+    }
+
+    deinit {
+        counts.close()
     }
 
     func read(_ range: Range<Int>, worker: WorkerNumber, reply: consuming Reply<Bytes>) {

@@ -44,6 +44,16 @@ package final class SecretFileSystem: Sendable {
     private let current: Mutex<Snapshot>
     private let opened = Mutex<Set<InodeNumber>>([])
     private let isClosing = Atomic<Bool>(false)
+    /// Counts of opens.
+    package let counts = OpenCounts()
+    private let since = Mutex(ContinuousClock.now)
+    private let locked = Atomic<Bool>(false)
+    /// Every generation that somebody may still read, by what is open.
+    private let generations = Mutex<[Generation]>([])
+
+    private struct Generation: Sendable {
+        weak let snapshot: Snapshot?
+    }
 
     /// Makes a file system.
     ///
@@ -59,10 +69,14 @@ package final class SecretFileSystem: Sendable {
         now: @escaping @Sendable () -> Timestamp = { Timestamp.now() }
     ) {
         current = Mutex(snapshot)
+        generations.withLock { $0 = [Generation(snapshot: snapshot)] }
         self.ownership = ownership
         self.access = access
         self.now = now
     }
+
+    /// Time for which the generation has been served.
+    package var age: Duration { since.withLock { ContinuousClock.now - $0 } }
 
     /// The generation that is served.
     package var snapshot: Snapshot { current.withLock { $0 } }
@@ -72,6 +86,11 @@ package final class SecretFileSystem: Sendable {
     /// - Parameter next: made after the one that is served.
     /// - Returns: what the kernel must forget before the change is complete.
     package func replace(with next: Snapshot) -> Invalidations {
+        since.withLock { $0 = .now }
+        generations.withLock { generations in
+            generations.removeAll { $0.snapshot == nil }
+            generations.append(Generation(snapshot: next))
+        }
         let previous = current.withLock { snapshot in
             let previous = snapshot
             snapshot = next
@@ -90,8 +109,27 @@ package final class SecretFileSystem: Sendable {
         return invalidations
     }
 
-    /// Tells of an open of a decoy.
-    func alarm(_ name: SecretName) { access.alarm(name) }
+    /// Observer of opens.
+    var monitor: OpenMonitor { access.monitor }
+
+    /// Locked: opens and reads are refused.
+    package var isLocked: Bool { locked.load(ordering: .acquiring) }
+
+    /// Refuses opens and reads from now on and wipes the keys of every generation that is open; returns when no read uses
+    /// them any more.
+    ///
+    /// - Returns: what the kernel must forget: every file that was ever opened.
+    package func lock() -> Invalidations {
+        locked.store(true, ordering: .releasing)
+        let snapshots = generations.withLock { $0.compactMap(\.snapshot) }
+        for snapshot in snapshots { snapshot.source.forgetKeys() }
+        return Invalidations(inodes: opened.withLock { $0.sorted() })
+    }
+
+    /// Serves again, after `replace` with a generation that has keys; what was open before stays refused.
+    package func unlock() {
+        locked.store(false, ordering: .releasing)
+    }
 
     /// Refuses opens and reads from now on.
     ///
@@ -184,6 +222,7 @@ package final class SecretFileSystem: Sendable {
     ) throws(FileSystemError) -> (secret: OpenSecret, observed: PolicyKey?) {
         let (snapshot, record) = (candidate.snapshot, candidate.record)
         guard !isClosing.load(ordering: .acquiring) else { throw .closing }
+        guard !isLocked else { throw .locked }
         if let expires = record.expires, expires <= now() { throw .expired }
         try snapshot.source.authenticate(snapshot.content(of: record), as: record.name, scratch: &scratch)
         let isGranted = !isCounted || record.policy?.countRead() ?? true
@@ -211,6 +250,7 @@ package final class SecretFileSystem: Sendable {
     ) throws(FileSystemError) -> Int {
         guard !isClosing.load(ordering: .acquiring) else { throw .closing }
         let part = range.clamped(to: 0..<record.byteCount)
+        guard !isLocked else { throw .locked }
         guard !part.isEmpty else { return 0 }
         guard part.count <= buffer.memory.capacity else { throw .tooLarge }
         buffer.memory.setCount(part.count)

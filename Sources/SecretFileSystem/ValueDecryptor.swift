@@ -49,6 +49,9 @@ package protocol ValueDecryptor: Sendable {
         at offset: Int,
         into plaintext: inout MutableSpan<UInt8>
     ) throws(FileSystemError)
+
+    /// Wipes the keys; nothing is decrypted any more.
+    func forgetKeys()
 }
 
 /// The keys of a store open its values.
@@ -76,8 +79,11 @@ package struct StoreDecryptor: ValueDecryptor {
                 as: name,
                 scratch: &scratch
             )
-        } catch { throw .damaged }
+        } catch { throw keys.areForgotten ? .locked : .damaged }
     }
+
+    /// Wipes the keys, for everybody who holds them.
+    package func forgetKeys() { keys.forget() }
 
     /// Decrypts a part.
     package func decrypt(
@@ -93,6 +99,6 @@ package struct StoreDecryptor: ValueDecryptor {
                 at: offset,
                 into: &plaintext
             )
-        } catch { throw .damaged }
+        } catch { throw keys.areForgotten ? .locked : .damaged }
     }
 }

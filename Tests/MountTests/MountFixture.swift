@@ -76,7 +76,7 @@ final class MountedFixture {
     let rules: SecretFileSystem
     let mount: MountFixture
     let buffers: ReadBuffers
-    private let keys: StoreKeys
+    private(set) var keys: StoreKeys
 
     init(
         _ files: [String: [UInt8]],
@@ -99,6 +99,9 @@ final class MountedFixture {
         mount = try MountFixture(SecretFileServer(rules, buffers: buffers), allowOther: allowOther)
     }
 
+    /// Uses new keys for what is served next.
+    func renewKeys() throws { keys = try StoreKeys(dataKey: .random(), store: .random()) }
+
     /// Serves other files and lets the kernel forget the old ones.
     func replace(_ files: [String: [UInt8]]) throws {
         let previous = rules.snapshot
@@ -106,7 +109,7 @@ final class MountedFixture {
             generation: previous.generation + 1,
             items: try Self.items(files, keys),
             modified: Timestamp(seconds: 1_700_000_100),
-            source: previous.source,
+            source: StoreDecryptor(keys),
             after: previous
         )
         try mount.session.invalidate(rules.replace(with: next))

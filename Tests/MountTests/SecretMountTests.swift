@@ -4,6 +4,9 @@ import CredfsTestSupport
 import FuseBridge
 import Glibc
 import SecretFileSystem
+import SecretStore
+import Synchronization
+import SystemPackage
 import Testing
 
 /// Real mounts, one at a time: most tests measure or count something of the machine.
@@ -306,6 +309,116 @@ extension MountTests {
             }
             let outcome = try await reader.end()
             #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+        }
+
+        /// No torn value, and no name of an earlier generation than one that was opened before it.
+        @Test(.timeLimit(.minutes(10))) func sixtyFourReadersOverTenThousandGenerations() async throws {
+            let fixture = try MountedFixture(Self.files(0))
+            let progress = Progress()
+            let readers = (0..<64).map { reader in
+                Task.detached { [path = fixture.mount.path, progress] in
+                    try await onItsOwnThread { () -> Int in
+                        var count = 0
+                        while !progress.isDone.load(ordering: .acquiring) {
+                            // What was complete before an open is seen by it, and so by every later one.
+                            var least = progress.complete.load(ordering: .acquiring)
+                            for name in ["a", "b", "c"].shuffled() {
+                                let generation = try Self.generation(of: "\(path)/\(name)")
+                                guard generation >= least else { throw Errno.staleNFSFileHandle }
+                                least = generation
+                            }
+                            count += 1
+                            if reader % 2 == 0 { usleep(UInt32.random(in: 0..<3000)) }
+                        }
+                        return count
+                    }
+                }
+            }
+            for generation in 1...10_000 {
+                try fixture.replace(Self.files(generation))
+                progress.complete.store(generation, ordering: .releasing)
+            }
+            progress.isDone.store(true, ordering: .releasing)
+            for reader in readers { #expect(try await reader.value > 0) }
+            #expect(try Self.generation(of: fixture.mount.path("a")) == 10_000)
+        }
+
+        private final class Progress: Sendable {
+            let isDone = Atomic<Bool>(false)
+            let complete = Atomic<Int>(0)
+        }
+
+        /// Three files of one content, which tells its generation.
+        private static func files(_ generation: Int) -> [String: [UInt8]] {
+            let value =
+                Array("\(generation):".utf8) + [UInt8](repeating: UInt8(generation % 251), count: generation % 97)
+            return ["a": value, "b": value, "c": value]
+        }
+
+        /// The generation that a whole value is of.
+        private static func generation(of path: String) throws -> Int {
+            let descriptor = unsafe open(path, O_RDONLY)
+            guard descriptor >= 0 else { throw Errno(rawValue: errno) }
+            defer { close(descriptor) }
+            var bytes = [UInt8](repeating: 0, count: 200)
+            // In two parts, between which generations go by.
+            let first = unsafe pread(descriptor, &bytes, 3, 0)
+            guard first >= 0 else { throw Errno(rawValue: errno) }
+            usleep(UInt32.random(in: 0..<200))
+            let all = unsafe pread(descriptor, &bytes, bytes.count, 0)
+            guard all >= first else { throw Errno.ioError }
+            let value = Array(bytes.prefix(all))
+            let number = String(decoding: value.prefix { $0 != UInt8(ascii: ":") }, as: UTF8.self)
+            guard let generation = Int(number), files(generation)["a"] == value else { throw Errno.illegalByteSequence }
+            return generation
+        }
+
+        /// One message for all of them (FUSE_NOTIFY_INC_EPOCH), where the kernel knows it.
+        @Test func manyNamesAreForgottenAtOnce() async throws {
+            let names = (0..<3000).map { "name-\($0)" }
+            let fixture = try MountedFixture(Dictionary(uniqueKeysWithValues: names.map { ($0, [1]) }))
+            let old = unsafe open(fixture.mount.path("name-0"), O_RDONLY)
+            defer { close(old) }
+            #expect(try await fixture.mount.shell("ls -l | wc -l").outputText == "3001\n")
+            let isKnown = fixture.mount.session.forgetEveryName()
+            // Protocol 7.44 came with Linux 6.17.
+            let release = try await Program.run("/bin/uname", ["-r"]).outputText.split { !$0.isNumber }.compactMap {
+                Int($0)
+            }
+            #expect(isKnown == ((release[0], release[1]) >= (6, 17)))
+            #expect(fixture.mount.session.forgetEveryName() == isKnown)
+            try fixture.replace(["name-1": [1, 2], "new": [3]])
+            for name in ["name-0", "name-2", "name-2999"] {
+                var status = stat()
+                #expect(unsafe stat(fixture.mount.path(name), &status) == -1 && errno == ENOENT)
+            }
+            #expect(try await fixture.mount.shell("ls; stat -c %s name-1").outputText == "name-1\nnew\n2\n")
+            var byte: UInt8 = 0
+            #expect(unsafe pread(old, &byte, 1, 0) == 1)
+            // What came back is another file of the same number.
+            try fixture.replace(["name-0": [7, 7, 7], "name-1": [1, 2]])
+            #expect(try await fixture.mount.shell("stat -c %s name-0; ls").outputText == "3\nname-0\nname-1\n")
+        }
+
+        @Test func aLockedMountReadsNothingAndIsListed() async throws {
+            let fixture = try MountedFixture(["s": pattern(100), "other": [1]])
+            let old = unsafe open(fixture.mount.path("s"), O_RDONLY)
+            defer { close(old) }
+            var bytes = [UInt8](repeating: 0, count: 200)
+            #expect(unsafe pread(old, &bytes, 200, 0) == 100)
+            let keys = fixture.keys
+            try fixture.replace(["s": pattern(50), "other": [1]])
+            try fixture.mount.session.invalidate(fixture.rules.lock())
+            #expect(keys.areForgotten && fixture.rules.isLocked)
+            #expect(unsafe pread(old, &bytes, 200, 0) == -1 && errno == EACCES)
+            #expect(try await fixture.mount.shell("cat other").errorText.contains("Permission denied"))
+            #expect(try await fixture.mount.shell("ls; stat -c %s s").outputText == "other\ns\n50\n")
+            // What is served after is opened with other keys, and what was open before stays as it is.
+            try fixture.renewKeys()
+            try fixture.replace(["s": pattern(60)])
+            fixture.rules.unlock()
+            #expect(try await fixture.mount.shell("cat s").standardOutput == pattern(60))
+            #expect(unsafe pread(old, &bytes, 200, 0) == -1 && errno == EACCES)
         }
 
         @Test func aNewGenerationIsSeenAtOnceAndAnOldHandleKeepsItsOwn() async throws {

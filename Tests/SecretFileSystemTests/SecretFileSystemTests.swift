@@ -28,7 +28,7 @@ import Testing
     }
 
     @Test func theTableIsComplete() {
-        #expect(FileSystemError.allCases.count == 11)
+        #expect(FileSystemError.allCases.count == 12)
     }
 }
 

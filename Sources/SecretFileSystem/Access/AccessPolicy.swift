@@ -51,8 +51,8 @@ package struct AccessRules: Sendable {
     package var owner: any AccessPolicy
     /// Observing: policies of secrets refuse nobody, and what they would refuse is recorded (`--policy observe`).
     package var observes: Bool
-    /// Told of every open of a decoy, on any thread; must not wait.
-    package var alarm: @Sendable (SecretName) -> Void
+    /// Observer of every open.
+    package var monitor: OpenMonitor
 
     /// Makes rules; everybody may read unless they say otherwise.
     package init(
@@ -60,13 +60,13 @@ package struct AccessRules: Sendable {
         job: (any AccessPolicy)? = nil,
         owner: any AccessPolicy = AllowEveryone(),
         observes: Bool = false,
-        alarm: @escaping @Sendable (SecretName) -> Void = { _ in }
+        monitor: OpenMonitor = OpenMonitor()
     ) {
         self.mount = mount
         self.job = job
         self.owner = owner
         self.observes = observes
-        self.alarm = alarm
+        self.monitor = monitor
     }
 
     func isCaller(_ callers: ReadPolicy.Callers, _ request: AccessRequest) -> Bool {

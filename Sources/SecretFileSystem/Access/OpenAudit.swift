@@ -47,7 +47,7 @@ package final class OpenAudit: Sendable {
     ///   - caller: who asks.
     ///   - identity: what is known of the caller.
     ///   - result: how it was decided.
-    ///   - isDecoy: whether any open of it is an alert, with an entry of its own.
+    ///   - alerts: those of this open, with an entry each.
     ///   - waiting: called where the answer has to wait for the entry; what it returns is called once, on another thread,
     ///     with whether the open may be granted.
     /// - Returns: whether the answer can be given at once.
@@ -56,16 +56,17 @@ package final class OpenAudit: Sendable {
         _ caller: Caller,
         _ identity: ProcessIdentity,
         _ result: Outcome,
-        isDecoy: Bool,
+        _ alerts: [AccessAlert],
         waiting: () -> @Sendable (Bool) -> Void
     ) -> Bool {
         var key: AuditWriter.FoldingKey?
-        if isDecoy {
-            var alert = entry(secret, caller, result, identity)
-            alert.operation = "alert"
-            alert.reason = "decoy opened"
-            writer.record(alert, folding: nil) { _ in }
-        } else if result == .opened, let startTime = identity.startTime, let file = identity.executable {
+        for alert in alerts {
+            var entry = entry(secret, caller, result, identity)
+            entry.operation = "alert"
+            entry.reason = alert.kind == .decoy ? "decoy opened" : alert.text
+            writer.record(entry, folding: nil) { _ in }
+        }
+        if alerts.isEmpty, result == .opened, let startTime = identity.startTime, let file = identity.executable {
             let folding = AuditWriter.FoldingKey(
                 process: identity.process,
                 startTime: startTime,

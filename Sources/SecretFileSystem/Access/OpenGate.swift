@@ -118,15 +118,16 @@ final class OpenGate: Sendable {
         scratch: inout SecureBuffer,
         _ reply: consuming Reply<Opening>
     ) {
-        if candidate.record.policy?.rules.decoy == true { rules.alarm(candidate.name) }
         switch decision {
         case .allow, .observed:
             do throws(FileSystemError) {
                 let isCounted = decision == .allow
                 var (secret, observed) = try rules.open(candidate, isCounted: isCounted, scratch: &scratch)
                 if case .observed(let key) = decision { observed = key }
-                let file = OpenSecretFile(secret, buffers: buffers)
+                let file = OpenSecretFile(secret, buffers: buffers, counts: rules.counts)
+                let counts = rules.counts
                 record(candidate, caller, observed.map { .wouldDeny($0) } ?? .opened, reply) { reply, isAdmitted in
+                    if isAdmitted { counts.grant() } else { counts.fail() }
                     if isAdmitted { reply.opened(file) } else { reply.fail(.ioError) }
                 }
             } catch {
@@ -145,6 +146,7 @@ final class OpenGate: Sendable {
         _ key: PolicyKey?,
         _ reply: consuming Reply<Opening>
     ) {
+        rules.counts.deny()
         let policy = candidate.record.policy?.rules
         if policy?.placeholder == true {
             let file = PlaceholderFile(candidate.name, buffers: buffers)
@@ -162,6 +164,7 @@ final class OpenGate: Sendable {
         _ error: FileSystemError,
         _ reply: consuming Reply<Opening>
     ) {
+        rules.counts.fail()
         record(candidate, caller, .failed(error), reply) { reply, _ in reply.fail(errno(for: error)) }
     }
 
@@ -174,10 +177,16 @@ final class OpenGate: Sendable {
         _ reply: consuming Reply<Answer>,
         answer: @escaping @Sendable (consuming Reply<Answer>, Bool) -> Void
     ) {
+        let alerts = rules.monitor.note(
+            candidate.name,
+            { caller.identity },
+            outcome,
+            isDecoy: candidate.record.policy?.rules.decoy == true,
+            after: .now - caller.start
+        )
         guard let audit else { return answer(reply, true) }
         var reply: Reply<Answer>? = consume reply
-        let isDecoy = candidate.record.policy?.rules.decoy == true
-        let isAtOnce = audit.record(candidate.name, caller.caller, caller.identity, outcome, isDecoy: isDecoy) {
+        let isAtOnce = audit.record(candidate.name, caller.caller, caller.identity, outcome, alerts) {
             let waiting = ParkedBox(reply.take()?.park())
             return { isAdmitted in
                 guard let reply = waiting.resume() else { return }
@@ -192,6 +201,7 @@ final class OpenGate: Sendable {
 /// Caller whose identity is looked up once, where it is needed, while its request is unanswered.
 private final class Subject: Sendable {
     let caller: Caller
+    let start = ContinuousClock.now
     private let identities: IdentityCache
     private let found = Mutex<ProcessIdentity?>(nil)
 

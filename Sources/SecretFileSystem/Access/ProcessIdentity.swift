@@ -41,6 +41,9 @@ package struct ProcessIdentity: Sendable, Equatable {
     package var executable: Executable?
     /// The programs of its ancestors, the parent first; nil where the kernel does not say.
     package var ancestors: [String?] = []
+    /// Outermost ancestor below the first process, which has the same number for all of a tree; the process itself where it
+    /// has none.
+    package var tree: Int32
     /// Its unit and container.
     package var group = ControlGroup(membership: "")
     /// Claims of the process itself.
@@ -57,6 +60,7 @@ package struct ProcessIdentity: Sendable, Equatable {
         identity.group = ControlGroup.of(process)
         var ancestor = stat.parent
         while ancestor > 0, identity.ancestors.count < maximumDepth {
+            if ancestor > 1 { identity.tree = ancestor }
             identity.ancestors.append(ProcessAttributes.executable(of: ancestor))
             guard let next = ProcessTree.parent(of: ancestor) else { break }
             ancestor = next
@@ -66,6 +70,7 @@ package struct ProcessIdentity: Sendable, Equatable {
 
     init(process: Int32) {
         self.process = process
+        tree = process
     }
 
     static func executable(of process: Int32) -> Executable? {
