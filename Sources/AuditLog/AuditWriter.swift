@@ -72,6 +72,7 @@ package final class AuditWriter: Sendable {
     private let state = Mutex(State())
     private let log: Mutex<AuditLog>
     private let report: @Sendable (AuditError) -> Void
+    private let onLoss: @Sendable () -> Void
     private let thread = Mutex<OwnThread?>(nil)
 
     /// Starts the thread.
@@ -79,15 +80,18 @@ package final class AuditWriter: Sendable {
     /// - Parameters:
     ///   - log: the log, used by the thread alone.
     ///   - settings: durability and folding.
+    ///   - onLoss: called for each entry that is not written, on the thread.
     ///   - report: gets each kind of failure once, on the thread.
     /// - Throws: the error of pipe2(2) or pthread_create(3).
     package init(
         _ log: sending AuditLog,
         _ settings: Settings = Settings(),
+        onLoss: @escaping @Sendable () -> Void = {},
         report: @escaping @Sendable (AuditError) -> Void
     ) throws(Errno) {
         self.settings = settings
         self.report = report
+        self.onLoss = onLoss
         self.log = Mutex(log)
         bell = try Doorbell.make()
         let thread = try OwnThread { self.work() }
@@ -198,6 +202,7 @@ package final class AuditWriter: Sendable {
                 if isWritten { state.folds[key]?.isWritten = true } else { state.folds[key] = nil }
             }
         }
+        if !isWritten { for _ in batch { onLoss() } }
         for item in batch { item.done(isWritten || !settings.isRequired) }
     }
 

@@ -63,8 +63,7 @@ package enum Doctor {
         _ checker: PermissionChecker
     ) throws(StoreError) -> [String] {
         let store = try Store(location, checker: checker)
-        let identity = (try? LoadedManifest(readableIn: store))?.manifest.store
-        guard let state = try store.existingState(for: identity) else { return [] }
+        guard let state = try store.existingState(for: nil) else { return [] }
         let log = AuditLog(
             AuditDirectory(try state.reopened(), path: state.path, user: host.user, isStrict: checker.isStrict)
         )

@@ -47,7 +47,7 @@ final class EditorProcess {
                 try cancel()
                 return .cancelled
             }
-            try signals.wait(or: caller)
+            try signals.wait(or: [caller])
         }
     }
 

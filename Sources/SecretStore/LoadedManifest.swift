@@ -12,7 +12,7 @@ package struct LoadedManifest: Sendable {
     /// Reads the manifest of a store: the checks of the acceptance guard up to and including "every value is sealed".
     package init(_ store: Store) throws(StoreError) {
         guard try store.hasManifest() else { throw Store.noStore(store.location) }
-        try store.checkPermissions()
+        try store.checkPermissions(withState: false)
         try self.init(file: store.readManifest())
         // Only now it is known where the state of a manifest elsewhere is.
         try store.checkState(for: manifest.store)

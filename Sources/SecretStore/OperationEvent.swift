@@ -21,6 +21,8 @@ package struct OperationEvent: Sendable, Equatable {
         case job
         case mount
         case unmount
+        case reload
+        case lock
         case environment = "env"
         case status
         case doctor
@@ -28,8 +30,10 @@ package struct OperationEvent: Sendable, Equatable {
         case auditVerify = "audit-verify"
         case auditHead = "audit-head"
         case auditReport = "audit-report"
-        /// A password that was wrong, or refused unseen during a lockout.
+        /// A locked mount that serves again; denied: a password that was wrong, or refused unseen during a lockout.
         case unlock
+        /// So many wrong passwords in a row that the next has to wait.
+        case alert
         case policyShow = "policy-show"
         case policySet = "policy-set"
         case policyTest = "policy-test"

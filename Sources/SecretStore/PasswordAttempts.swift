@@ -219,3 +219,8 @@ extension Store {
         try state.replace(attemptsName, with: attempts.text.utf8.span)
     }
 }
+
+extension StoreError {
+    /// Wrong password after which the next one has to wait, which its hint says.
+    package var beginsLockout: Bool { code == .incorrectPassword && hint != nil }
+}

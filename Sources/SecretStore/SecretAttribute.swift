@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SystemCalls
+
 /// Attribute of a secret beside its value: a row for each key under its name, in the order of the file.
 ///
 /// Reading, text, canonical encoding, templates and lists of changes all go through the rows, so that no attribute can be
@@ -88,14 +90,21 @@ struct SecretAttribute: Sendable {
             read: { (entry, events) throws(StoreError) in entry.policy = try ReadPolicy.read(&events) },
             node: { $0.policy.map(\.node) },
             merge: { $0.policy = $1.policy ?? $0.policy },
-            change: { $0.policy == $1.policy ? nil : "policy changed" }
+            change: { new, old in
+                guard new.policy != old.policy else { return nil }
+                return new.policy == nil ? "policy removed" : old.policy == nil ? "policy added" : "policy changed"
+            }
         ),
         SecretAttribute(
             key: "rotate",
             read: { (entry, events) throws(StoreError) in entry.rotation = try RotationRule.read(&events) },
             node: { $0.rotation.map(\.node) },
             merge: { $0.rotation = $1.rotation ?? $0.rotation },
-            change: { $0.rotation == $1.rotation ? nil : "rotation changed" }
+            change: { new, old in
+                guard new.rotation != old.rotation else { return nil }
+                guard let rule = new.rotation else { return "rotation removed" }
+                return "rotation every \(rule.every) by: \(rule.command.map(quoted).joined(separator: " "))"
+            }
         ),
     ]
 

@@ -16,12 +16,13 @@ extension Store {
 
     /// The state directory if there is one: the one that `state(for:)` gives, or one in a store that cannot be written.
     ///
-    /// - Parameter store: nil where the manifest could not be read.
+    /// - Parameter store: nil where it is not known: where it matters, the manifest is asked, if it can be read.
     /// - Returns: the directory, not checked, or nil if there is none.
     /// - Throws: `StoreError`.
     package func existingState(for store: StoreID?) throws(StoreError) -> StoreDirectory? {
         if let path = location.state { return try StoreDirectory.open(path) }
-        if folder?.isWritable != true, let store, let home = location.stateHome,
+        if folder?.isWritable != true, let home = location.stateHome,
+            let store = store ?? (try? LoadedManifest(readableIn: self))?.manifest.store,
             let state = try StoreDirectory.open("\(home)/\(store.text)")
         {
             return state

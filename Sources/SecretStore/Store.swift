@@ -74,7 +74,10 @@ package struct Store {
     /// Checks everything that P3 of the contract names: directory, key, manifest and state.
     ///
     /// Everything is checked again on the descriptor when it is read.
-    package func checkPermissions() throws(StoreError) {
+    ///
+    /// - Parameter checksState: false for whoever checks the state once the manifest is read, which may say where it is.
+    /// - Throws: class `permissions`, or `noStore`.
+    package func checkPermissions(withState checksState: Bool = true) throws(StoreError) {
         if let folder {
             try folder.check(.privateDirectory, checker)
             _ = try folder.file(StoreLocation.keyName, .privateFile, checker)
@@ -83,7 +86,7 @@ package struct Store {
         guard try place.folder.file(place.name, manifestExpectation, checker) != nil else {
             throw Self.noStore(location)
         }
-        try checkState(for: nil)
+        if checksState { try checkState(for: nil) }
     }
 
     /// Reads the manifest file.

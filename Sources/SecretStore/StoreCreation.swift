@@ -90,6 +90,10 @@ package enum StoreCreation {
         now: Timestamp,
         way: () throws -> Way
     ) throws -> Outcome {
+        if let modes = try repairedWithoutDirectory(location, checker) {
+            try Store(location, checker: checker).checkPermissions()
+            return Outcome(isNew: false, modes: modes, store: nil, keys: nil)
+        }
         let directory = try StoreDirectory.make(location.directory)
         let identity = try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
         try ensureModes(directory)
@@ -128,15 +132,43 @@ package enum StoreCreation {
     /// - Returns: the modes that hold now.
     /// - Throws: class `noStore` if there is none; class `permissions` for what is no store of ours.
     package static func repair(_ location: StoreLocation, _ checker: PermissionChecker) throws(StoreError) -> Modes {
-        guard let directory = try StoreDirectory.open(location.directory) else { throw Store.noStore(location) }
+        guard let directory = try StoreDirectory.open(location.directory) else {
+            guard let modes = try repairedWithoutDirectory(location, checker) else { throw Store.noStore(location) }
+            return modes
+        }
         let store = try Store(location, checker: checker)
         guard try store.hasManifest() else { throw Store.noStore(location) }
+        let key = try directory.check(StoreLocation.keyName, .ownFile, PermissionChecker(isStrict: false))
         try ensureModes(directory)
         if location.manifest == nil { _ = try directory.ensureMode(0o600, of: StoreLocation.manifestName) }
         var modes = try ensureStateModes(store)
+        if let mode = key?.permissions, mode & 0o077 != 0 {
+            modes.exposures.append(
+                "\(directory.path(of: StoreLocation.keyName)) may have been \(verb(mode)) by others: its mode was "
+                    + "\(mode.octal), and whoever has it can read every secret; credfs keys add, keys remove and rotate make it useless"
+            )
+        }
         modes.notes = try notes(store, directory, modes.notes)
         // What modes cannot mend, such as a second name, does not make untrue what was mended.
         if (try? store.checkPermissions()) == nil { modes.notes.removeLast() }
+        return modes
+    }
+
+    /// Puts the modes of the state right of a manifest elsewhere that has no store directory beside it.
+    ///
+    /// None is made: what the store remembers would be looked for in there, and the log would end.
+    ///
+    /// - Returns: the modes that hold now, or nil where there is a store directory or no manifest elsewhere.
+    private static func repairedWithoutDirectory(
+        _ location: StoreLocation,
+        _ checker: PermissionChecker
+    ) throws(StoreError) -> Modes? {
+        guard location.manifest != nil, try StoreDirectory.open(location.directory) == nil else { return nil }
+        let store = try Store(location, checker: checker)
+        guard try store.hasManifest() else { return nil }
+        var modes = try ensureStateModes(store)
+        if let state = try state(of: store) { modes.notes.insert("ensured 0700 on \(state.path)", at: 0) }
+        if (try? store.checkPermissions()) != nil { modes.notes.append("permissions verified") }
         return modes
     }
 
@@ -171,12 +203,14 @@ package enum StoreCreation {
 
     /// The key that others could get at goes on, since a new chain would hide where the old one ended.
     private static func keyExposure(_ path: String, _ mode: UInt16) -> String {
-        "\(path) may have been \(mode & 0o044 != 0 ? "read" : "changed") by others: its mode was \(mode.octal), and whoever has it can "
+        "\(path) may have been \(verb(mode)) by others: its mode was \(mode.octal), and whoever has it can "
             + "write entries of the audit log that look like those of credfs; the entries before are safe"
     }
 
+    private static func verb(_ mode: UInt16) -> String { mode & 0o044 != 0 ? "read" : "changed" }
+
     private static func state(of store: Store) throws(StoreError) -> StoreDirectory? {
-        try store.existingState(for: (try? LoadedManifest(readableIn: store))?.manifest.store)
+        try store.existingState(for: nil)
     }
 
     /// A directory with other things in it that others use is hardly meant: its mode would shut them out.

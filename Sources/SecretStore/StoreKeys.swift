@@ -1,15 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
 package import Sealing
 package import SecureMemory
+internal import Synchronization
 
 /// Keys of a store: the data key and the two derived from it; one seals values, the other signs the manifest.
 package final class StoreKeys: Sendable {
     /// The store that the keys belong to.
     package let store: StoreID
-    private let dataKey: Key256
-    private let sealingKey: Key256
-    private let signingKey: Key256
+    private let material: Mutex<Material?>
+
+    /// The keys themselves, wiped with the last who uses them.
+    private final class Material: Sendable {
+        let dataKey: Key256
+        let sealingKey: Key256
+        let signingKey: Key256
+
+        init(_ dataKey: consuming Key256, sealing: consuming Key256, signing: consuming Key256) {
+            self.dataKey = dataKey
+            sealingKey = sealing
+            signingKey = signing
+        }
+    }
+
+    private struct LastUse {
+        weak var material: Material?
+    }
+
+    /// The longest time for a use of the keys to end.
+    private static let patience = Duration.seconds(2)
 
     /// Derives the keys (docs/file-format.md, "Keys").
     package init(dataKey: consuming Key256, store: StoreID) throws(StoreError) {
@@ -22,21 +42,44 @@ package final class StoreKeys: Sendable {
         let sealingKey = try derive("credfs/1/seal", dataKey)
         let signingKey = try derive("credfs/1/sign", dataKey)
         self.store = store
-        self.sealingKey = sealingKey
-        self.signingKey = signingKey
-        self.dataKey = dataKey
+        material = Mutex(Material(dataKey, sealing: sealingKey, signing: signingKey))
+    }
+
+    /// Wipes the keys, whoever holds this object, and returns when what used them meanwhile has ended; nothing opens any
+    /// more.
+    package func forget() {
+        let lastUse = material.withLock { material in
+            let lastUse = LastUse(material: material)
+            material = nil
+            return lastUse
+        }
+        let deadline = ContinuousClock.now + Self.patience
+        while lastUse.material != nil && ContinuousClock.now < deadline { usleep(500) }
+    }
+
+    /// Keys that were wiped.
+    package var areForgotten: Bool { material.withLock { $0 == nil } }
+
+    private func keys() throws(StoreError) -> Material {
+        guard let material = material.withLock({ $0 }) else {
+            throw StoreError(.authentication, "the keys were wiped", hint: "present them again: credfs unlock")
+        }
+        return material
     }
 
     /// Lends the data key, to seal it into a slot or to hand it to the helper process.
     package func withDataKey<R: ~Copyable, E: Error>(_ body: (borrowing Key256) throws(E) -> R) throws(E) -> R {
-        try body(dataKey)
+        let material = material.withLock { $0 }
+        guard let material else { preconditionFailure("keys that were wiped are handed to nobody") }
+        return try body(material.dataKey)
     }
 
     /// The key that seals the first key of the audit log.
     package func auditKey() throws(StoreError) -> Key256 {
         let salt = Array(store.text.utf8)
+        let keys = try keys()
         do throws(SealingError) {
-            return try HKDFSHA256.key(from: dataKey, salt: salt.span, info: "credfs/1/audit".utf8.span)
+            return try HKDFSHA256.key(from: keys.dataKey, salt: salt.span, info: "credfs/1/audit".utf8.span)
         } catch { throw .sealing(error) }
     }
 
@@ -44,8 +87,9 @@ package final class StoreKeys: Sendable {
     ///
     /// - Returns: 64 hexadecimal digits.
     package func signature(of manifest: Manifest) throws(StoreError) -> String {
+        let keys = try keys()
         do throws(SealingError) {
-            var code = try signingKey.withBytes { (key) throws(SealingError) in try HMACSHA256(key: key) }
+            var code = try keys.signingKey.withBytes { (key) throws(SealingError) in try HMACSHA256(key: key) }
             try CanonicalEncoding.encode(manifest) { (piece) throws(SealingError) in try code.update(piece) }
             return Base16.text(try code.finalize())
         } catch { throw .sealing(error) }
@@ -59,8 +103,9 @@ package final class StoreKeys: Sendable {
 
     /// A cipher for the values of this store; let it end with the task at hand.
     package func valueCipher() throws(StoreError) -> ValueCipher {
+        let keys = try keys()
         do throws(SealingError) {
-            return ValueCipher(cipher: try AES256GCM(key: sealingKey), store: store)
+            return ValueCipher(cipher: try AES256GCM(key: keys.sealingKey), store: store, keys: keys)
         } catch { throw .sealing(error) }
     }
 
@@ -86,12 +131,13 @@ package final class StoreKeys: Sendable {
         at offset: Int,
         into plaintext: inout MutableSpan<UInt8>
     ) throws(StoreError) {
+        let keys = try keys()
         do throws(SealingError) {
             try AES256GCM.decrypt(
                 ciphertext.extracting(offset..<offset + plaintext.count),
                 at: offset,
                 nonce: nonce,
-                key: sealingKey,
+                key: keys.sealingKey,
                 into: &plaintext
             )
         } catch { throw .sealing(error) }
@@ -102,10 +148,13 @@ package final class StoreKeys: Sendable {
 package struct ValueCipher: ~Copyable {
     private var cipher: AES256GCM
     private let store: StoreID
+    /// Lets `StoreKeys.forget` wait for the cipher, which holds the key, too.
+    private let keys: AnyObject
 
-    init(cipher: consuming AES256GCM, store: StoreID) {
+    init(cipher: consuming AES256GCM, store: StoreID, keys: AnyObject) {
         self.cipher = cipher
         self.store = store
+        self.keys = keys
     }
 
     /// Seals a value with a fresh nonce.

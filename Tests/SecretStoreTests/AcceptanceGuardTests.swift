@@ -287,7 +287,7 @@ import Testing
                 "manifest: expires never -> 1970-01-01T00:00:00Z", "slot extra: added", "slot keyfile: changed",
                 "A: value changed", "A: description changed", "A: no longer required", "A: format any -> json",
                 "A: expires never -> 1970-01-01T00:00:00Z", "A: newline exact -> strip", "A: mode 0400 -> 0440",
-                "A: policy changed", "A: rotation changed", "C: added", "B: removed",
+                "A: policy added", "A: rotation every 1d by: x", "C: added", "B: removed",
             ]
         )
         let back = old.changes(since: new)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+import CredfsTestSupport
 import Sealing
 import SecretStore
 import SecureFiles
@@ -27,6 +28,36 @@ import Testing
         }
         let derived = try keys.auditKey().withBytes { Array(copying: $0) }
         #expect(derived == expected)
+    }
+
+    /// Also for whoever else holds them, after the last use has ended.
+    @Test func keysThatWereForgottenOpenNothing() async throws {
+        let fixture = try StoreFixture()
+        let keys = try fixture.keys()
+        let manifest = try LoadedManifest(file: fixture.store().readManifest()).manifest
+        var cipher: ValueCipher? = try keys.valueCipher()
+        let value = try #require(try cipher?.seal(secure("content"), as: Self.name("A")))
+        #expect(!keys.areForgotten)
+        let started = ContinuousClock.now
+        async let end: Void = onItsOwnThread { keys.forget() }
+        while !keys.areForgotten { await Task.yield() }
+        try await Task.sleep(for: .milliseconds(50))
+        cipher = nil
+        try await end
+        #expect(ContinuousClock.now - started > .milliseconds(40))
+        var plaintext = [UInt8](repeating: 0, count: 3)
+        for attempt in [
+            { _ = try keys.valueCipher() }, { _ = try keys.auditKey() }, { _ = try keys.signature(of: manifest) },
+            {
+                var span = plaintext.mutableSpan
+                try keys.decrypt(value, at: 0, into: &span)
+            },
+        ] {
+            let error = failure { try attempt() }
+            #expect(error?.code == .authentication && error?.message == "the keys were wiped")
+        }
+        #expect(plaintext == [0, 0, 0])
+        keys.forget()
     }
 
     @Test func aSealedValueOpensUnderItsNameOnly() throws {
