@@ -16,6 +16,11 @@ protocol Exposure: AnyObject {
     var endNotice: Int32 { get }
     /// The process of the unmount helper, or -1.
     var helper: Int32 { get }
+    /// The mount while it is served; nil where nothing is, or plain files are shown.
+    var served: ServedMount? { get }
+
+    /// Status of the mount, for the thread of its control socket.
+    var status: @Sendable () -> ControlAnswer { get }
 
     /// Makes what has to be there before the process of the job is started.
     func prepare() throws(MountError)
@@ -34,6 +39,8 @@ protocol Exposure: AnyObject {
 extension Exposure {
     var endNotice: Int32 { -1 }
     var helper: Int32 { -1 }
+    var served: ServedMount? { nil }
+    var status: @Sendable () -> ControlAnswer { { ControlAnswer() } }
     func prepare() throws(MountError) {}
 }
 

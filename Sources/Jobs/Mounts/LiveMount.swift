@@ -43,6 +43,10 @@ package struct LiveMount: Sendable, Equatable {
     package let backend: Backend
     /// The namespace in which `pid` is a number of the server (pid_namespaces(7)).
     package let pidNamespace: UInt64
+    /// Locked: opens and reads are refused.
+    package var isLocked = false
+    /// Time at which it ends by itself, RFC 3339; nil for one that is to be ended.
+    package var end: String?
 
     /// The pid namespace of this process.
     package static func ownPidNamespace() -> UInt64 {
@@ -81,9 +85,10 @@ extension LiveMount {
             "id": .string(id), "kind": .string(kind.rawValue), "path": .string(path), "pid": .integer(pid),
             "generation": .integer(generation), "authMode": .string(authMode),
             "isolation": .string(isolation.rawValue), "backend": .string(backend.rawValue),
-            "pidNamespace": .integer(pidNamespace),
+            "pidNamespace": .integer(pidNamespace), "locked": .boolean(isLocked),
         ]
         if let store { members["store"] = .string(store) }
+        if let end { members["end"] = .string(end) }
         return .object(members)
     }
 
@@ -107,6 +112,8 @@ extension LiveMount {
         self.isolation = isolation
         self.backend = backend
         self.pidNamespace = pidNamespace
+        isLocked = members["locked"] == .boolean(true)
+        end = members["end"]?.text
     }
 }
 
@@ -115,11 +122,13 @@ package final class MountRecord {
     private let directory: OwnedDescriptor
     private let file: OwnedDescriptor
     private let name: String
+    private var mount: LiveMount
     private var isLeft = false
 
     /// Writes a record.
     package init(_ mount: LiveMount, in runtime: RuntimeDirectory) throws(MountError) {
         name = mount.id
+        self.mount = mount
         do throws(Errno) {
             let directory = try runtime.descriptor.open("live", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
             // Under another name until it is locked, so that nobody takes it for what a dead server left.
@@ -147,8 +156,15 @@ package final class MountRecord {
         isLeft = true
     }
 
-    /// Writes another state of the same mount.
-    package func update(_ mount: LiveMount) {
+    /// Writes that another generation is served.
+    package func update(generation: UInt64) {
+        mount.generation = generation
+        try? Self.write(mount, to: file)
+    }
+
+    /// Writes that the mount is locked or served again.
+    package func update(isLocked: Bool) {
+        mount.isLocked = isLocked
         try? Self.write(mount, to: file)
     }
 
@@ -202,5 +218,6 @@ package struct FoundMount: Sendable {
             return
         }
         try? directory.unlink(mount.id)
+        MountControl.removeSocket(of: mount.id, in: runtime)
     }
 }

@@ -14,8 +14,8 @@ package struct MountRules: Sendable {
     package var callers: ReadPolicy.Callers?
     /// Observing: policies of secrets refuse nobody, and what they would refuse is recorded.
     package var observes = false
-    /// Told of every open of a decoy, on any thread; must not wait.
-    package var alarm: @Sendable (SecretName) -> Void = { _ in }
+    /// Observer of every open.
+    package var monitor = OpenMonitor()
 
     /// Makes the usual rules for a user.
     package init(ownership: Ownership) {
@@ -46,13 +46,13 @@ package struct MountRules: Sendable {
             case .owner: ownerRule
             case .job: allowsOther ? AllOf(first: ownerRule, second: members) : members
             }
-        return AccessRules(mount: mount, job: members, owner: ownerRule, observes: observes, alarm: alarm)
+        return AccessRules(mount: mount, job: members, owner: ownerRule, observes: observes, monitor: monitor)
     }
 
     /// The rules at every open of a mount that belongs to no job.
     package var accessWithoutJob: AccessRules {
         let mount: any AccessPolicy = callers == .any ? AllowEveryone() : ownerRule
-        return AccessRules(mount: mount, owner: ownerRule, observes: observes, alarm: alarm)
+        return AccessRules(mount: mount, owner: ownerRule, observes: observes, monitor: monitor)
     }
 
     private var ownerRule: AllowOwner { AllowOwner(ownership) { SupplementaryGroups.ofThread($0) } }

@@ -10,14 +10,6 @@ internal import SystemPackage
 
 /// A mount that serves whoever may read, until it is told to end.
 package final class MountService {
-    /// Request to a service.
-    package enum Request: Sendable, Equatable {
-        /// To serve what the store holds now.
-        case reload
-        /// To end.
-        case end
-    }
-
     /// Mount point.
     package let path: String
     private let runtime: RuntimeDirectory
@@ -26,8 +18,8 @@ package final class MountService {
     /// The identifier of the mount.
     package let id: String
     private var mount: SharedMount?
-    private var record: MountRecord?
-    private var live: LiveMount?
+    private var events: MountEvents?
+    private var hook: ChangeHook?
 
     /// Prepares a mount: from here on signals are collected.
     ///
@@ -58,6 +50,8 @@ package final class MountService {
     ///   - rules: whom it is for.
     ///   - store: the store it is from.
     ///   - auth: whether its secrets are there.
+    ///   - live: when it ends by itself.
+    ///   - served: where other generations come from; nil for a mount that shows no secrets.
     ///   - recording: begins to record opens.
     /// - Throws: class `mount`; then nothing is mounted.
     package func begin(
@@ -65,6 +59,8 @@ package final class MountService {
         _ rules: MountRules,
         store: StoreID?,
         auth: AuthMode,
+        live: LiveOptions,
+        served: (any ServedStore)?,
         recording: @escaping OpenRecording
     ) throws(MountError) {
         let mount = SharedMount(
@@ -77,11 +73,16 @@ package final class MountService {
         self.mount = mount
         do throws(MountError) {
             try mount.prepare()
-            let live = description(snapshot, store, auth)
-            self.live = live
-            // Before there is something to find, so that it is found whenever this process is killed.
-            record = try MountRecord(live, in: runtime)
+            let events = try MountEvents(description(snapshot, store, auth), live, served, in: runtime) {
+                [weak self] in self?.hook?.ring()
+            }
+            self.events = events
+            if case .command(let command) = live.onChange {
+                let environment = live.hookEnvironment + ["CREDENTIALS_DIRECTORY=\(path)"]
+                hook = try ChangeHook(command, environment: environment, job: nil, .none, speaks: false)
+            }
             try mount.begin(signalling: nil)
+            try events.begin(refusing: nil, status: mount.status)
             try MountError.wrapping(.mount, "list \(path)") { () throws(Errno) in
                 _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY).entryNames()
             }
@@ -91,29 +92,31 @@ package final class MountService {
         }
     }
 
-    /// The generation that is served.
-    package var snapshot: Snapshot? { mount?.served?.snapshot }
-
-    /// Serves another generation, and returns when the kernel has forgotten the old one.
-    package func replace(with next: Snapshot) throws(MountError) {
-        try mount?.served?.replace(with: next)
-        live?.generation = next.generation
-        if let live { record?.update(live) }
+    /// Reason for the end of a mount.
+    package enum End: Sendable, Equatable {
+        /// A signal asked for it, or the mount is gone.
+        case asked
+        /// Its time is over.
+        case timeOver
     }
 
-    /// Waits until something is asked for, or the mount is gone.
-    package func nextRequest() throws(MountError) -> Request {
+    /// Acts on signals and requests until a signal asks for the end, the time is over or the mount is gone.
+    ///
+    /// - Returns: why it ends.
+    /// - Throws: class `failed` where signals cannot be waited for.
+    package func serve() throws(MountError) -> End {
         do throws(Errno) {
             while true {
                 while let arrival = try signals.next() {
                     switch arrival.signal {
-                    case SIGHUP: return .reload
-                    case SIGTERM, SIGINT, SIGQUIT: return .end
+                    case SIGHUP: events?.reload(mount?.served)
+                    case SIGTERM, SIGINT, SIGQUIT: return .asked
                     default: break
                     }
                 }
-                guard let served = mount?.served, served.isServing else { return .end }
-                try signals.wait(or: served.endNotice)
+                guard let events, events.act(on: mount?.served) else { return .timeOver }
+                guard let served = mount?.served, served.isServing else { return .asked }
+                try signals.wait(or: [served.endNotice] + events.numbers)
             }
         } catch { throw MountError.system(.failed, "wait for signals", error) }
     }
@@ -121,9 +124,12 @@ package final class MountService {
     /// Refuses, forgets, unmounts, and leaves nothing.
     package func end() {
         // What cannot be taken away stays recorded, for the next command to try.
-        if mount?.end() == false { record?.leave() }
+        let isGone = mount?.end() ?? true
         mount = nil
-        record = nil
+        events?.end(leavingRecord: !isGone)
+        events = nil
+        hook?.finish()
+        hook = nil
     }
 
     private func description(_ snapshot: Snapshot, _ store: StoreID?, _ auth: AuthMode) -> LiveMount {
@@ -154,6 +160,9 @@ package struct NoContent: ValueDecryptor {
     ) throws(FileSystemError) {
         throw .damaged
     }
+
+    /// There are no keys.
+    package func forgetKeys() {}
 
     /// Nothing can be decrypted.
     package func decrypt(

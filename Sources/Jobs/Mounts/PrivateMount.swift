@@ -12,7 +12,7 @@ final class PrivateMount: Exposure {
     private let fileSystem: SecretFileSystem
     private let options: FuseMount.Options
     private let audit: () throws(MountError) -> OpenAudit?
-    private var served: ServedMount?
+    private(set) var served: ServedMount?
 
     /// Makes an exposure; `audit` begins to record opens, once this process is bound.
     init(
@@ -30,6 +30,10 @@ final class PrivateMount: Exposure {
     }
 
     var endNotice: Int32 { served?.endNotice ?? -1 }
+
+    var status: @Sendable () -> ControlAnswer {
+        { [fileSystem] in fileSystem.status }
+    }
 
     func begin(for job: Job) throws {
         try ServingFilter.install(for: job)

@@ -8,7 +8,7 @@ internal import SystemPackage
 /// The directory below which everything of a running credfs is found: `RUNTIME/credfs`.
 ///
 /// It has `jobs`, the empty directory that every job covers with a file system of its own, `live`, the records of what is
-/// mounted, and the mount points that others can see. Whoever uses it holds a shared lock; the last one removes it. It
+/// mounted, `control`, the sockets of their servers, and the mount points that others can see. Whoever uses it holds a shared lock; the last one removes it. It
 /// must not be removed earlier: removing a directory takes away what is mounted there in other namespaces, too.
 package final class RuntimeDirectory {
     /// Its path.
@@ -88,6 +88,18 @@ package final class RuntimeDirectory {
         }
     }
 
+    /// Opens the directory of control sockets.
+    ///
+    /// - Throws: class `place` where it is a link, belongs to somebody else or can be used by others.
+    func openControl() throws(MountError) -> OwnedDescriptor {
+        let path = "\(path)/control"
+        let directory = try MountError.wrapping(.place, "open \(path)") { () throws(Errno) in
+            try descriptor.open("control", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+        }
+        try Self.check(directory, path, user: ProcessAttributes.effectiveUser, forbidden: 0o077)
+        return directory
+    }
+
     /// Removes an empty directory in it.
     package func removeDirectory(_ name: String) {
         try? descriptor.removeDirectory(name)
@@ -98,7 +110,7 @@ package final class RuntimeDirectory {
         // Nobody else is here: what is empty and has the name of a mount was left by a process that was killed before it
         // wrote its record. What is mounted stays.
         let names = (try? descriptor.entryNames()) ?? []
-        for name in names.filter(Self.isID) + ["jobs", "live"] { try? descriptor.removeDirectory(name) }
+        for name in names.filter(Self.isID) + ["jobs", "live", "control"] { try? descriptor.removeDirectory(name) }
         guard (try? parent.removeDirectory("credfs")) != nil, let made else { return }
         guard let directory = try? OwnedDescriptor.open(made.path, O_RDONLY | O_DIRECTORY) else { return }
         try? directory.removeDirectory(made.name)
@@ -168,7 +180,8 @@ package final class RuntimeDirectory {
         try check(directory, path, user: user, forbidden: 0o066)
         do throws(Errno) {
             guard try directory.lockShared(), try isStill(directory, "credfs", in: parent),
-                try make("jobs", in: directory, mode: mode) != nil, try make("live", in: directory, mode: 0o700) != nil
+                try make("jobs", in: directory, mode: mode) != nil, try make("live", in: directory, mode: 0o700) != nil,
+                try make("control", in: directory, mode: 0o700) != nil
             else { return nil }
             return directory
         } catch { throw MountError.system(.place, "prepare \(path)", error) }

@@ -2,6 +2,7 @@
 
 internal import FuseBridge
 internal import Glibc
+internal import ProcessControl
 package import SecretFileSystem
 internal import SecureMemory
 internal import SystemCalls
@@ -84,6 +85,41 @@ final class ServedMount {
             throw MountError(.mount, "the kernel does not forget the old secrets: \(error.message)")
         }
     }
+
+    /// Serves what a store holds now, and returns when readers see it.
+    ///
+    /// - Throws: why it is not accepted; then the old generation is served.
+    func reload(_ store: any ServedStore, _ record: MountRecord?) throws {
+        guard !isLocked else {
+            throw MountError(.policy, "the mount is locked", hint: "present its key or password: credfs unlock")
+        }
+        let next = try store.snapshot(after: snapshot)
+        try replace(with: next)
+        record?.update(generation: next.generation)
+    }
+
+    /// Refuses opens and reads and wipes the keys until `unlock`.
+    func lock(_ store: any ServedStore, _ record: MountRecord?) {
+        let invalidations = rules.lock()
+        store.lock()
+        record?.update(isLocked: true)
+        // Nothing can be read that the kernel does not forget.
+        try? session?.invalidate(invalidations)
+    }
+
+    /// Serves what a store holds now, with the data key in a pipe.
+    ///
+    /// - Throws: why it is not accepted; then the mount stays locked.
+    func unlock(_ store: any ServedStore, with pipe: ReceivedDescriptor, _ record: MountRecord?) throws {
+        let next = try store.unlock(with: pipe, after: snapshot)
+        try replace(with: next)
+        rules.unlock()
+        record?.update(generation: next.generation)
+        record?.update(isLocked: false)
+    }
+
+    /// Locked: opens and reads are refused.
+    var isLocked: Bool { rules.isLocked }
 
     /// Refuses everything, has the kernel forget what it has, lets the mount be taken away, and ends the connection.
     ///

@@ -39,6 +39,11 @@ final class SharedMount: Exposure {
     var endNotice: Int32 { served?.endNotice ?? -1 }
     var helper: Int32 { unmountHelper?.id ?? -1 }
 
+    /// Status of the mount, for the thread of its control socket.
+    var status: @Sendable () -> ControlAnswer {
+        { [fileSystem] in fileSystem.status }
+    }
+
     func prepare() throws(MountError) { try directory?.make() }
 
     func begin(for job: Job) throws { try begin(signalling: job) }

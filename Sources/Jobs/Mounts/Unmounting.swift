@@ -75,6 +75,7 @@ package enum Unmounting {
     package static func clean(_ runtime: RuntimeDirectory) -> [String] {
         FoundMount.removeDrafts(in: runtime)
         EditDirectory.removeLeft(in: runtime)
+        MountControl.removeLeft(in: runtime)
         var paths: [String] = []
         for found in FoundMount.all(in: runtime) where !found.isLive {
             if found.mount.backend == .shm { PlainFiles.removeWhatIsLeft(of: found.mount.id) }

@@ -26,7 +26,7 @@ extension JobRun {
     }
 
     /// Settings of the mount and the job.
-    package struct Settings: Sendable {
+    package struct Settings {
         /// Backend that shows the secrets.
         package var backend = Backend.fuse
         /// Shared mount, which other processes see.
@@ -37,6 +37,12 @@ extension JobRun {
         package var maskedPaths: [String] = []
         /// Time for processes that outlive the first one; they keep their secrets as long.
         package var linger = Duration.zero
+        /// Process of `--on-alert`, which is not waited for.
+        package var alertHelper: Int32?
+        /// End of the mount by itself.
+        package var live = LiveOptions()
+        /// Store of other generations; nil where there are no secrets.
+        package var store: (any ServedStore)?
 
         /// Makes the usual settings.
         package init(rules: MountRules) {
@@ -50,6 +56,8 @@ extension JobRun {
         case notPrivate(reason: String)
         /// The secrets are not served any more, though the job runs.
         case servingEnded
+        /// The time of the mount is over, and the job runs without secrets.
+        case timeOver
         /// The backend is one of the weaker ones.
         case weakBackend(Backend)
     }

@@ -17,6 +17,8 @@ package final class JobRun {
     private let recording: OpenRecording
     private let starting: () throws(MountError) -> Void
     private let report: (Message) -> Void
+    private var events: MountEvents?
+    private var hook: ChangeHook?
 
     /// Prepares a run: from here on signals are collected, and what killed runs left is taken away.
     ///
@@ -89,9 +91,7 @@ package final class JobRun {
         _ exposure: any Exposure,
         reasonForSharing: String?
     ) throws -> Outcome {
-        var record: MountRecord?
-        // What cannot be taken away stays recorded, for the next command to try.
-        defer { if !exposure.end() { record?.leave() } }
+        defer { end(exposure) }
         try exposure.prepare()
         let job = try Job.start(program, secrets: secrets, plan(exposure), supervisor)
         secrets.wipe()
@@ -100,11 +100,24 @@ package final class JobRun {
         try? ProcessHardening.forbidCoreDumps()
         try? OwnedDescriptor.closeInherited()
         do {
-            // Before there is something to find, so that it is found whenever this process is killed.
-            record = try MountRecord(description(exposure), in: runtime)
+            let events = try MountEvents(description(exposure), settings.live, settings.store, in: runtime) {
+                [weak self] in self?.react(job)
+            }
+            self.events = events
+            if case .command(let command) = settings.live.onChange {
+                hook = try ChangeHook(
+                    command,
+                    environment: program.environment.compactMap { String(validating: $0, as: UTF8.self) },
+                    job: job.process,
+                    exposure.isolation,
+                    speaks: true
+                )
+            }
             if exposure.backend.isWeak { report(.weakBackend(exposure.backend)) }
             try starting()
             try exposure.begin(for: job)
+            let members = ProcessTreePolicy(supervisor: ProcessAttributes.processID)
+            try events.begin(refusing: members, status: exposure.status)
         } catch {
             _ = job.kill()
             throw error
@@ -113,6 +126,21 @@ package final class JobRun {
             report(.notPrivate(reason: reasonForSharing))
         }
         return try follow(job, exposure)
+    }
+
+    private func end(_ exposure: any Exposure) {
+        // What cannot be taken away stays recorded, for the next command to try.
+        let isGone = exposure.end()
+        events?.end(leavingRecord: !isGone)
+        events = nil
+        hook?.finish()
+        hook = nil
+    }
+
+    /// Does what is asked for when readers see another generation.
+    private func react(_ job: Job) {
+        if case .signal(let signal) = settings.live.onChange { try? Children.send(signal, to: job.process) }
+        hook?.ring()
     }
 
     private func follow(_ job: Job, _ exposure: any Exposure) throws -> Outcome {
@@ -125,10 +153,21 @@ package final class JobRun {
             throw MountError.system(.failed, failure.step.action, failure.errno)
         }
         do throws(Errno) {
-            let exit = try supervisor.waitForEnd(of: job.process, endNotice: exposure.endNotice) {
-                report(.servingEnded)
+            let watched = Supervisor.Watched(
+                endNotice: { exposure.endNotice },
+                onEndOfServing: { self.report(.servingEnded) },
+                numbers: { self.events?.numbers ?? [] },
+                act: {
+                    guard let events = self.events, !events.act(on: exposure.served) else { return }
+                    self.end(exposure)
+                    self.report(.timeOver)
+                }
+            )
+            let exit = try supervisor.waitForEnd(of: job.process, watched)
+            if settings.linger > .zero {
+                let helpers = [exposure.helper, hook?.id ?? -1, settings.alertHelper ?? -1]
+                try supervisor.linger(settings.linger, besides: helpers, watched)
             }
-            if settings.linger > .zero { try supervisor.linger(settings.linger, besides: exposure.helper) }
             return Outcome(status: exit.shellStatus, isolation: exposure.isolation, refusal: nil)
         } catch { throw MountError.system(.failed, "wait for the job", error) }
     }

@@ -35,15 +35,20 @@ package struct ProcessTreePolicy: AccessPolicy {
 
     /// Allows members.
     package func decide(on request: AccessRequest) -> AccessDecision {
+        contains(request.caller.thread) ? .allow : .refuse
+    }
+
+    /// Finds out whether a process or thread is a member; one that has ended is none.
+    package func contains(_ process: Int32) -> Bool {
         for _ in 0..<Self.attempts {
-            switch descent(of: request.caller.thread) {
-            case .member: return .allow
-            case .stranger: return .refuse
+            switch descent(of: process) {
+            case .member: return true
+            case .stranger: return false
             // An ancestor ended between two looks, and its children have another parent now.
             case .unknown: continue
             }
         }
-        return .refuse
+        return false
     }
 
     private func descent(of caller: Int32) -> Descent {

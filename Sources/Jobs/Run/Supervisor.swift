@@ -53,20 +53,30 @@ struct Supervisor: ~Copyable {
         }
     }
 
+    /// Events of a mount that are looked after while its job runs; -1 is none.
+    struct Watched {
+        /// Can be read once the secrets are not served any more.
+        let endNotice: () -> Int32
+        /// Called once nobody serves, though the job runs.
+        let onEndOfServing: () -> Void
+        /// Can be read when there is something to act on.
+        let numbers: () -> [Int32]
+        /// Acts on what has happened.
+        let act: () -> Void
+    }
+
     /// Waits for the end of a job, and hands on what it is sent.
     ///
     /// - Parameters:
     ///   - job: the id of its first process.
-    ///   - endNotice: can be read once its secrets are not served any more; -1 for none.
-    ///   - onEndOfServing: called once then.
+    ///   - mount: what else is looked after.
     /// - Returns: how its first process ended.
     /// - Throws: the error of a system call.
     func waitForEnd(
         of job: Int32,
-        endNotice: Int32,
-        onEndOfServing: () -> Void
+        _ mount: Watched
     ) throws(Errno) -> ChildProcess.Exit {
-        var watched = endNotice
+        var isServed = true
         var suspicion: ContinuousClock.Instant?
         while true {
             while case .change(let change) = try Children.poll() {
@@ -79,17 +89,20 @@ struct Supervisor: ~Copyable {
                 case .ended, .stopped: break
                 }
             }
-            try signals.wait(or: watched, timeout: suspicion.map { $0 - .now })
+            let notice = isServed ? mount.endNotice() : -1
+            try signals.wait(or: [notice] + mount.numbers(), timeout: suspicion.map { $0 - .now })
             while let arrival = try signals.next() {
                 if Self.isForJob(arrival) { try? Children.send(arrival.signal, to: job) }
             }
-            if watched >= 0 && SignalQueue.isReadable(watched) {
-                watched = -1
+            let hasEnded = notice >= 0 && SignalQueue.isReadable(notice)
+            mount.act()
+            if hasEnded {
+                isServed = false
                 // The mount goes with its namespace, a moment before the end of the job can be seen.
                 suspicion = .now + .seconds(2)
             } else if let deadline = suspicion, deadline <= .now {
                 suspicion = nil
-                onEndOfServing()
+                mount.onEndOfServing()
             }
         }
     }
@@ -100,16 +113,20 @@ struct Supervisor: ~Copyable {
     ///
     /// - Parameters:
     ///   - limit: how long at most.
-    ///   - helper: a process of ours that is not waited for, or -1.
+    ///   - helpers: processes of ours that are not waited for; -1 for none.
+    ///   - mount: what else is looked after.
     /// - Throws: the error of a system call.
-    func linger(_ limit: Duration, besides helper: Int32) throws(Errno) {
+    func linger(_ limit: Duration, besides helpers: [Int32], _ mount: Watched) throws(Errno) {
         let deadline = ContinuousClock.now + limit
         while true {
             var outcome = try Children.poll()
             while case .change = outcome { outcome = try Children.poll() }
             let rest = deadline - ContinuousClock.now
-            guard outcome != .noneLeft, rest > .zero, Children.ids().contains(where: { $0 != helper }) else { return }
-            try signals.wait(timeout: rest)
+            guard outcome != .noneLeft, rest > .zero, Children.ids().contains(where: { !helpers.contains($0) }) else {
+                return
+            }
+            try signals.wait(or: mount.numbers(), timeout: rest)
+            mount.act()
             while let arrival = try signals.next() {
                 if [SIGINT, SIGTERM, SIGHUP, SIGQUIT].contains(arrival.signal) { return }
             }

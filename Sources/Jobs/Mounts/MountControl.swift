@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+internal import ProcessControl
+internal import SecretFileSystem
+internal import SystemCalls
+internal import SystemPackage
+
+extension SecretFileSystem {
+    /// Status of a mount, as its server tells it.
+    var status: ControlAnswer {
+        let counts = counts.reading
+        return ControlAnswer(counts: [
+            "generation": snapshot.generation, "locked": isLocked ? 1 : 0, "opens": counts.granted,
+            "denied": counts.denied, "failed": counts.failed, "handles": counts.handles,
+            "generationSeconds": UInt64(max(0, age.components.seconds)),
+        ])
+    }
+}
+
+/// Control socket of a live mount: RUNTIME/credfs/control/ID, for its owner and root (decision 0090).
+final class MountControl {
+    private let directory: OwnedDescriptor
+    private let name: String
+    private let mailbox: ControlMailbox
+    private var socket: ListeningSocket?
+    private var server: ControlServer?
+
+    /// Binds the socket, before this process is bound by `ServingFilter`.
+    ///
+    /// - Throws: class `place` where something is there already or the directory cannot be trusted.
+    init(of id: String, in runtime: RuntimeDirectory) throws(MountError) {
+        name = id
+        directory = try runtime.openControl()
+        do throws(Errno) {
+            mailbox = try ControlMailbox()
+            socket = try ListeningSocket(named: id, in: directory)
+        } catch {
+            throw MountError(.place, "cannot listen on \(runtime.path)/control/\(id): \(error.message)")
+        }
+    }
+
+    deinit {
+        end()
+    }
+
+    /// Can be read while a request waits to be answered by `answer`.
+    var notice: Int32 { mailbox.notice }
+
+    /// Starts the thread that talks to clients.
+    ///
+    /// - Parameters:
+    ///   - job: the processes that may ask for nothing; nil for a mount that belongs to no job.
+    ///   - status: what is served, asked for on that thread.
+    /// - Throws: class `failed`.
+    func begin(refusing job: ProcessTreePolicy?, status: @escaping @Sendable () -> ControlAnswer) throws(MountError) {
+        guard let socket = socket.take() else { return }
+        let owner = ProcessAttributes.effectiveUser
+        do throws(Errno) {
+            server = try ControlServer(
+                socket,
+                refusal: { Self.refusal(of: $0, owner: owner, job: job) },
+                answer: { [mailbox] (request, descriptor) in
+                    request.action == .status ? status() : mailbox.ask(request, descriptor)
+                }
+            )
+        } catch { throw MountError(.failed, "cannot start the thread of the control socket: \(error.message)") }
+    }
+
+    /// Acts on the request that waits, if one does.
+    func answer(_ act: (ControlRequest, ReceivedDescriptor?) -> ControlAnswer) {
+        guard let letter = mailbox.take() else { return }
+        mailbox.answer(act(letter.request, letter.descriptor))
+    }
+
+    /// Acts on the request that waits, for a mount that is served or not.
+    func answer(_ served: ServedMount?, _ store: (any ServedStore)?, _ record: MountRecord?) {
+        answer { (request, descriptor) in
+            guard let served, let store else {
+                return ControlAnswer(
+                    .init(
+                        status: 10,
+                        message: "this mount shows what it was started with and cannot change",
+                        hint: "end it and start it again"
+                    )
+                )
+            }
+            do {
+                switch request.action {
+                case .status: break
+                case .reload: try served.reload(store, record)
+                case .lock: served.lock(store, record)
+                case .unlock:
+                    guard let descriptor else { throw MountError(.usage, "no key came with the request") }
+                    try served.unlock(store, with: descriptor, record)
+                }
+                return ControlAnswer(counts: ["generation": served.snapshot.generation])
+            } catch { return ControlAnswer(store.failure(of: error)) }
+        }
+    }
+
+    /// Ends the thread and removes the socket; whoever waits is told so.
+    func end() {
+        mailbox.close()
+        server?.end()
+        server = nil
+        socket = nil
+        try? directory.unlink(name)
+    }
+
+    /// Decides about a client: its user is the owner's or root, and it is no process of the job.
+    ///
+    /// A process that cannot be seen from here cannot be told from one of the job.
+    static func refusal(
+        of peer: MessageSocket.Peer,
+        owner: UInt32,
+        job: ProcessTreePolicy?
+    ) -> ControlAnswer.Failure? {
+        guard [owner, 0].contains(peer.user) else {
+            return .init(status: 21, message: "only its owner and root control a mount")
+        }
+        if let job, peer.process <= 0 || job.contains(peer.process) {
+            return .init(
+                status: 21,
+                message: "a job does not control its own mount",
+                hint: "ask from outside of the job"
+            )
+        }
+        return nil
+    }
+
+    /// Removes the socket of a server that was killed.
+    static func removeSocket(of id: String, in runtime: RuntimeDirectory) { try? runtime.openControl().unlink(id) }
+
+    /// Removes the sockets of all servers that were killed.
+    static func removeLeft(in runtime: RuntimeDirectory) {
+        guard let directory = try? runtime.openControl(), let names = try? directory.entryNames() else { return }
+        let live = Set(FoundMount.all(in: runtime).filter(\.isLive).map(\.mount.id))
+        for name in names where !live.contains(name) { try? directory.unlink(name) }
+    }
+}

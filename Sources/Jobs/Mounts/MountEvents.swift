@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ProcessControl
+internal import SecretFileSystem
+internal import SecretStore
+internal import SystemCalls
+internal import SystemPackage
+
+/// Everything that happens to a live mount beside its readers: requests on its control socket, changes of its manifest, and
+/// its time being over.
+///
+/// Used on the main thread, which waits for signals at the same time.
+final class MountEvents {
+    private let store: (any ServedStore)?
+    private let control: MountControl
+    private var record: MountRecord?
+    private var timers: [Timer] = []
+    private var watch: ManifestWatch?
+    private var generation: UInt64
+    /// Called on the main thread when readers see another generation.
+    private let onChange: () -> Void
+
+    private final class Timer {
+        let timer: DeadlineTimer
+
+        init(_ timer: consuming DeadlineTimer) {
+            self.timer = timer
+        }
+    }
+
+    /// Writes the record of a mount, listens, and starts the timers; before this process is bound by `ServingFilter`.
+    ///
+    /// - Throws: class `place` or `failed`.
+    init(
+        _ mount: LiveMount,
+        _ options: LiveOptions,
+        _ store: (any ServedStore)?,
+        in runtime: RuntimeDirectory,
+        onChange: @escaping () -> Void
+    ) throws(MountError) {
+        self.store = store
+        self.onChange = onChange
+        generation = mount.generation
+        var mount = mount
+        mount.end = options.end(from: .now())?.text
+        // Before there is something to find, so that it is found whenever this process is killed.
+        record = try MountRecord(mount, in: runtime)
+        control = try MountControl(of: mount.id, in: runtime)
+        do throws(Errno) {
+            if let time = options.timeToLive { timers.append(Timer(try DeadlineTimer(after: time))) }
+            if let time = options.notAfter { timers.append(Timer(try DeadlineTimer(atEpochSecond: time.seconds))) }
+        } catch { throw MountError(.failed, "cannot start the timer of the mount: \(error.message)") }
+        if let manifest = options.manifest, store != nil {
+            watch = try MountError.wrapping(.failed, "watch \(manifest.path)") { () throws(Errno) in
+                try ManifestWatch(manifest)
+            }
+        }
+    }
+
+    /// Starts to answer clients.
+    ///
+    /// - Parameters:
+    ///   - job: the processes that may ask for nothing; nil for a mount that belongs to no job.
+    ///   - status: what is served, asked for on the thread of the socket.
+    /// - Throws: class `failed`.
+    func begin(refusing job: ProcessTreePolicy?, status: @escaping @Sendable () -> ControlAnswer) throws(MountError) {
+        try control.begin(refusing: job, status: status)
+    }
+
+    /// Descriptors of which one can be read when there is something to act on.
+    var numbers: [Int32] { [control.notice] + timers.map { $0.timer.number } + (watch?.numbers ?? []) }
+
+    /// Acts on what has happened.
+    ///
+    /// - Returns: false once the time of the mount is over.
+    func act(on served: ServedMount?) -> Bool {
+        if timers.contains(where: { SignalQueue.isReadable($0.timer.number) }) { return false }
+        control.answer(served, store, record)
+        follow(served)
+        tell(served)
+        return true
+    }
+
+    /// Lets others know where readers see another generation than before.
+    private func tell(_ served: ServedMount?) {
+        guard let now = served?.snapshot.generation, now != generation else { return }
+        generation = now
+        onChange()
+    }
+
+    /// Serves what the manifest holds now where it has changed; says once of each that it is not accepted.
+    private func follow(_ served: ServedMount?) {
+        guard let watch, let served, let store, (try? watch.isDue()) == true, !served.isLocked else { return }
+        do {
+            try served.reload(store, record)
+            _ = watch.note(isAccepted: true)
+            store.reportReload(of: served.snapshot.generation)
+        } catch {
+            if watch.note(isAccepted: false) { store.reportSkipped(error) }
+        }
+    }
+
+    /// Reads the store again since a signal asks for it.
+    func reload(_ served: ServedMount?) {
+        guard let served, let store else { return }
+        do {
+            try served.reload(store, record)
+            store.reportReload(of: served.snapshot.generation)
+        } catch { store.report(error) }
+        tell(served)
+    }
+
+    /// Listens no more and removes the record; one that is left says that something has to be taken away.
+    func end(leavingRecord isLeft: Bool) {
+        control.end()
+        if isLeft { record?.leave() }
+        record = nil
+        timers = []
+        watch = nil
+    }
+}

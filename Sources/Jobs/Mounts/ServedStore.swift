@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package import ProcessControl
+package import SecretFileSystem
+
+/// Store behind a live mount, which its server reads again; used on the main thread.
+package protocol ServedStore: AnyObject {
+    /// Reads the manifest again and checks it as at the start.
+    ///
+    /// - Parameter previous: the generation that is served.
+    /// - Returns: what is to be served.
+    /// - Throws: why it is not accepted, which is recorded.
+    func snapshot(after previous: Snapshot) throws -> Snapshot
+
+    /// Wipes every key that opens the store.
+    func lock()
+
+    /// Takes the data key out of a pipe, then reads the manifest again and checks it with that.
+    ///
+    /// - Parameters:
+    ///   - pipe: what came with the request.
+    ///   - previous: the generation that was served.
+    /// - Returns: what is to be served.
+    /// - Throws: why it is not accepted, which is recorded; then no key is left.
+    func unlock(with pipe: ReceivedDescriptor, after previous: Snapshot) throws -> Snapshot
+
+    /// Says that another generation is served since a signal or a change of the manifest asked for it.
+    func reportReload(of generation: UInt64)
+
+    /// Says why nothing else is served, where nobody waits for an answer.
+    func report(_ error: any Error)
+
+    /// Says once that a manifest is left out that was found to have changed.
+    func reportSkipped(_ error: any Error)
+
+    /// Error for whoever asked.
+    func failure(of error: any Error) -> ControlAnswer.Failure
+}
