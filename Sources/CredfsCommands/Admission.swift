@@ -5,7 +5,7 @@ internal import SecretFileSystem
 internal import SecretStore
 internal import SystemCalls
 
-/// What is to happen where a secret that was named is not there.
+/// Treatment of a secret that was named and is not there.
 enum MissingPolicy: String, CaseIterable {
     case error
     case warn
@@ -14,11 +14,11 @@ enum MissingPolicy: String, CaseIterable {
 
 /// The secrets of a store that a job or mount gets, after every check of the acceptance guard.
 struct Admission {
-    /// Whether the secrets are there.
+    /// Acceptance of the store.
     let auth: AuthMode
     /// The manifest with what opens them, where they are.
     private var verified: VerifiedManifest?
-    /// What opens them.
+    /// Keys that open them.
     let keys: StoreKeys?
     /// The entries that are shown.
     var entries: [SecretEntry] = []
@@ -32,7 +32,7 @@ struct Admission {
     /// The manifest, where they are.
     var manifest: Manifest? { verified?.manifest }
 
-    /// Lets go of what a mount does not need that serves a snapshot already: all but the keys.
+    /// Drops what a mount does not need that serves a snapshot already: all but the keys.
     mutating func forgetEntries() {
         verified = nil
         entries = []

@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import SecretStore
 internal import SystemCalls
 
-/// Which secrets of a store are shown, and what is done where that cannot be.
+/// Options that choose the secrets to show, and what is done where that cannot be.
 struct AdmissionOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("Show these secrets and no others (names, separated by commas).", valueName: "names"),
@@ -44,10 +44,10 @@ struct AdmissionOptions: ParsableArguments {
         }
     }
 
-    /// What is done where a secret is not there.
+    /// Treatment of a secret that is not there.
     var missing: MissingPolicy { ifMissing.flatMap(MissingPolicy.init) ?? .error }
 
-    /// Whether a rejected store is no reason to stop.
+    /// Decides whether a rejected store is no reason to stop.
     func goesOnUnauthenticated(_ context: CommandContext) -> Bool {
         (onReject ?? context.variable("ON_REJECT")) == "unauthenticated"
     }
@@ -77,7 +77,7 @@ struct AdmissionOptions: ParsableArguments {
         return entries
     }
 
-    /// Says that a secret that was named is not shown, or stops.
+    /// Reports that a secret that was named is not shown, or stops.
     func reportMissing(_ name: SecretName, _ manifest: Manifest?, _ context: CommandContext) throws {
         var error = Self.absence(of: name, from: manifest, context.now())
         switch missing {
@@ -89,7 +89,7 @@ struct AdmissionOptions: ParsableArguments {
         }
     }
 
-    /// Why a secret that was named is not shown.
+    /// Reason why a secret that was named is not shown.
     static func absence(of name: SecretName, from manifest: Manifest?, _ now: Timestamp) -> CommandError {
         guard let manifest, let index = manifest.index(of: name) else {
             let hint = "see the names with: credfs list"

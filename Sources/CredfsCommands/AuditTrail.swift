@@ -12,19 +12,19 @@ internal import SystemCalls
 /// A log that cannot be written stops no command: that is said, and what is not recorded is counted where that is
 /// possible.
 final class AuditTrail: OperationRecorder {
-    /// Whether a command that holds the keys begins a log where there is none.
+    /// A command that holds the keys begins a log where there is none.
     var beginsLog = true
-    /// Whether the end of a log that a killed process left is repaired before an entry is written.
+    /// The end of a log that a killed process left is repaired before an entry is written.
     var repairsLog = true
-    /// Whether the log is left as it was found, with what is wrong with it.
+    /// The log is left as it was found, with what is wrong with it.
     var isClosed = false
     private unowned let context: CommandContext
     private lazy var user = UserDatabase.name(of: context.user)
     /// This process: it does not change while a command runs.
     private lazy var process = ProcessIdentity.of(ProcessAttributes.processID)
-    /// How many events were not recorded.
+    /// Number of events that were not recorded.
     private(set) var unrecordedCount = 0
-    /// What was said already: nobody wants to read it for every event.
+    /// Messages that were said: nobody wants to read them for every event.
     private var said: Set<String> = []
 
     init(_ context: CommandContext) {
@@ -89,7 +89,7 @@ final class AuditTrail: OperationRecorder {
         }
     }
 
-    /// Lets new keys open the log beside the old ones: the step of `rotate` before the new manifest is written.
+    /// Reseals the log for new keys beside the old ones: the step of `rotate` before the new manifest is written.
     ///
     /// - Throws: `CommandError`; then nothing was changed, and the manifest should not be either.
     func reseal(_ store: Store, from old: StoreKeys, to new: StoreKeys) throws {
@@ -160,7 +160,7 @@ final class AuditTrail: OperationRecorder {
         return entry.naming(event.subjects.secrets.map(\.text))
     }
 
-    /// Says that something was not recorded.
+    /// Reports that something was not recorded.
     func report(_ error: any Error) {
         guard let error = error as? AuditError else {
             return detail("not recorded in the audit log: \(CommandError(anyError: error).message)")
@@ -184,14 +184,14 @@ final class AuditTrail: OperationRecorder {
 }
 
 extension OperationEvent.Operation {
-    /// Whether an entry may be lost with the power of the machine, which makes it cost microseconds.
+    /// An entry may be lost with the power of the machine, which makes it cost microseconds.
     ///
     /// Permissions are followed by the entry of the command, and synchronized with it.
     fileprivate var onlyReads: Bool {
         switch self {
         case .permissions, .get, .show, .export, .list, .verify, .auditShow, .auditVerify, .auditHead, .auditReport:
             true
-        case .run, .job, .mount, .unmount, .environment, .status, .doctor: true
+        case .run, .job, .mount, .unmount, .reload, .lock, .environment, .status, .doctor: true
         default: false
         }
     }

@@ -16,32 +16,34 @@ final class CommandContext {
     let now: () -> Timestamp
     /// The effective user.
     let user: UInt32
-    /// Who judges files: one for the whole command, which reports what it let pass.
+    /// Checker of files: one for the whole command, which reports what it let pass.
     private(set) lazy var checker = PermissionChecker(isStrict: Self.isStrict(environment), user: user)
     /// The arguments of the process, byte by byte.
     let arguments: [[UInt8]]
-    /// What the process was started with and gave up.
+    /// Signals and limits that the process was started with and gave up.
     let inherited: ProcessHardening.Inherited
     /// The exit status of a command that did not fail: that of a job.
     var exitStatus = ExitStatus.done.code
-    /// What is to be recorded of how it ended, beside the status.
+    /// Note on the outcome to be recorded beside the status.
     var outcome: String?
-    /// Where messages go.
+    /// Console for messages.
     var console = Console()
     /// The store at hand, once it is known; for the audit log.
     var store: StoreID?
-    /// What the command is about, filled in as it becomes known; for the audit log.
+    /// Subjects of the command, filled in as they become known; for the audit log.
     var subjects = OperationEvent.Subjects()
-    /// How many secrets a run or mount shows.
+    /// Number of secrets that a run or mount shows.
     var servedCount = 0
-    /// When the command began.
+    /// Time when the command began.
     let started = ContinuousClock.now
-    /// When it was decided whether there are any.
+    /// Time when the store was accepted or rejected.
     var decided: ContinuousClock.Instant?
     /// The options that say where the store is.
     var options: StoreOptions?
     /// The directory that relative paths are meant in, where this process has left it.
     var directoryAtStart: String?
+    /// What was recorded before it was done.
+    var disclosure: OperationEvent?
     /// The audit log of the store at hand.
     private(set) lazy var audit = AuditTrail(self)
     /// Takes the events of operations.
@@ -63,7 +65,7 @@ final class CommandContext {
         self.user = user
     }
 
-    /// Says that another command holds the lock.
+    /// Tells that another command holds the lock.
     func noteWaiting() {
         console.detail("waiting for another command")
     }
@@ -72,6 +74,9 @@ final class CommandContext {
     func recordDenial(_ error: StoreError, _ store: StoreID) {
         guard error.code == .incorrectPassword || error.code == .lockedOut else { return }
         recorder.record(OperationEvent(.unlock, status: .denied, reason: error.message, store: store))
+        guard error.beginsLockout else { return }
+        console.warning("alert: a lockout begins: passwords are guessed, or one is forgotten")
+        recorder.record(OperationEvent(.alert, status: .denied, reason: "a lockout begins", store: store))
     }
 
     /// The path by which a file is found that was named at the start of this process.
@@ -87,12 +92,12 @@ final class CommandContext {
         environment("CREDFS_" + name) ?? environment("CLAMP_" + name)
     }
 
-    /// What switches a variable on.
+    /// Words that switch a variable on.
     static let yes = ["1", "true", "yes"]
-    /// What switches a variable off.
+    /// Words that switch a variable off.
     static let no = ["0", "false", "no"]
 
-    /// Whether modes, owners and link counts of files count, by the variables.
+    /// Decides by the variables whether modes, owners and link counts of files count.
     static func isStrict(_ environment: (String) -> String?) -> Bool {
         !no.contains(variable("PERMISSIONS_STRICT", environment)?.lowercased() ?? "")
     }
@@ -139,7 +144,7 @@ final class SecretVariables {
         for name in Self.names { values[name] = try Self.take(name) }
     }
 
-    /// Whether a variable was given, and not handed out yet.
+    /// Detects a variable that was given, and not handed out yet.
     func has(_ name: String) -> Bool { values[name] != nil }
 
     /// Hands out the value of a variable, once.

@@ -3,9 +3,10 @@
 internal import SystemCalls
 internal import SystemPackage
 
-/// Where messages go: always standard error, lower case, no full stop; data goes to standard output and nowhere else.
+/// Console for messages: always standard error, lower case, no full stop; data goes to standard output and nowhere
+/// else.
 struct Console: Sendable {
-    /// How much is said.
+    /// Level of detail.
     enum Verbosity: Int, Sendable {
         case quiet
         case normal
@@ -17,23 +18,23 @@ struct Console: Sendable {
 
     var verbosity = Verbosity.normal
 
-    /// Says why the command failed and what to do next.
+    /// Tells why the command failed and what to do next.
     func error(_ error: CommandError) {
         say("error", error.message)
         if let hint = error.hint { say("hint", hint) }
     }
 
-    /// Says something that is not as it should be.
+    /// Warns of something that is not as it should be.
     func warning(_ message: String) {
         say("warning", message)
     }
 
-    /// Says what was done.
+    /// Tells what was done.
     func note(_ message: String) {
         if verbosity != .quiet { write(message) }
     }
 
-    /// Says what only somebody who asked wants to know.
+    /// Tells what only somebody who asked wants to know.
     func detail(_ message: String) {
         if verbosity == .verbose { write(message) }
     }

@@ -33,8 +33,8 @@ package struct Credfs: ParsableCommand {
             CommandGroup(
                 name: "Use",
                 subcommands: [
-                    RunCommand.self, MountCommand.self, UnmountCommand.self, EnvCommand.self, ShowCommand.self,
-                    ExportCommand.self,
+                    RunCommand.self, MountCommand.self, UnmountCommand.self, EnvCommand.self, ReloadCommand.self,
+                    LockCommand.self, UnlockCommand.self, WaitCommand.self, ShowCommand.self, ExportCommand.self,
                 ]
             ),
             CommandGroup(
@@ -59,11 +59,11 @@ package struct Credfs: ParsableCommand {
 protocol CredfsCommand: ParsableCommand {
     /// The options of the store it works on.
     var options: StoreOptions { get }
-    /// What it does, for the audit log.
+    /// Operation for the audit log.
     static var operation: OperationEvent.Operation { get }
-    /// Whether it starts processes of credfs or looks at mounts, which takes /proc.
+    /// It starts processes of credfs or looks at mounts, which takes /proc.
     static var needsProc: Bool { get }
-    /// What these arguments make it do, for the audit log.
+    /// Operation of these arguments, for the audit log.
     var operation: OperationEvent.Operation { get }
     /// The secret it is about.
     var subject: String? { get }
@@ -71,7 +71,7 @@ protocol CredfsCommand: ParsableCommand {
     /// Does it.
     func run(_ context: CommandContext) throws
 
-    /// What an error of it comes to.
+    /// Converts an error of it.
     func failure(of error: any Error) -> CommandError
 }
 
@@ -137,12 +137,14 @@ extension CredfsCommand {
                 throw CommandError(.usage, "\(name) takes 1, true, yes, 0, false or no")
             }
         }
+        // Whoever wants everything recorded would not have it with another word.
+        _ = try OpenRecorder.settings([], context)
         guard ["", "fail", "unauthenticated"].contains(context.variable("ON_REJECT") ?? "") else {
             throw CommandError(.usage, "CREDFS_ON_REJECT takes fail or unauthenticated")
         }
     }
 
-    /// Says and records what was accepted as it was delivered, and what only the reduced mode accepted.
+    /// Reports and records what was accepted as it was delivered, and what only the reduced mode accepted.
     private func reportPermissions(_ context: CommandContext) {
         for delivery in context.checker.deliveries {
             context.console.detail(delivery)
@@ -158,26 +160,35 @@ extension CredfsCommand {
         }
     }
 
-    private func record(_ status: OperationEvent.Status, _ reason: String?, _ context: CommandContext) {
+    /// What is to be recorded of this command, as far as it came.
+    func event(
+        _ status: OperationEvent.Status,
+        _ reason: String?,
+        _ context: CommandContext
+    ) -> OperationEvent {
+        var subjects = context.subjects
         var reference = subject.flatMap(SecretReference.init)
         if status != .success, reference?.mayHoldValue == true { reference = nil }
         // What may be a value is not kept.
-        if status != .success { context.subjects.secrets.removeAll { SecretReference($0.text)?.mayHoldValue == true } }
-        if let reference, context.subjects.secrets.isEmpty { context.subjects.secrets = [reference.name] }
+        if status != .success { subjects.secrets.removeAll { SecretReference($0.text)?.mayHoldValue == true } }
+        if let reference, subjects.secrets.isEmpty { subjects.secrets = [reference.name] }
+        return OperationEvent(
+            operation,
+            subjects,
+            service: reference?.service,
+            status: status,
+            reason: reason,
+            store: context.store
+        )
+    }
+
+    private func record(_ status: OperationEvent.Status, _ reason: String?, _ context: CommandContext) {
         if operation.serves, context.subjects.authMode == nil {
             // It ended before anybody asked the store.
             context.subjects.authMode = AuthMode.unauthenticated(reason: "").text
         }
-        context.recorder.record(
-            OperationEvent(
-                operation,
-                context.subjects,
-                service: reference?.service,
-                status: status,
-                reason: reason,
-                store: context.store
-            )
-        )
+        let event = event(status, reason, context)
+        if event != context.disclosure { context.recorder.record(event) }
         Telemetry.write(operation, status, context)
     }
 }
@@ -198,7 +209,7 @@ enum ProcFileSystem {
 }
 
 extension CommandError {
-    /// What any error of a command comes to.
+    /// Converts any error of a command.
     init(anyError error: any Error) {
         self =
             switch error {

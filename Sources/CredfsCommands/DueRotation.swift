@@ -7,7 +7,7 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// Lets the commands of secrets whose period is over make new values.
+/// Rotation of the secrets whose period is over, by their commands.
 ///
 /// Each value is written as soon as it is there: whoever made it may have made the old one invalid. One that cannot be
 /// written is printed sealed.

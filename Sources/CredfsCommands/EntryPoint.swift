@@ -11,7 +11,7 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// What `main` does.
+/// Entry point of the program.
 package enum EntryPoint {
     /// Hardens the process, becomes a helper or runs a command.
     ///
@@ -24,6 +24,8 @@ package enum EntryPoint {
         var console = Console()
         // This process becomes the job, which is hardened as little as it is without credfs.
         if mode == JobLauncher.mode { return JobLauncher.main(raw) }
+        // The server must see that what this one starts belongs to the job, also where /proc hides others; it holds no key.
+        if mode == ChangeHook.mode { return ChangeHook.main(arguments) }
         if mode == EditorEntrance.mode { return EditorEntrance.main(arguments) }
         let inherited: ProcessHardening.Inherited
         do throws(Errno) {
@@ -37,6 +39,7 @@ package enum EntryPoint {
         if mode == EditingHelper.mode { return EditingHelper.main() }
         if mode == HostProbe.mode { return HostProbe.main(arguments) }
         if mode == UnmountHelper.mode { return UnmountHelper.main(arguments) }
+        if mode == AlertHelper.mode { return AlertHelper.main(arguments) }
         // A file of another name is not the one that is meant. What follows the `--` of `run` is a job's, which gets it
         // as it is.
         let own = mode == RunCommand.name ? raw.prefix { $0 != Array("--".utf8) } : raw[...]

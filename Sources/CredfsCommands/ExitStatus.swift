@@ -69,7 +69,7 @@ extension SecretName {
 }
 
 extension CommandError {
-    /// What to do after `NAME=VALUE`.
+    /// Hint after `NAME=VALUE`.
     static let wayForValue =
         "other users can see arguments: replace the value if it was one; pipe it in: credfs set NAME < FILE"
 

@@ -6,7 +6,7 @@ internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
-/// Where exported plaintext goes: a file of mode 0600 that is there as a whole or not at all, or standard output.
+/// Destination of exported plaintext: a file of mode 0600 that is there as a whole or not at all, or standard output.
 final class ExportDestination {
     private let path: String?
     private let folder: StoreDirectory?
@@ -36,7 +36,7 @@ final class ExportDestination {
         }
     }
 
-    /// Lets a function write.
+    /// Writes with a function.
     ///
     /// - Throws: its error, or what the system says; then no file was made or replaced.
     func write(_ body: (PlaintextWriter) throws -> Void) throws {

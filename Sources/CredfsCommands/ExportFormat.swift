@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import SecretStore
 internal import SecureJSON
 
-/// How exported values are written.
+/// Format of exported values.
 enum ExportFormat: String, ExpressibleByArgument, CaseIterable {
     case dotenv
     case json

@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import Jobs
 internal import SecretStore
 
-/// Which variables have the paths of secrets.
+/// Options for the variables with the paths of secrets.
 struct FileVariableOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -35,7 +35,7 @@ struct FileVariableOptions: ParsableArguments {
         try VariableAssignment.parse(fileVar, option: "--file-var", usual: nil, isName)
     }
 
-    /// Gives secrets their variables.
+    /// Assigns variables to secrets.
     ///
     /// - Parameters:
     ///   - secrets: the names, each once.

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import SecretStore
+internal import SystemCalls
 
 /// Key slots and header members that no command of credfs has signed on this machine.
 struct HandmadeChanges {
     /// The identifiers of slots that are new or another than before; every one where nothing is known of before.
     let slots: [String]
     private let header: [String]
+    /// Secrets with a command that `rotate --due` runs, each with it.
+    private let commands: [String]
     private let isKnown: Bool
 
     /// Compares with the manifest that was signed last here, if one is known.
@@ -14,9 +17,15 @@ struct HandmadeChanges {
         isKnown = last != nil
         slots = manifest.slots.filter { last?.slots[$0.key] != $0.value }.keys.sorted()
         header = last.map { manifest.headerChanges(since: $0) } ?? []
+        commands = manifest.secrets.compactMap { secret in
+            guard let command = secret.rotation?.command, let last,
+                last.secrets.first(where: { $0.name == secret.name })?.rotation?.command != command
+            else { return nil }
+            return "\(secret.name.text): \(command.map(quoted).joined(separator: " "))"
+        }
     }
 
-    /// What nobody can vouch for but a person.
+    /// Warnings of what nobody can vouch for but a person.
     var messages: [String] {
         guard isKnown else {
             let slots = Names.abbreviated(slots)
@@ -32,6 +41,7 @@ struct HandmadeChanges {
         if !header.isEmpty {
             messages.append("the header is not the one that was signed last here: \(header.joined(separator: ", "))")
         }
+        for command in commands { messages.append("a command that 'credfs rotate --due' would run as you, \(command)") }
         return messages
     }
 

@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import PlaintextDocuments
 internal import SecretStore
 
-/// Which values of a source are taken, and what their secrets are called.
+/// Options that choose values of a source, and the names of their secrets.
 struct ImportMapping: ParsableArguments {
     @Option(
         help: ArgumentHelp("Take these names of the source and no others (separated by commas).", valueName: "names")
@@ -69,7 +69,7 @@ struct ImportMapping: ParsableArguments {
         }
     }
 
-    /// What each value is sealed for.
+    /// Targets that the values are sealed for.
     func targets(_ names: [ImportedName], _ references: [SecretReference?]) throws -> [ImportTarget?] {
         let encoded = try list(base64, "--base64", Set(names.map(\.text)))
         return zip(names, references).map { name, reference in

@@ -11,7 +11,7 @@ internal import SystemPackage
 
 /// The options of `import` that say where values come from and how they are written there.
 struct ImportOrigin: ParsableArguments {
-    /// How values are written.
+    /// Format of values.
     enum Format: String, ExpressibleByArgument, CaseIterable {
         case dotenv
         case json
@@ -215,7 +215,7 @@ struct ImportOrigin: ParsableArguments {
         return request
     }
 
-    /// What the name of a file says.
+    /// Guesses the format from the name of a file.
     static func format(ofFile path: String) -> Format? {
         let name = Store.split(path).name.lowercased()
         if name.hasSuffix(".json") { return .json }

@@ -8,12 +8,12 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// Where an import takes values from.
+/// Source of an import.
 protocol ImportSource: AnyObject {
     /// The names that it has values for.
     var names: [ImportedName] { get }
 
-    /// Has values sealed; once.
+    /// Seals values; once.
     ///
     /// - Parameters:
     ///   - targets: for each name the secret that its value is for, or nil.
@@ -65,11 +65,11 @@ final class EnvironmentSource: ImportSource {
 /// A directory with a file for each secret, such as Docker, Kubernetes and systemd make them.
 final class DirectorySource: ImportSource {
     private(set) var names: [ImportedName] = []
-    /// What was left out: hidden files, which are nobody's secrets, and directories.
+    /// Entries that were left out: hidden files, which are nobody's secrets, and directories.
     private(set) var leftOut: [String] = []
     private let folder: StoreDirectory
     private let limit: Int
-    /// Where the files of a Kubernetes volume lie in fact.
+    /// Directory in which the files of a Kubernetes volume lie in fact.
     private var data: StoreDirectory?
     private var linked: Set<String> = []
 

@@ -3,7 +3,7 @@
 internal import SecretStore
 internal import SecureJSON
 
-/// What `--json` prints: versioned, sorted by key, with null for a member that is absent.
+/// Documents of `--json`: versioned, sorted by key, with null for a member that is absent.
 ///
 /// Never a value.
 enum JSONOutput {

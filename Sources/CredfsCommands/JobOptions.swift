@@ -23,7 +23,7 @@ struct JobVariableOptions: ParsableArguments {
     var pristine = false
 }
 
-/// What the program of a job may do, and how long its secrets stay.
+/// Options for the program of a job and for how long its secrets stay.
 struct JobOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -54,7 +54,7 @@ struct JobOptions: ParsableArguments {
     }
 }
 
-/// Where the secrets of a job are mounted, and by what.
+/// Options for the mount of a job.
 struct JobMountOptions: ParsableArguments {
     @Flag(help: "Mount where other processes can see it, such as a container engine.")
     var shared = false

@@ -68,12 +68,12 @@ struct KeyOptions: ParsableArguments {
         return offer.asks ? nil : try open(offer, store, manifest, context).keys
     }
 
-    /// What opened a store.
+    /// Keys of a store and what opened it.
     struct Unlocked {
         let keys: StoreKeys
         /// The slot that gave them.
         let slot: String
-        /// What was presented.
+        /// Key material that was presented.
         let presented: KeyMaterial
     }
 
@@ -82,7 +82,7 @@ struct KeyOptions: ParsableArguments {
         try open(offer(store, manifest, context), store, manifest, context)
     }
 
-    /// How often a person is asked for a password.
+    /// Number of times that a person is asked for a password.
     private static let questions = 3
 
     private func open(

@@ -7,28 +7,28 @@ struct ImportedSecret: Sendable {
     let reference: SecretReference
     /// The text of the sealed value; of a value without bytes, no text.
     let value: String
-    /// What a new entry says for people.
+    /// Description of a new entry, for people.
     var description: String?
 }
 
-/// What is done with a secret that has another value already.
+/// Treatment of a secret that has another value already.
 enum ImportConflict: Sendable {
     case refuse
     case replace
     case keep
 }
 
-/// What an import does, by name.
+/// Report of an import, by name.
 struct ImportReport: Sendable {
     var added: [String] = []
     var replaced: [String] = []
     var kept: [String] = []
     var unchanged: [String] = []
 
-    /// Whether there is anything to write.
+    /// There is nothing to write.
     var changesNothing: Bool { added.isEmpty && replaced.isEmpty }
 
-    /// What was done, in one line.
+    /// Summary in one line.
     var summary: String {
         var parts: [String] = []
         if !added.isEmpty { parts.append("\(added.count) added") }
@@ -110,7 +110,7 @@ extension Manifest {
     }
 }
 
-/// How imported values enter entries.
+/// Entering of imported values into entries.
 private final class ImportEntering {
     private let limit: Int
     private let now: Timestamp
@@ -144,7 +144,7 @@ private final class ImportEntering {
         return entry
     }
 
-    /// Whether two entries of a secret have the same value.
+    /// Compares the values of two entries of a secret.
     func isSame(_ one: SecretEntry, _ other: SecretEntry) throws(StoreError) -> Bool {
         guard case .sealed(let left) = one.value, case .sealed(let right) = other.value else {
             return one.value == other.value

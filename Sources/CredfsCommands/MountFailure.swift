@@ -6,7 +6,7 @@ internal import SecretStore
 internal import SystemCalls
 
 extension CredfsCommand {
-    /// What an error comes to, with what mends it on this host where mounting failed, or the place for it.
+    /// Converts an error, with advice for this host where mounting failed, or for the place.
     ///
     /// - Parameters:
     ///   - error: the error.

@@ -13,7 +13,7 @@ internal import SystemPackage
 ///
 /// It never holds a key: the other process asks for passwords itself, on the same terminal.
 enum MountLauncher {
-    /// Whether these arguments ask for a mount in the background.
+    /// Detects arguments that ask for a mount in the background.
     static func isAsked(by arguments: [String]) -> Bool {
         guard arguments.count > 1, arguments[1] == MountCommand.name,
             let command = try? Credfs.parseAsRoot(Array(arguments.dropFirst())) as? MountCommand
@@ -57,6 +57,7 @@ enum MountLauncher {
         } catch {
             // Nobody would know where the mount is.
             try? Children.send(SIGTERM, to: child)
+            _ = try? Children.exit(of: child)
             throw error
         }
         return ExitStatus.done.code

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import Glibc
 internal import Jobs
 internal import SecretFileSystem
 internal import SecretStore
+internal import SecureFiles
 internal import SystemCalls
+internal import SystemPackage
 
-/// Whom a mount is for, and what makes it.
+/// Options for owner, callers, policy and audit of a mount.
 struct MountOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -46,7 +49,61 @@ struct MountOptions: ParsableArguments {
     )
     var policy: String?
 
+    @Option(
+        help: ArgumentHelp("End the mount by itself after a time, in which the machine may sleep.", valueName: "time")
+    )
+    var ttl: DurationArgument?
+
+    @Option(
+        help: ArgumentHelp("End the mount by itself at a time (RFC 3339: 2030-01-31T12:00:00Z).", valueName: "time")
+    )
+    var notAfter: String?
+
+    @Flag(help: "Show what the manifest holds whenever it changes.")
+    var watch = false
+
+    @Option(
+        help: ArgumentHelp(
+            "Run a command with /bin/sh when readers see another generation, or send the job a signal such as HUP.",
+            valueName: "command|signal"
+        )
+    )
+    var onChange: String?
+
+    /// Signals that can be named, without SIG.
+    private static let signals = [
+        "HUP": SIGHUP, "INT": SIGINT, "QUIT": SIGQUIT, "TERM": SIGTERM, "USR1": SIGUSR1, "USR2": SIGUSR2,
+        "WINCH": SIGWINCH,
+    ]
+
+    /// Reaction to another generation.
+    var changeAction: ChangeHook.Action? {
+        onChange.map { text in
+            let name = text.hasPrefix("SIG") ? String(text.dropFirst(3)) : text
+            return Self.signals[name].map { .signal($0) } ?? .command(text)
+        }
+    }
+
+    /// The options of the mount while it lives; before its manifest is read.
+    func live(_ options: StoreOptions, _ context: CommandContext) throws -> LiveOptions {
+        let now = context.now()
+        var live = LiveOptions()
+        if watch { live.manifest = try Self.manifest(options, context) }
+        live.onChange = changeAction
+        live.hookEnvironment = SecretVariables.environmentForChildren()
+        live.timeToLive = ttl?.duration
+        live.notAfter = notAfter.flatMap { Timestamp($0) }
+        if let time = live.notAfter, time <= now {
+            throw CommandError(.usage, "the time in --not-after is over", hint: "name one after \(now.text)")
+        }
+        return live
+    }
+
     func validate() throws {
+        if let ttl, ttl.duration <= .zero { throw ValidationError("--ttl takes a time longer than none.") }
+        if let notAfter, Timestamp(notAfter) == nil {
+            throw ValidationError("--not-after takes a time such as 2030-01-31T12:00:00Z.")
+        }
         if let policy, !["enforce", "observe"].contains(policy) {
             throw ValidationError("--policy takes enforce or observe.")
         }
@@ -75,8 +132,6 @@ struct MountOptions: ParsableArguments {
         rules.allowsOther = rules.allowsOther || allowOther
         rules.callers = callers.flatMap(ReadPolicy.Callers.init)
         rules.observes = policy == "observe"
-        let console = context.console
-        rules.alarm = { console.warning("alert: the decoy '\($0.text)' was opened") }
         return rules
     }
 
@@ -87,6 +142,16 @@ struct MountOptions: ParsableArguments {
             "uid \(rules.ownership.user) cannot reach its secrets: it may not search \(Console.visible(closed)); "
                 + "unset XDG_RUNTIME_DIR, or mount at a directory that it can reach"
         )
+    }
+
+    private static func manifest(_ options: StoreOptions, _ context: CommandContext) throws -> WatchedManifest {
+        let location = try options.location(context)
+        let path = location.manifest ?? "\(location.directory)/secrets.yaml"
+        if path.hasPrefix("/") { return WatchedManifest(path) }
+        let directory = try StoreError.wrapping("find", "the working directory") { () throws(Errno) in
+            try OwnedDescriptor.workingDirectory()
+        }
+        return WatchedManifest("\(directory)/\(path)")
     }
 
     private static func parts(ofOwner text: String) -> (user: String, group: String?)? {

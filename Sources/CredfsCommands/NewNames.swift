@@ -3,15 +3,22 @@
 internal import Jobs
 internal import SecretStore
 
-/// What names may not be that a store does not have yet.
+/// Checks of names that a store does not have yet.
 enum NewNames {
-    /// Makes sure that `run` can give every secret a variable of its own, as far as that depends on new names.
+    /// Checks that `run` can give every secret a variable of its own, as far as that depends on new names.
     ///
     /// - Throws: class `invalid` with both names.
     static func requireDistinctVariables(_ names: [SecretName], since old: [SecretName]) throws(StoreError) {
         guard FileVariables.Extent.auto.includes(count: names.count) else { return }
         let new = Set(names).subtracting(old)
         guard !new.isEmpty else { return }
+        if let name = new.sorted().first(where: { VariableName(ofFileWith: $0).isReserved }) {
+            throw StoreError(
+                .invalid,
+                "'\(name.text)' would have the variable \(VariableName(ofFileWith: name).text), which is for credfs itself",
+                hint: "choose another name"
+            )
+        }
         var owners: [VariableName: SecretName] = [:]
         for name in names.sorted() {
             let variable = VariableName(ofFileWith: name)

@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import SecretStore
 internal import SecureMemory
 
-/// Where a new password comes from; asked for twice unless it is named.
+/// Options for a new password, which is asked for twice unless they name it.
 ///
 /// Apart from the options that open a store, since both may be needed.
 struct NewPasswordOptions: ParsableArguments {
@@ -18,7 +18,7 @@ struct NewPasswordOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Read the new password from an open descriptor.", valueName: "number"))
     var newPasswordFd: Int32?
 
-    /// Whether a flag names it.
+    /// A flag names it.
     var isGiven: Bool { newPasswordFile != nil || newPasswordFd != nil }
 
     func validate() throws {
@@ -42,7 +42,7 @@ struct NewPasswordOptions: ParsableArguments {
     }
 }
 
-/// What every new password passes.
+/// Checks that every new password passes.
 enum NewPassword {
     /// Asks twice.
     static func ask(_ location: StoreLocation) throws -> SecureBuffer {

@@ -8,11 +8,11 @@ internal import SystemPackage
 
 /// Recording of the opens of a mount in the audit log of the store.
 struct OpenRecorder {
-    /// What `--audit` and `CREDFS_AUDIT` take.
+    /// Rule of `--audit` and `CREDFS_AUDIT`.
     enum Rule: String, CaseIterable {
         /// An entry is on the disk before the open is answered.
         case sync
-        /// What cannot be recorded is not opened.
+        /// An open that cannot be recorded is refused.
         case required
     }
 
@@ -20,6 +20,7 @@ struct OpenRecorder {
     private let store: StoreID
     private let context: CommandContext
     private let settings: AuditWriter.Settings
+    private let metrics: OpenMetrics?
 
     /// Reads the rules of a text such as `sync,required`; nil where there are others.
     static func settings(_ text: String) -> AuditWriter.Settings? {
@@ -39,17 +40,23 @@ struct OpenRecorder {
         _ options: StoreOptions,
         _ store: StoreID,
         _ rules: [String],
+        _ metrics: OpenMetrics?,
         _ context: CommandContext
     ) throws {
+        self.metrics = metrics
         self.options = options
         self.store = store
         self.context = context
-        guard
-            let settings = Self.settings(
-                ([rules.joined(separator: ","), context.variable("AUDIT") ?? ""].first { !$0.isEmpty }) ?? "default"
-            )
-        else { throw CommandError(.usage, "CREDFS_AUDIT takes default, sync or required") }
-        self.settings = settings
+        settings = try Self.settings(rules, context)
+    }
+
+    /// The rules that were given, else those of the variable.
+    static func settings(_ rules: [String], _ context: CommandContext) throws -> AuditWriter.Settings {
+        let texts = [rules.joined(separator: ","), context.variable("AUDIT") ?? ""]
+        guard let settings = settings(texts.first { !$0.isEmpty } ?? "default") else {
+            throw CommandError(.usage, "CREDFS_AUDIT takes default, sync or required")
+        }
+        return settings
     }
 
     /// Starts the writer of a mount.
@@ -61,7 +68,7 @@ struct OpenRecorder {
                 throw AuditError.noLog
             }
             let console = context.console
-            let writer = try AuditWriter(log, settings) { error in
+            let writer = try AuditWriter(log, settings, onLoss: { [metrics] in metrics?.countLost() }) { error in
                 let message = "opens are not recorded in the audit log: \(error.message)"
                 if error.isReadOnly { console.detail(message) } else { console.warning(message) }
             }

@@ -8,7 +8,7 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// Where a password comes from.
+/// Options for a password.
 struct PasswordOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp("Read the password from a file (CREDFS_PASSWORD_FILE).", valueName: "file"),
@@ -20,14 +20,14 @@ struct PasswordOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Read the password from an open descriptor.", valueName: "number"))
     var passwordFd: Int32?
 
-    /// Whether a flag names a password.
+    /// A flag names a password.
     var isGiven: Bool { passwordFile != nil || passwordFd != nil }
 
     func validate() throws {
         if passwordFile != nil && passwordFd != nil { throw ValidationError("name one password, not several.") }
     }
 
-    /// Whether a variable names one.
+    /// Detects a variable that names one.
     static func isGivenByVariable(_ context: CommandContext) -> Bool {
         context.hasSecret("CREDFS_PASSWORD") || context.path("CREDFS_PASSWORD_FILE") != nil
             || context.path("CREDFS_PASSWORD_CMD") != nil

@@ -9,7 +9,7 @@ internal import SystemPackage
 
 /// Questions on the terminal whose answers are not shown.
 enum PasswordPrompt {
-    /// Whether there is a terminal to ask on.
+    /// There is a terminal to ask on.
     static var canAsk: Bool { Terminal.isThere }
 
     /// Asks once.

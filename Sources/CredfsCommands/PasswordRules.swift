@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-/// What a new password must be: long enough and not one that guessing starts with.
+/// Rules for a new password: long enough and not one that guessing starts with.
 enum PasswordRules {
     /// The smallest number of characters.
     static let minimumCharacterCount = 12
 
-    /// Says what is wrong with a password.
+    /// Tells what is wrong with a password.
     ///
     /// - Returns: nil if nothing is.
     static func objection(to password: Span<UInt8>) -> String? {

@@ -62,7 +62,7 @@ struct PolicyOptions: ParsableArguments {
     @Flag(help: "Remove the policy before anything else is set.")
     var noPolicy = false
 
-    /// Whether nothing is asked for.
+    /// Nothing is asked for.
     var isEmpty: Bool {
         allowExe.isEmpty && allowExeSha256.isEmpty && allowUid.isEmpty && allowUnit.isEmpty && allowCallers == nil
             && maxReads == nil && notBefore == nil && notAfter == nil && hidden == nil && placeholder == nil

@@ -41,7 +41,7 @@ struct PolicySuggestion {
 
     /// In the order of the names.
     let policies: [Policy]
-    /// What could not be made a rule of.
+    /// Warnings of what could not be made a rule of.
     private(set) var warnings: [String] = []
 
     /// Reads a log.
@@ -79,14 +79,17 @@ struct PolicySuggestion {
             }
             found[name] = policy
         }
-        policies = found.values.filter { !$0.isEmpty }.sorted { $0.name < $1.name }
+        // A rule of users alone would let every program of theirs read.
+        policies = found.values.filter { $0.executables != nil && !$0.isEmpty }.sorted { $0.name < $1.name }
         if !changing.isEmpty {
             let names = Names.abbreviated(changing.sorted())
-            warnings.append("programs that opened \(names) are unknown or gone, so any executable is allowed there")
+            warnings.append(
+                "programs that opened \(names) are unknown or gone, so nothing is suggested there: credfs policy set"
+            )
         }
     }
 
-    /// Whether a program is still where it was: a rule names the file that is there when the mount begins.
+    /// Detects a program that is still where it was: a rule names the file that is there when the mount begins.
     private static func isLasting(_ path: String) -> Bool {
         (try? FileStatus.ofPath(path, followingLink: true))?.kind == .regular
     }

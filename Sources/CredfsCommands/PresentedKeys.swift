@@ -10,7 +10,7 @@ struct PresentedKeys {
     let manifest: Manifest
     let context: CommandContext
 
-    /// What opens each slot that has to stay.
+    /// Gets what opens each slot that has to stay.
     ///
     /// - Parameters:
     ///   - unlocked: what opened the store.

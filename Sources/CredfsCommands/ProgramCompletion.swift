@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import SystemCalls
 
-/// What a shell offers behind `run --`: the programs in PATH, then files.
+/// Completion behind `run --`: the programs in PATH, then files.
 enum ProgramCompletion {
     /// For a program and its arguments.
     static let kind = CompletionKind.custom { words, _, prefix in

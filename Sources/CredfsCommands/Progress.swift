@@ -3,10 +3,10 @@
 internal import Glibc
 internal import SystemCalls
 
-/// How far long work has come, on a terminal; silent elsewhere and for what is short.
+/// Progress of long work, on a terminal; silent elsewhere and for what is short.
 final class Progress {
     private static let width = 30
-    /// What is done before is not worth a bar.
+    /// Time before a bar is worth it.
     private static let patience = Duration.milliseconds(200)
     private static let interval = Duration.milliseconds(50)
 

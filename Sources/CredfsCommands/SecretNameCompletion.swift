@@ -5,8 +5,8 @@ internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
 
-/// What a shell offers where a secret is to be named: the names are readable in the manifest, so nobody is asked for a
-/// key or password, and nothing is authenticated or recorded.
+/// Completion of names of secrets: they are readable in the manifest, so nobody is asked for a key or password, and
+/// nothing is authenticated or recorded.
 struct SecretNameCompletion {
     /// The words of the command line so far.
     let words: [String]
@@ -54,8 +54,8 @@ struct SecretNameCompletion {
         return loaded.manifest
     }
 
-    /// Whether a shell does nothing with a name: bash expands what it is offered, commands in it, too
-    /// (bash(1), `compgen -W`).
+    /// Detects a name that a shell does nothing with: bash expands what it is offered, commands in it, too (bash(1),
+    /// `compgen -W`).
     static func isInert(_ name: String) -> Bool {
         name.utf8.allSatisfy { byte in
             switch byte {

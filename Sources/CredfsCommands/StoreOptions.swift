@@ -36,7 +36,7 @@ struct StoreOptions: ParsableArguments {
         if quiet && verbose { throw ValidationError("--quiet and --verbose exclude each other.") }
     }
 
-    /// Where the store is.
+    /// Location of the store.
     func location(_ context: CommandContext) throws(StoreError) -> StoreLocation {
         try StoreLocation(
             StoreLocation.Choices(store: store, manifest: manifest, state: state),

@@ -42,6 +42,6 @@ enum Telemetry {
 }
 
 extension OperationEvent.Operation {
-    /// Whether secrets are served: then the log and the summary say whether they were, and why not.
+    /// Secrets are served: then the log and the summary say whether they were, and why not.
     var serves: Bool { self == .run || self == .mount }
 }

@@ -8,7 +8,7 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// Where a new value comes from: a file, a question on the terminal, or standard input to its end.
+/// Source of a new value: a file, a question on the terminal, or standard input to its end.
 struct ValueInput {
     /// Random bytes that a generated value is made of, when it has no number.
     static let usualGeneratedByteCount = 32
@@ -18,12 +18,12 @@ struct ValueInput {
     var valueFile: String?
     /// Random bytes to make the value of, which is their base64url (RFC 4648, section 5) without padding.
     var generatedByteCount: Int?
-    /// Whether standard input is read even if it is a terminal.
+    /// Standard input is read even if it is a terminal.
     var readsStandardInput = false
     var allowsEmpty = false
     var limit = Manifest.usualSecretByteCount
 
-    /// Whether a person is asked.
+    /// A person is asked.
     var asks: Bool { valueFile == nil && generatedByteCount == nil && !readsStandardInput && isatty(0) == 1 }
 
     /// Reads the value, every byte of it.

@@ -5,7 +5,7 @@ internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
 
-/// What `NAME=VARIABLE` says in an argument.
+/// Assignment `NAME=VARIABLE` in an argument.
 struct VariableAssignment {
     let secret: SecretName
     let variable: VariableName

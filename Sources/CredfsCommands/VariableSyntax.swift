@@ -31,14 +31,14 @@ enum VariableSyntax: String, ExpressibleByArgument, CaseIterable {
         "BASH_LINENO", "BASH_COMMAND", "BASH_SUBSHELL", "BASH_ARGC", "BASH_ARGV",
     ]
 
-    /// What a reader would take a name for, whatever the value; nil where it is a name like others.
+    /// Finds what a reader would take a name for, whatever the value; nil where it is a name like others.
     func obstacle(inName name: String) -> String? {
         let isForShells = self == .shell || self == .dotenv
         if isForShells, Self.shellVariables.contains(name) { return "a name that shells keep for themselves" }
         return self == .dotenv && name == "__proto__" ? "a name that Node.js keeps for itself" : nil
     }
 
-    /// What in a name or value a reader would take for something else; nil where there is nothing.
+    /// Finds what in a name or value a reader would take for something else; nil where there is nothing.
     func obstacle(_ name: String, _ value: Span<UInt8>) -> String? {
         if let obstacle = obstacle(inName: name) { return obstacle }
         let traits = ValueTraits(value)
@@ -107,21 +107,21 @@ enum VariableSyntax: String, ExpressibleByArgument, CaseIterable {
     }
 }
 
-/// What decides how a value can be quoted.
+/// Traits that decide how a value can be quoted.
 private struct ValueTraits {
     private(set) var hasNewline = false
     private(set) var hasReturn = false
     private(set) var endsInReturn = false
     private(set) var hasEqualsSign = false
     private(set) var hasOuterSpace = false
-    /// Whether no reader takes any of it for anything else without quotes.
+    /// No reader takes any of it for anything else without quotes.
     private var isPlain = true
     private var hasSingleQuote = false
-    /// Whether something in it is special in the double quotes of a shell.
+    /// Something in it is special in the double quotes of a shell.
     private var hasDoubleQuoteSyntax = false
-    /// Whether python-dotenv takes a backslash of it, in single quotes, for the beginning of an escape.
+    /// A backslash of it is the beginning of an escape for python-dotenv, in single quotes.
     private var hasSingleQuoteEscape = false
-    /// Whether it has what python-dotenv replaces in quotes of either kind: `${NAME}`.
+    /// It has what python-dotenv replaces in quotes of either kind: `${NAME}`.
     private var hasReference = false
 
     init(_ value: Span<UInt8>) {
@@ -158,7 +158,7 @@ private struct ValueTraits {
         hasOuterSpace = [value[0], value[last]].contains { $0 == 0x20 || (0x09...0x0d).contains($0) }
     }
 
-    /// Why no way to quote it means the same to all readers of dotenv files.
+    /// Reason why no way to quote it means the same to all readers of dotenv files; nil where there is one.
     ///
     /// In single quotes python-dotenv takes some backslashes for escapes, in double quotes Node.js takes `\"` and `\$` for two
     /// characters, python-dotenv does so for `\$`, and a shell for `\r`.

@@ -164,6 +164,10 @@ struct AuditSubjectTests {
         try sandbox.replaceManifest(plain.utf8)
         try await sandbox.succeed("encrypt")
         #expect(try last(sandbox, "encrypt").names.sorted() == ["ONE", "TEN", "TWO"])
+        // What was not sealed but changed is named, too.
+        try sandbox.replaceManifest(sandbox.manifest().replacing("  TEN:\n", with: "  TEN:\n    mode: '0440'\n").utf8)
+        try await sandbox.succeed("encrypt")
+        #expect(try last(sandbox, "encrypt").names == ["TEN"])
         try await sandbox.succeed("export")
         #expect(try last(sandbox, "export").names.sorted() == ["ONE", "TEN", "TWO"])
         try await sandbox.succeed("audit", "verify")

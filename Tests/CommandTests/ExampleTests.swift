@@ -57,7 +57,9 @@ import Testing
         }
         let usual = ["KEY OR PASSWORD:", "STORE AND MESSAGES:"]
         #expect(
-            try await titles("run") == ["EXAMPLES:", "ARGUMENTS:", "SECRETS:", "VARIABLES:", "PROGRAM:", "MOUNT:"]
+            try await titles("run") == [
+                "EXAMPLES:", "ARGUMENTS:", "SECRETS:", "VARIABLES:", "PROGRAM:", "MOUNT:", "ALERTS AND METRICS:",
+            ]
                 + usual
         )
         #expect(try await titles("import") == ["EXAMPLES:", "SOURCE:", "OPTIONS:", "NAMES:"] + usual)

@@ -289,6 +289,7 @@ extension RunTests {
                 }
                 let process = try await box.server()
                 try await box.sandbox.succeed("set", "T", input: Array("other".utf8))
+                #expect(try await box.credfs("reload").status == .exited(0))
                 for signal in [SIGHUP, SIGTERM] {
                     kill(process, signal)
                     try await Task.sleep(for: .milliseconds(500))

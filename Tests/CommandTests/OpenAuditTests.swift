@@ -210,6 +210,52 @@ struct OpenAuditTests {
         try box.expectNothingLeft()
     }
 
+    /// Every command that gives out plaintext itself.
+    @Test(
+        .enabled(if: isRoot, "a file system is mounted"),
+        arguments: [
+            ["show", "T"], ["get", "--show", "T"], ["export"], ["export", "--output", "plain"],
+            ["env", "--mask", "github"], ["edit"],
+        ]
+    )
+    func nothingIsGivenOutThatMustBeRecordedAndCannotBe(_ command: [String]) async throws {
+        let box = try await JobBox(["T": "plain-value"])
+        let isMasking = command[0] == "env"
+        if isMasking { #expect(try await box.credfs("mount").status == .exited(0)) }
+        let output = box.sandbox.directory.path("plain")
+        let arguments = command.map { $0 == "plain" ? output : $0 }
+        let seen = box.sandbox.directory.path("seen")
+        let editor = try box.sandbox.directory.write(Array("cp \"$1\" \(seen) || echo SEEN >&2\n".utf8), to: "editor")
+        let run = { (rules: String) in
+            try await ChildProcess.run(
+                credfs,
+                arguments,
+                environment: box.environment.merging(["CREDFS_AUDIT": rules, "CREDFS_EDITOR": "/bin/sh \(editor)"]) {
+                    $1
+                }
+            )
+        }
+        for rules in ["required", "sync,required"] {
+            let refused = try await whileLogIsReadOnly(box) { try await run(rules) }
+            refused.expectRefusal(1, "this must be recorded and cannot be: cannot open", hint: "see credfs doctor")
+            #expect(!(refused.outputText + refused.errorText).contains("plain-value"))
+            #expect(!refused.errorText.contains("SEEN"), "\(refused.errorText)")
+            #expect(!Files.exists(output))
+        }
+        try await run("requierd").expectRefusal(64, "CREDFS_AUDIT takes")
+        // What is recorded is given out, and recorded once; an edit is when it begins and when it ends.
+        let operation = isMasking || command[0] == "get" ? "show" : command[0]
+        let before = try entries(box).count { $0.operation == operation }
+        let done = try await run("required")
+        #expect(done.status == .exited(0), "\(done.errorText)")
+        let new = try entries(box).filter { $0.operation == operation }.dropFirst(before)
+        #expect(new.map(\.status) == (command == ["edit"] ? ["success", "success"] : ["success"]))
+        #expect(new.first?.secret == "T")
+        let other = try await whileLogIsReadOnly(box) { try await run("sync") }
+        #expect(other.status == .exited(command.contains("plain") ? 1 : 0), "\(other.errorText)")
+        if isMasking { #expect(try await box.credfs("unmount", "--all").status == .exited(0)) }
+    }
+
     @Test func withoutALogARequiredOneIsARefusal() async throws {
         let box = try await JobBox(["T": "t"])
         #expect(try await box.run(["--audit", "required,sync"], shell: "cat $T_FILE").outputText == "t")
@@ -218,5 +264,10 @@ struct OpenAuditTests {
         refused.expectRefusal(125, "a run must be recorded and cannot be: ")
         #expect(try await box.run([], shell: "cat $T_FILE").outputText == "t")
         try await box.run(["--audit", "never"], shell: "true").expectRefusal(64, "--audit takes")
+        let shown = try await box.credfs("show", "T", adding: ["CREDFS_AUDIT": "required"])
+        shown.expectRefusal(1, "this must be recorded and cannot be: ")
+        #expect(shown.outputText == "")
+        // What gives nothing out goes on.
+        #expect(try await box.credfs("list", adding: ["CREDFS_AUDIT": "required"]).status == .exited(0))
     }
 }

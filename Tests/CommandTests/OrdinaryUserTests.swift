@@ -33,6 +33,29 @@ extension RunTests {
             try user.expectNothingLeft()
         }
 
+        /// The command of --on-change enters the user namespace of the job, and gains no right by it.
+        @Test func aChangeReachesAJobInAUserNamespace() async throws {
+            let user = try await UserBox(["T": "first"])
+            let (ready, out) = (user.home + "/ready", user.home + "/out")
+            let hook =
+                "cat $T_FILE >>\(out).new; ls -A \(user.store) >>\(out).new; grep CapEff /proc/self/status >>\(out).new; mv \(out).new \(out)"
+            let job = try user.start([
+                "run", "--on-change", hook, "--", "/bin/sh", "-c",
+                "echo ready >\(ready); until [ -e \(out) ]; do sleep 0.02; done; cat $T_FILE",
+            ])
+            _ = try await Eventually.text(of: ready)
+            _ = try await user.runAsUser(["/bin/sh", "-c", "printf second >\(user.home)/value"])
+            let set = try await user.run([], ["set", "T", "--value-file", "\(user.home)/value"])
+            try #require(set.status == .exited(0), "\(set.errorText)")
+            let reload = try await user.run([], ["reload"])
+            #expect(reload.status == .exited(0), "\(reload.errorText)")
+            let outcome = try await job.end()
+            #expect(outcome.status == .exited(0) && outcome.outputText == "second", "\(outcome.errorText)")
+            let text = String(decoding: try Files.read(out), as: UTF8.self)
+            #expect(text == "secondCapEff:\t0000000000000000\n", "\(outcome.errorText)")
+            try user.expectNothingLeft()
+        }
+
         @Test func aSharedMountIsForTheJobOnly() async throws {
             let user = try await UserBox(["T": "t"])
             let ready = user.home + "/ready"

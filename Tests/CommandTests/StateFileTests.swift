@@ -137,6 +137,60 @@ import Testing
             .expectRefusal(14, "mode 0755")
     }
 
+    /// The set-up of docs/teams.md: a manifest in a work tree, no store directory, the state below the home.
+    @Test func withoutAStoreDirectoryTheStateIsCheckedMendedAndUsedByEveryCommand() async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        for name in ["secrets.yaml", "secrets.key"] {
+            let path = sandbox.directory.path(name)
+            try FileManager.default.moveItem(atPath: sandbox.path(name), toPath: path)
+        }
+        try FileManager.default.removeItem(atPath: sandbox.store)
+        let variables = [
+            "CREDFS_MANIFEST": sandbox.directory.path("secrets.yaml"),
+            "CREDFS_KEY_FILE": sandbox.directory.path("secrets.key"),
+            "XDG_RUNTIME_DIR": sandbox.directory.path("home"),
+        ]
+        try await sandbox.succeed("run", "--", "true", adding: variables)
+        let home = sandbox.directory.path("home/.local/state/credfs")
+        let state = "\(home)/\(try #require(try FileManager.default.contentsOfDirectory(atPath: home).first))"
+        #expect(Files.exists("\(state)/telemetry.json"))
+        // What reads no manifest is in the log, too.
+        for command in [["status"], ["doctor"], ["unmount", "--all"]] {
+            _ = try await sandbox.run(command, adding: variables)
+            let log = String(decoding: try Files.read("\(state)/audit.log"), as: UTF8.self)
+            #expect(log.contains("\"operation\":\"\(command[0])\""), "\(command)")
+        }
+        let head = try await sandbox.succeed("audit", "head", adding: variables).outputText.dropLast()
+        for fix in [["init"], ["doctor", "--fix"]] {
+            try Files.setMode(0o644, "\(state)/audit.key")
+            let text = "\(state)/audit.key: mode 0644"
+            for (command, status) in [
+                (["show", "A"], 14), (["list"], 14), (["verify"], 14), (["verify", "--no-key"], 14), (["mount"], 14),
+                (["run", "--", "true"], 125),
+            ] as [([String], Int32)] {
+                try await sandbox.run(command, adding: variables).expectRefusal(status, text)
+            }
+            let fixed = try await sandbox.run(fix, adding: variables)
+            #expect(fixed.errorText.contains("ensured 0600 on \(state)/audit.key"), "\(fixed.errorText)")
+            #expect(fixed.errorText.contains("\(state)/audit.key may have been read by others"), "\(fixed.errorText)")
+            // No directory is made, in which another log would begin.
+            #expect(!Files.exists(sandbox.store))
+            try await sandbox.succeed("audit", "verify", "--head", String(head), adding: variables)
+        }
+        // What init does not mend it refuses.
+        let manifest = sandbox.directory.path("secrets.yaml")
+        try Files.setMode(0o666, manifest)
+        try await sandbox.run("init", adding: variables).expectRefusal(14, "\(manifest): mode 0666")
+        try Files.setMode(0o644, manifest)
+        // Older manifests go with a key that is taken away.
+        let password = try sandbox.directory.write(Array("a password of enough length".utf8), to: "password")
+        try Files.setMode(0o600, password)
+        try await sandbox.succeed("keys", "add", "--id", "two", "--new-password-file", password, adding: variables)
+        try await sandbox.succeed("keys", "remove", "two", adding: variables)
+        #expect(!Files.exists(sandbox.directory.path("secrets.yaml.bak")))
+        #expect(try !String(decoding: Files.read("\(state)/signed.yaml"), as: UTF8.self).contains("two:"))
+    }
+
     @Test func oneKeyOrPasswordIsNamedAndNoOther() async throws {
         let sandbox = try await Sandbox(["A": "value"])
         for arguments in [

@@ -119,7 +119,7 @@ struct AuditShowCommand: CredfsCommand {
     }
 }
 
-/// Which entries are wanted.
+/// Filter of entries.
 private struct EntryFilter {
     let since: String?
     let secret: SecretReference?

@@ -67,7 +67,7 @@ struct DoctorCommand: CredfsCommand {
         )
     }
 
-    /// Says and records what was mended.
+    /// Tells and records what was repaired.
     private func tell(_ repair: Doctor.Repair, _ context: CommandContext) {
         for note in repair.modes { context.console.note(note) }
         for exposure in repair.exposures { context.console.warning(exposure) }

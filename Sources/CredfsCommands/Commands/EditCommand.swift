@@ -45,6 +45,10 @@ struct EditCommand: CredfsCommand {
         let editor = try EditorChoice.command(context)
         let (store, loaded) = try options.load(context)
         let keys = try keyOptions.verify(loaded, store, context).keys
+        // The entry at the end names what was changed; the editor is shown everything.
+        context.subjects.secrets = loaded.manifest.secrets.map(\.name)
+        try recordDisclosure(context, "started")
+        context.subjects.secrets = []
         do {
             try edit(loaded.manifest, with: editor, store, keys, context)
         } catch { throw Self.failure(of: error) }
@@ -166,7 +170,7 @@ struct EditCommand: CredfsCommand {
         }
     }
 
-    /// What was sealed with a data key that was replaced opens nowhere.
+    /// Refuses another data key: what was sealed with one that was replaced opens nowhere.
     private func requireSameKey(_ store: Store, _ keys: StoreKeys) throws {
         let stored = try LoadedManifest(store)
         guard try keys.isSignature(stored.signature, of: stored.manifest) else {
@@ -197,7 +201,7 @@ struct EditCommand: CredfsCommand {
 /// Others changed the same as the person in front of the editor.
 private struct EditConflict: Error {
     let names: [String]
-    /// What is stored now.
+    /// Manifest that is stored now.
     let stored: Manifest
     /// The same with what the person wrote.
     let merged: Manifest

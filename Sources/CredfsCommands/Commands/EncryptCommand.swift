@@ -94,6 +94,7 @@ struct EncryptCommand: CredfsCommand {
         try store.generation(after: manifest.generation)
         try requireConsent(to: changes, context)
         context.subjects.slots = changes.slots
+        context.subjects.secrets = last.map { manifest.namesChanged(since: $0) } ?? manifest.secrets.map(\.name)
         // Nobody is kept waiting for the answer; what it was about must still be so.
         try store.withLock(keys.store, waiting: context.noteWaiting) {
             try document.requireUnchanged()
@@ -222,7 +223,7 @@ extension Manifest {
         comments.secrets.merge(template.comments.secrets) { _, new in new }
     }
 
-    /// Lets new values pass the newline policy and the format that their entries had before the template came.
+    /// Enters new values again with the newline policy and the format that their entries had before the template came.
     fileprivate mutating func reenter(_ names: [String], _ keys: StoreKeys, now: Timestamp) throws(StoreError) {
         let names = Set(names)
         var cipher = try keys.valueCipher()

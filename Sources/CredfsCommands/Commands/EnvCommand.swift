@@ -28,7 +28,7 @@ struct EnvCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.environment
     static let needsProc = true
 
-    /// Whose logs are to hide the values.
+    /// Log in which values are to be masked.
     enum Mask: String, ExpressibleByArgument, CaseIterable {
         case github
     }
@@ -55,7 +55,7 @@ struct EnvCommand: CredfsCommand {
     )
     var directory: String?
 
-    /// What hides values in a log shows them to whoever reads the output.
+    /// Operation for the audit log: masking values shows them to whoever reads the output.
     var operation: OperationEvent.Operation { mask == nil ? .environment : .show }
 
     func validate() throws {
@@ -65,6 +65,7 @@ struct EnvCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let path = try directory ?? onlyMount(context)
         let folder = try MountedDirectory(path)
+        note(folder, context)
         let names = try folder.names()
         let chosen = try fileVariables.chosen(names.contains)
         let variables = try fileVariables.variables(names, chosen) { context.console.warning($0) }
@@ -76,6 +77,7 @@ struct EnvCommand: CredfsCommand {
         }
         if mask == .github {
             context.subjects.secrets = names
+            try recordDisclosure(context)
             // Not on standard output: that is what people append to $GITHUB_ENV. The runner reads commands from both.
             let writer = try PlaintextWriter(Console.standardError, "standard error")
             for name in names { try WorkflowMask.write(folder.read(name), to: writer) }
@@ -97,6 +99,15 @@ struct EnvCommand: CredfsCommand {
             "\(format.rawValue) cannot hold the path for \(name), which has \(obstacle): \(path)",
             hint: "--format shell can"
         )
+    }
+
+    /// Notes which mount this is, and of which store, as far as its record says it.
+    private func note(_ folder: MountedDirectory, _ context: CommandContext) {
+        guard let runtime = try? RuntimeDirectory(user: context.user, environment: context.environment),
+            let mount = FoundMount.all(in: runtime).first(where: { $0.mount.path == folder.path })?.mount
+        else { return }
+        context.store = mount.store.flatMap(StoreID.init)
+        context.subjects.mount = mount.id
     }
 
     private func onlyMount(_ context: CommandContext) throws -> String {

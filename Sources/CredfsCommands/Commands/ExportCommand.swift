@@ -25,7 +25,7 @@ struct ExportCommand: CredfsCommand {
     static let operation = OperationEvent.Operation.export
     static let needsProc = true
 
-    /// What is done with a value that is no text.
+    /// Treatment of a value that is no text.
     enum Binary: String, ExpressibleByArgument, CaseIterable {
         case refuse
         case base64
@@ -77,11 +77,12 @@ struct ExportCommand: CredfsCommand {
         // Nothing is written before every value was seen: half an export is worse than none.
         let encoded = try namesToEncode(entries, labels, keys)
         warn(entries, encoded, context)
+        try recordDisclosure(context)
         try destination.write { writer in try write(entries, labels, encoded, keys, to: writer) }
         if let output { context.console.note("\(output) holds plaintext: remove it once nothing needs it") }
     }
 
-    /// What each value is called in the output.
+    /// Labels of the values in the output.
     private func labels(_ entries: [SecretEntry], _ context: CommandContext) throws -> [String] {
         var seen: [String: SecretName] = [:]
         var changed: [String] = []

@@ -43,7 +43,7 @@ struct GetCommand: CredfsCommand {
         let reference = try reference(name)
         if show {
             return try ValueOutput(keyOptions: keyOptions, newline: newlineOption.newline)
-                .show(reference, options, context)
+                .show(reference, options, context) { try recordDisclosure(context) }
         }
         let manifest = try ReadableManifest.load(options, keyOptions, context)
         let entry = try manifest.entry(reference)

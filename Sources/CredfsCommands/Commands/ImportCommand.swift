@@ -156,7 +156,7 @@ struct ImportCommand: CredfsCommand {
         }
     }
 
-    /// Whether a file or directory was read, not a pipe or what else a shell hands on by a path.
+    /// Detects a file or directory that was read, not a pipe or what else a shell hands on by a path.
     private func isStillThere(_ file: String) -> Bool {
         guard DescriptorPath.number(file) == nil,
             let kind = try? FileStatus.ofPath(file, followingLink: true).kind
@@ -164,7 +164,7 @@ struct ImportCommand: CredfsCommand {
         return [.regular, .directory].contains(kind)
     }
 
-    /// Says who else may know the values.
+    /// Warns of others who may know the values.
     private func warnOfReaders(_ context: CommandContext) throws {
         guard let file = origin.file, file != "-", let status = try? FileStatus.ofPath(file, followingLink: true),
             status.kind == .regular

@@ -82,12 +82,12 @@ struct InitCommand: CredfsCommand {
             context.recorder.record(OperationEvent(.permissions, status: .success, reason: note, store: outcome.store))
         }
         // A .gitignore that was there is left as it is.
-        for exposure in Doctor.exposures(context.host, try options.open(context)) {
+        let store = try options.open(context)
+        for exposure in Doctor.exposures(context.host, store) {
             context.console.warning(exposure.message + (exposure.fix.map { ": \($0)" } ?? ""))
         }
-        context.console.note(
-            outcome.isNew ? "made a store at \(location.directory)" : "there is a store at \(location.directory)"
-        )
+        let place = store.folder == nil ? store.manifestPath : location.directory
+        context.console.note(outcome.isNew ? "made a store at \(place)" : "there is a store at \(place)")
         if outcome.isNew, !secrets.isEmpty {
             let names = Names.abbreviated(secrets.map(\.name.text))
             let other = choices.isUsual ? ", or make a store without them: credfs init --empty" : ""
@@ -95,7 +95,7 @@ struct InitCommand: CredfsCommand {
         }
     }
 
-    /// What the options say, and a person where they leave it open.
+    /// Choices of the options, and of a person where they leave it open.
     private func choices(_ context: CommandContext) throws -> InitChoices {
         if empty || !require.isEmpty { return InitChoices(required: require, usesPassword: false) }
         let isOpenedOtherwise =

@@ -131,7 +131,7 @@ struct KeysAddCommand: CredfsCommand {
         for identifier in added { context.console.note("added slot \(identifier)") }
     }
 
-    /// What the new slot opens with, unless it is an identity.
+    /// Gets what opens the new slot, unless it is an identity.
     private func newMaterial(_ store: Store, _ context: CommandContext) throws -> KeyMaterial? {
         if let newKeyFile { return try KeyFileMaking.material(newKeyFile, store.checker, context) }
         guard recipient.isEmpty else { return nil }
@@ -229,9 +229,9 @@ struct KeysRemoveCommand: CredfsCommand {
     }
 }
 
-/// What taking a key away cannot undo.
+/// Warnings of what taking a key away cannot undo.
 enum OldValues {
-    /// Says that git history and other copies stay readable.
+    /// Warns that git history and other copies stay readable.
     static func warn(of whom: String, _ context: CommandContext, hint command: String? = nil) {
         context.console.note("old values in git history and in backups stay readable to \(whom)")
         if let command {

@@ -18,13 +18,13 @@ struct MountCommand: CredfsCommand {
         abstract: "Show the secrets of a store as files until they are unmounted.",
         discussion: """
             Serves in the background, prints the directory and returns when it can be listed. Only processes of its \
-            owner may open secrets. SIGHUP reads the store again, SIGTERM unmounts. See also 'credfs env', which \
-            prints the variables for a job, and 'credfs unmount'.
+            owner may open secrets. 'credfs reload' and SIGHUP read the store again, 'credfs unmount' and SIGTERM \
+            unmount. See also 'credfs env', which prints the variables for a job.
 
             EXAMPLES:
-              credfs mount                               # prints the directory
-              credfs mount /run/app/secrets --foreground
-              credfs mount --only API_TOKEN --audit required
+              credfs mount
+              credfs mount --watch /run/secrets
+              credfs mount --ttl 8h --on-change 'systemctl reload nginx'
             """
     )
     static let operation = OperationEvent.Operation.mount
@@ -34,6 +34,7 @@ struct MountCommand: CredfsCommand {
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Secrets") var admission: AdmissionOptions
     @OptionGroup(title: "Mount") var mount: MountOptions
+    @OptionGroup(title: "Alerts and metrics") var alerts: AlertOptions
 
     @Flag(help: "Serve in the foreground.")
     var foreground = false
@@ -52,25 +53,39 @@ struct MountCommand: CredfsCommand {
         if mount.callers == ReadPolicy.Callers.job.rawValue {
             throw ValidationError("--callers job is for credfs run: a mount belongs to no job.")
         }
+        if case .signal = mount.changeAction {
+            throw ValidationError("--on-change with a signal is for credfs run: a mount belongs to no job.")
+        }
     }
 
     func failure(of error: any Error) -> CommandError { advised(error, way: .shared) }
 
     func run(_ context: CommandContext) throws {
+        let live = try mount.live(options, context)
         var admitted = try Admission.decide(options, keyOptions, admission, context)
-        let rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
+        var rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
+        let observing = try alerts.begin(admitted, context)
+        defer { observing.end() }
+        rules.monitor = observing.monitor
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
         Unmounting.clean(runtime)
         let service = try MountService(at: directory, in: runtime, user: context.user)
         let manager = serviceManager(context)
         context.subjects.mount = service.id
+        // What is written relative to the working directory is found again when the store is read again.
+        let store = try absolute(context)
+        let served = ServedAdmission(.mount, admitted, store, keyOptions, admission, context)
         let empty = Snapshot(generation: 0, items: [], modified: context.now(), source: NoContent())
-        let recorder = try admitted.manifest.map { try OpenRecorder(options, $0.store, mount.audit, context) }
+        let recorder = try admitted.manifest.map {
+            try OpenRecorder(options, $0.store, mount.audit, observing.monitor.metrics, context)
+        }
         try service.begin(
             admitted.snapshot(now: context.now()) ?? empty,
             rules,
             store: admitted.manifest?.store,
             auth: admitted.auth,
+            live: live,
+            served: served,
             recording: { (mount) throws(MountError) in try recorder?.begin(mount: mount) }
         )
         mount.warn(ofWayTo: service.path, rules, context)
@@ -82,18 +97,13 @@ struct MountCommand: CredfsCommand {
         if let recorder { try recorder.record(serving) } else { context.recorder.record(serving) }
         Telemetry.write(Self.operation, .success, context)
         admitted.forgetEntries()
-        // What is written relative to the working directory is found again when the store is read again.
-        let store = try absolute(context)
         context.options = store
         try? manager?.send("READY=1\nSTATUS=serving \(service.path)\nMAINPID=\(ProcessAttributes.processID)")
         try announce(service.path, context)
-        while try service.nextRequest() == .reload {
-            reload(service, admitted, store, context)
-        }
-        context.outcome = "ended"
+        context.outcome = try service.serve() == .timeOver ? "its time was over" : "ended"
     }
 
-    /// Lets whoever waits know that the directory can be used.
+    /// Tells whoever waits that the directory can be used.
     private func announce(_ path: String, _ context: CommandContext) throws {
         guard let readyFd else { return try context.console.output("\(path)\n") }
         let ready = OwnedDescriptor(owning: readyFd)
@@ -122,35 +132,6 @@ struct MountCommand: CredfsCommand {
         return options
     }
 
-    /// Descriptors were read and closed: their numbers may stand for something else by now.
-    private func keysForReload() -> KeyOptions {
-        var options = keyOptions
-        options.keyFd = nil
-        options.password.passwordFd = nil
-        return options
-    }
-
-    /// Serves what the store holds now; where it is not accepted, what was served goes on being served.
-    private func reload(
-        _ service: MountService,
-        _ admitted: Admission,
-        _ options: StoreOptions,
-        _ context: CommandContext
-    ) {
-        do {
-            guard admitted.auth == .authenticated, let previous = service.snapshot else { return }
-            let next = try Reload.admission(options, keysForReload(), admission, admitted, context)
-            guard let snapshot = next.snapshot(now: context.now(), after: previous) else { return }
-            try service.replace(with: snapshot)
-            context.console.note("serving generation \(snapshot.generation)")
-            context.recorder.record(event(.success, "reloaded", context))
-        } catch {
-            let failure = CommandError(anyError: error)
-            context.console.error(failure)
-            context.recorder.record(event(.failed, "not reloaded: \(failure.message)", context))
-        }
-    }
-
     private func event(
         _ status: OperationEvent.Status,
         _ reason: String,
@@ -160,30 +141,7 @@ struct MountCommand: CredfsCommand {
     }
 }
 
-/// Reading a store again that is being served.
-enum Reload {
-    /// Admits what the store holds now, with the keys at hand or, where it has others now, with a key file.
-    static func admission(
-        _ options: StoreOptions,
-        _ keyOptions: KeyOptions,
-        _ rules: AdmissionOptions,
-        _ admitted: Admission,
-        _ context: CommandContext
-    ) throws -> Admission {
-        var rules = rules
-        rules.onReject = "fail"
-        return try Admission.decide(options, keyOptions, rules, context) { (store, manifest) in
-            if let keys = admitted.keys, let loaded = try? LoadedManifest(store),
-                (try? loaded.verified(with: keys)) != nil
-            {
-                return keys
-            }
-            return try keyOptions.unlockSilently(store, manifest, context)
-        }
-    }
-}
-
-/// What a process does that goes on without its terminal.
+/// Process that goes on without its terminal (daemon(7)).
 enum Daemon {
     /// Leaves session, working directory and every descriptor that somebody else opened.
     static func detach() throws(Errno) {

@@ -231,7 +231,7 @@ struct PolicySuggestCommand: CredfsCommand {
         for policy in policies { context.console.note("policy of \(policy.name.text): \(policy.arguments)") }
     }
 
-    /// Whoever can write to the log could let anybody in.
+    /// Refuses a log that is not intact: whoever can write to it could let anybody in.
     private func requireIntactLog(_ store: Store, _ keys: StoreKeys, _ context: CommandContext) throws {
         do {
             guard let log = try AuditTrail.log(of: store, keys.store, context) else { throw AuditError.noLog }

@@ -41,6 +41,7 @@ struct RunCommand: CredfsCommand {
     @OptionGroup(title: "Program") var program: JobOptions
     @OptionGroup(title: "Mount") var place: JobMountOptions
     @OptionGroup(title: "Mount") var mount: MountOptions
+    @OptionGroup(title: "Alerts and metrics") var alerts: AlertOptions
 
     @Argument(
         parsing: .postTerminator,
@@ -73,6 +74,7 @@ struct RunCommand: CredfsCommand {
         try refuseAssignment()
         // What is wrong in any case is said before anybody is asked for a password.
         _ = (try self.values { _ in true }, try variables.file.chosen { _ in true })
+        let live = try mount.live(options, context)
         let admitted = try Admission.decide(options, keyOptions, admission, context)
         let isName = { (name: SecretName) in admitted.manifest.map { $0.index(of: name) != nil } ?? true }
         let (values, chosen) = (try self.values(isName), try variables.file.chosen(isName))
@@ -94,8 +96,14 @@ struct RunCommand: CredfsCommand {
 
         var settings = JobRun.Settings(rules: try mount.rules(context, group: ProcessAttributes.effectiveGroup))
         settings.backend = backend
+        let observing = try alerts.begin(admitted, context)
+        defer { observing.end() }
+        settings.rules.monitor = observing.monitor
+        settings.alertHelper = observing.helper?.id
         settings.isShared = place.shared
         settings.linger = program.linger?.duration ?? .zero
+        settings.live = live
+        settings.store = ServedAdmission(.run, admitted, options, keyOptions, admission, context)
         settings.maskedPaths = program.keepStore ? [] : try secretPlaces(admitted, context)
         var content = JobRun.Content(auth: admitted.auth)
         content.snapshot = snapshot
@@ -108,7 +116,9 @@ struct RunCommand: CredfsCommand {
         rules.unsetsPlain = variables.unsetPlain
         rules.valueVariables = values.filter { admitted.entry($0.secret) != nil }.map(\.variable)
         var hasWarned = false
-        let recorder = try admitted.manifest.map { try OpenRecorder(options, $0.store, mount.audit, context) }
+        let recorder = try admitted.manifest.map {
+            try OpenRecorder(options, $0.store, mount.audit, observing.monitor.metrics, context)
+        }
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
         if backend != .shm { mount.warn(ofWayTo: "\(runtime.jobs)/job", settings.rules, context) }
         let run = try JobRun(
@@ -233,7 +243,7 @@ struct RunCommand: CredfsCommand {
         }
     }
 
-    /// Whoever is killed records nothing at its end.
+    /// Records the start, since whoever is killed records nothing at its end.
     private func recordStart(_ recorder: OpenRecorder?, _ context: CommandContext) throws(MountError) {
         var job = OperationEvent.Subjects()
         job.mount = context.subjects.mount
@@ -252,6 +262,17 @@ struct RunCommand: CredfsCommand {
                 "\(reason): the secrets are mounted where other processes see the mount, though only the job may open it"
             )
         case .servingEnded: context.console.warning("the secrets of the job are not served any more")
+        case .timeOver:
+            context.console.warning("the time of the mount is over: the job goes on without secrets")
+            context.recorder.record(
+                OperationEvent(
+                    .run,
+                    context.subjects,
+                    status: .success,
+                    reason: "its time was over",
+                    store: context.store
+                )
+            )
         case .weakBackend(let backend):
             context.console.warning(
                 "the backend \(backend.rawValue) is weaker: secrets are plain files in memory, nothing tells who reads them"

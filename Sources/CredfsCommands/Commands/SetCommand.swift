@@ -62,7 +62,9 @@ struct SetCommand: CredfsCommand {
 
     func validate() throws {
         if [source != nil, valueFile != nil, generate != nil].count(where: \.self) > 1 {
-            throw ValidationError("-, --value-file and --generate exclude each other.")
+            throw ValidationError(
+                "-, --value-file and --generate exclude each other; a number stands behind --generate=."
+            )
         }
         if keepValue && (source != nil || valueFile != nil || generate != nil || allowEmpty) {
             throw ValidationError("--keep-value takes no value.")

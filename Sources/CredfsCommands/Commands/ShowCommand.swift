@@ -30,7 +30,7 @@ struct ShowCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         try ValueOutput(keyOptions: keyOptions, newline: newlineOption.newline)
-            .show(try reference(name), options, context)
+            .show(try reference(name), options, context) { try recordDisclosure(context) }
     }
 }
 
@@ -51,7 +51,20 @@ struct ValueOutput {
     let keyOptions: KeyOptions
     let newline: NewlineOption.Choice
 
-    func show(_ reference: SecretReference, _ options: StoreOptions, _ context: CommandContext) throws {
+    /// Writes the value of a secret.
+    ///
+    /// - Parameters:
+    ///   - reference: the secret.
+    ///   - options: its store.
+    ///   - context: everything else.
+    ///   - recording: records that it is given out, before it is.
+    /// - Throws: what keeps it from being written; then nothing was, or not all of it.
+    func show(
+        _ reference: SecretReference,
+        _ options: StoreOptions,
+        _ context: CommandContext,
+        recording: () throws -> Void
+    ) throws {
         if let variable = context.ignoringVariable {
             throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
         }
@@ -65,6 +78,7 @@ struct ValueOutput {
             if entry.required { throw emptyRequired(entry) }
             return
         }
+        try recording()
         try write(value, entry.name, keys, context)
     }
 

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import SecretFileSystem
+internal import SecretStore
+internal import SecureFiles
+internal import Synchronization
+internal import SystemCalls
+internal import SystemPackage
+
+/// File of metrics for the textfile collector of Prometheus (node_exporter).
+///
+/// A thread of its own replaces it as a whole. Everybody can read it (0644), since another user collects it. It holds no value,
+/// and names only where they are asked for.
+final class MetricsFile: Sendable {
+    /// Facts of a mount that do not change while it serves.
+    struct Facts: Sendable {
+        let authMode: String
+        /// Expiry of each secret that has one.
+        let expiries: [(name: String, time: Timestamp)]
+        let namesSecrets: Bool
+    }
+
+    /// Milliseconds between two writes: collectors ask every 15 seconds and more.
+    private static let interval = 5000
+
+    private let directory: StoreDirectory
+    private let name: String
+    private let counters: OpenMetrics
+    private let facts: Facts
+    private let bell: Doorbell
+    private let isEnding = Atomic<Bool>(false)
+    private let thread = Mutex<OwnThread?>(nil)
+
+    /// Writes the file, and goes on writing it.
+    ///
+    /// - Throws: what is wrong with the place, before anything is served.
+    init(_ path: String, _ counters: OpenMetrics, _ facts: Facts) throws {
+        let parts = Store.split(path)
+        guard !parts.name.isEmpty, let directory = try StoreDirectory.open(parts.directory, followingLink: true) else {
+            throw StoreError.system("create", path, .noSuchFileOrDirectory)
+        }
+        self.directory = directory
+        name = parts.name
+        self.counters = counters
+        self.facts = facts
+        bell = try StoreError.wrapping("start", "the thread of metrics") { () throws(Errno) in try Doorbell.make() }
+        try write()
+        let thread = try StoreError.wrapping("start", "the thread of metrics") { () throws(Errno) in
+            try OwnThread { self.work() }
+        }
+        self.thread.withLock { $0 = thread }
+    }
+
+    /// Writes the file once more and ends the thread; once.
+    func end() {
+        isEnding.store(true, ordering: .releasing)
+        bell.ring()
+        thread.withLock { $0.take() }?.join()
+    }
+
+    private func work() {
+        while !isEnding.load(ordering: .acquiring) {
+            bell.wait(milliseconds: Self.interval)
+            // A full disk is over some time; the old file stays meanwhile.
+            try? write()
+        }
+    }
+
+    private func write() throws(StoreError) {
+        let text = counters.text + factsText
+        do { try directory.replace(name, with: text.utf8.span, mode: 0o644, isDurable: false) } catch {
+            throw StoreError(.failed, "cannot write the metrics: \(error)")
+        }
+    }
+
+    private var factsText: String {
+        var text = OpenMetrics.head("credfs_auth_mode", "gauge", "1 for the acceptance of the store of the mount.")
+        text += "credfs_auth_mode{mode=\"\(OpenMetrics.escape(facts.authMode))\"} 1\n"
+        text += OpenMetrics.head("credfs_build_info", "gauge", "1 for the version that serves.")
+        text += "credfs_build_info{version=\"\(OpenMetrics.escape(Credfs.configuration.version))\"} 1\n"
+        guard !facts.expiries.isEmpty else { return text }
+        let metric = "credfs_secret_expiry_timestamp_seconds"
+        guard facts.namesSecrets else {
+            text += OpenMetrics.head(metric, "gauge", "Time when the first secret expires.")
+            return text + "\(metric) \(facts.expiries.map(\.time.seconds).min() ?? 0)\n"
+        }
+        text += OpenMetrics.head(metric, "gauge", "Time when a secret expires.")
+        for (name, time) in facts.expiries.sorted(by: { $0.name < $1.name }) {
+            text += "\(metric){secret=\"\(OpenMetrics.escape(name))\"} \(time.seconds)\n"
+        }
+        return text
+    }
+}
