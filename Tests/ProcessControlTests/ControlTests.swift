@@ -181,14 +181,20 @@ import Testing
         }
     }
 
-    @Test func aMailboxHandsOverOneRequestAndItsAnswer() async throws {
+    @Test func aMailboxHandsOverOneRequestAndItsAnswer() throws {
         let box = try ControlMailbox()
-        let asking = Task.detached { try await onItsOwnThread { box.ask(ControlRequest(.reload), nil) } }
+        let answer = Mutex(ControlAnswer())
+        // A task could not start while other tests block the threads of the pool.
+        let asking = try OwnThread {
+            let answered = box.ask(ControlRequest(.reload), nil)
+            answer.withLock { $0 = answered }
+        }
         #expect(try Readiness.wait(for: [box.notice], timeout: .seconds(20)) == [true])
         #expect(box.take()?.request == ControlRequest(.reload))
         #expect(box.take() == nil)
         box.answer(ControlAnswer(counts: ["generation": 3]))
-        #expect(try await asking.value.counts == ["generation": 3])
+        asking.join()
+        #expect(answer.withLock { $0.counts } == ["generation": 3])
         box.close()
         #expect(box.ask(ControlRequest(.reload), nil).failure?.status == 10)
     }
