@@ -132,6 +132,14 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "SecretSources",
+            dependencies: [
+                "PlaintextDocuments", "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls",
+                systemPackage,
+            ],
+            swiftSettings: strict
+        ),
+        .target(
             name: "Jobs",
             dependencies: [
                 "SecretFileSystem", "FuseBridge", "SecretStore", "SecureFiles", "SecureJSON", "SecureMemory",
@@ -149,8 +157,9 @@ let package = Package(
         .target(
             name: "CredfsCommands",
             dependencies: [
-                "HostChecks", "Jobs", "SecretFileSystem", "PlaintextDocuments", "AuditLog", "SecretStore", "Sealing",
-                "SecureFiles", "SecureJSON", "SecureMemory", "ProcessControl", "SystemCalls", argumentParser,
+                "HostChecks", "Jobs", "SecretFileSystem", "SecretSources", "PlaintextDocuments", "AuditLog",
+                "SecretStore",
+                "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "ProcessControl", "SystemCalls", argumentParser,
                 systemPackage,
             ],
             swiftSettings: strict

@@ -2,6 +2,7 @@
 
 internal import Jobs
 internal import SecretFileSystem
+internal import SecretSources
 internal import SecretStore
 internal import SystemCalls
 
@@ -16,32 +17,32 @@ enum MissingPolicy: String, CaseIterable {
 struct Admission {
     /// Acceptance of the store.
     let auth: AuthMode
-    /// The manifest with what opens them, where they are.
-    private var verified: VerifiedManifest?
-    /// Keys that open them.
+    /// Keys of the store.
     let keys: StoreKeys?
-    /// The entries that are shown.
-    var entries: [SecretEntry] = []
+    /// The secrets that are shown; nil where there are none to show.
+    private(set) var secrets: SecretSet?
+    /// The manifest, with what sources brought; nil where there is none.
+    private(set) var manifest: Manifest?
 
-    private init(_ auth: AuthMode, _ verified: VerifiedManifest? = nil) {
+    private init(_ auth: AuthMode, _ keys: StoreKeys? = nil) {
         self.auth = auth
-        self.verified = verified
-        keys = verified?.keys
+        self.keys = keys
     }
 
-    /// The manifest, where they are.
-    var manifest: Manifest? { verified?.manifest }
+    /// The entries that are shown.
+    var entries: [SecretEntry] { secrets?.entries ?? [] }
 
     /// Drops what a mount does not need that serves a snapshot already: all but the keys.
     mutating func forgetEntries() {
-        verified = nil
-        entries = []
+        manifest = nil
+        secrets = nil
         Memory.returnUnused()
     }
 
     /// The generation that is served; nil where there is none.
     func snapshot(now: Timestamp, after previous: Snapshot? = nil) -> Snapshot? {
-        verified.map { Snapshot($0, showing: entries, now: now, after: previous) }
+        guard let manifest, let secrets else { return nil }
+        return Snapshot(secrets, of: manifest, now: now, after: previous)
     }
 
     /// Checks a store and chooses from it.
@@ -50,6 +51,7 @@ struct Admission {
     ///   - options: which store.
     ///   - keyOptions: how it is opened.
     ///   - rules: what is chosen.
+    ///   - sources: what is laid over it.
     ///   - context: everything else.
     /// - Returns: what is admitted.
     /// - Throws: why nothing is, unless a rule says to go on without secrets.
@@ -57,9 +59,10 @@ struct Admission {
         _ options: StoreOptions,
         _ keyOptions: KeyOptions,
         _ rules: AdmissionOptions,
+        _ sources: SourceOverlay,
         _ context: CommandContext
     ) throws -> Admission {
-        try decide(options, keyOptions, rules, context) { (store, manifest) in
+        try decide(options, keyOptions, rules, sources, context) { (store, manifest) in
             try keyOptions.unlock(store, manifest, context)
         }
     }
@@ -69,6 +72,7 @@ struct Admission {
         _ options: StoreOptions,
         _ keyOptions: KeyOptions,
         _ rules: AdmissionOptions,
+        _ sources: SourceOverlay,
         _ context: CommandContext,
         unlock: (Store, Manifest) throws -> StoreKeys?
     ) throws -> Admission {
@@ -87,7 +91,7 @@ struct Admission {
             }
         )
         context.store = outcome.manifest?.store
-        if let failure = rules.failure(of: outcome), let error = failure.error {
+        if let failure = rules.failure(of: outcome, hasSources: !sources.isEmpty), let error = failure.error {
             context.subjects.resolve(.unauthenticated(reason: failure.check.reason))
             let refusal = CommandError(
                 ExitStatus(error.code),
@@ -104,14 +108,26 @@ struct Admission {
         }
         guard let verified = outcome.verified else { throw CommandError(.failed, "the store was not opened") }
         context.subjects.resolve(.authenticated)
-        var admission = Admission(.authenticated, verified)
-        admission.entries = try rules.choose(from: verified.manifest, context)
+        var admission = Admission(.authenticated, verified.keys)
+        var manifest = verified.manifest
+        let secrets = try sources.over(
+            SecretSet(manifest.secrets, verified.keys),
+            verified.keys,
+            now: context.now(),
+            warn: context.console.warning
+        )
+        if !sources.isEmpty {
+            manifest.secrets = secrets.entries
+            try rules.requireValues(manifest)
+        }
+        admission.secrets = secrets.restricted(to: try rules.choose(from: manifest, context))
+        admission.manifest = manifest
         context.servedCount = admission.entries.count
         return admission
     }
 
     /// The secret of a name that is shown.
-    func entry(_ name: SecretName) -> SecretEntry? { entries.first { $0.name == name } }
+    func entry(_ name: SecretName) -> SecretEntry? { secrets?.member(name)?.entry }
 }
 
 extension OperationEvent.Subjects {

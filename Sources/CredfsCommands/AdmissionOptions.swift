@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import SecretSources
 internal import SecretStore
 internal import SystemCalls
 
@@ -32,6 +33,14 @@ struct AdmissionOptions: ParsableArguments {
 
     @OptionGroup var size: SizeOption
 
+    @Option(
+        help: ArgumentHelp(
+            "Lay the values of another source over those of the store (repeatable, the last one counts): \(SourceTypes.forms).",
+            valueName: "source"
+        )
+    )
+    var source: [String] = []
+
     @Flag(help: "Show secrets with a policy also where nothing enforces it: in variables and with weaker backends.")
     var ignorePolicy = false
 
@@ -53,8 +62,23 @@ struct AdmissionOptions: ParsableArguments {
     }
 
     /// The first check that failed and is not to be overlooked.
-    func failure(of outcome: AcceptanceGuard.Outcome) -> AcceptanceGuard.Result? {
-        outcome.results.first { $0.status == .failed && ($0.check != .required || missing == .error) }
+    ///
+    /// A value that is required may come from a source: that is looked at when they are read.
+    func failure(of outcome: AcceptanceGuard.Outcome, hasSources: Bool) -> AcceptanceGuard.Result? {
+        outcome.results.first {
+            $0.status == .failed && ($0.check != .required || (missing == .error && !hasSources))
+        }
+    }
+
+    /// Requires a value of every secret that must have one.
+    func requireValues(_ manifest: Manifest) throws(StoreError) {
+        guard missing == .error else { return }
+        try AcceptanceGuard.requireValues(manifest)
+    }
+
+    /// The sources to lay over the store; nothing is read yet.
+    func overlay(_ context: CommandContext) throws -> SourceOverlay {
+        try SourceOverlay(source, limit: size.maxSize, context.checker)
     }
 
     /// The entries that are shown.

@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import HostChecks
 internal import PlaintextDocuments
+internal import SecretSources
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -111,7 +112,7 @@ struct ImportOrigin: ParsableArguments {
     ///   - context: where warnings go.
     /// - Returns: the source.
     /// - Throws: status 11 for variables that are not set, 64 for what cannot be meant, 17 for what cannot be read.
-    func source(_ document: PlaintextFile?, limit: Int, _ context: CommandContext) throws -> any ImportSource {
+    func source(_ document: PlaintextFile?, limit: Int, _ context: CommandContext) throws -> any SecretSource {
         guard let file else { return try variables(context) }
         if let document {
             let request = try request(format ?? Self.format(ofFile: file), file)
@@ -130,7 +131,7 @@ struct ImportOrigin: ParsableArguments {
         return DocumentSource(try DocumentImport(descriptor, request, try fernetKey(context)))
     }
 
-    private func directory(_ path: String, _ limit: Int, _ context: CommandContext) throws -> any ImportSource {
+    private func directory(_ path: String, _ limit: Int, _ context: CommandContext) throws -> any SecretSource {
         guard format == nil || format == .directory, !hasFernetKey else {
             throw CommandError(
                 .usage,
@@ -145,7 +146,7 @@ struct ImportOrigin: ParsableArguments {
         return source
     }
 
-    private func variables(_ context: CommandContext) throws -> any ImportSource {
+    private func variables(_ context: CommandContext) throws -> any SecretSource {
         let fromEnv = try ArgumentList.items(fromEnv)
         var names = fromEnv
         guard !fromEnv.contains(where: { $0.contains("=") }) else { throw CommandError.valueInArgument("--from-env") }

@@ -4,6 +4,7 @@ internal import Jobs
 internal import ProcessControl
 internal import Sealing
 internal import SecretFileSystem
+internal import SecretSources
 internal import SecretStore
 internal import SystemCalls
 internal import SystemPackage
@@ -17,6 +18,7 @@ final class ServedAdmission: ServedStore {
     private let options: StoreOptions
     private let keyOptions: KeyOptions
     private let rules: AdmissionOptions
+    private let sources: SourceOverlay
     private let context: CommandContext
     private var keys: StoreKeys?
     /// The keys of the start, which others hold, too.
@@ -29,8 +31,10 @@ final class ServedAdmission: ServedStore {
         _ options: StoreOptions,
         _ keyOptions: KeyOptions,
         _ rules: AdmissionOptions,
+        _ sources: SourceOverlay,
         _ context: CommandContext
     ) {
+        self.sources = sources
         guard admitted.auth == .authenticated else { return nil }
         self.operation = operation
         self.options = options
@@ -58,6 +62,7 @@ final class ServedAdmission: ServedStore {
 
     func lock() {
         for keys in [keys, firstKeys] { keys?.forget() }
+        sources.forgetKeys()
         keys = nil
         record(.success, "locked")
     }
@@ -92,7 +97,7 @@ final class ServedAdmission: ServedStore {
         let (subjects, decided) = (context.subjects, context.decided)
         defer { (context.subjects, context.decided) = (subjects, decided) }
         do {
-            let next = try Admission.decide(options, keyOptions, rules, context, unlock: unlock)
+            let next = try Admission.decide(options, keyOptions, rules, sources, context, unlock: unlock)
             guard let snapshot = next.snapshot(now: context.now(), after: previous) else {
                 throw CommandError(.failed, "secrets are ignored now")
             }

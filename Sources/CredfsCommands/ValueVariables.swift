@@ -49,13 +49,13 @@ enum ValueVariables {
 
     /// Opens the values into one block of entries, each ended by a zero byte.
     static func block(_ assignments: [VariableAssignment], _ admission: Admission) throws -> SecureBuffer {
-        var parts: [(assignment: VariableAssignment, value: SealedValue?)] = []
+        var parts: [(assignment: VariableAssignment, value: SealedValue?, keys: StoreKeys?)] = []
         var count = 0
         for assignment in assignments {
-            guard let entry = admission.entry(assignment.secret) else { continue }
+            guard let secret = admission.secrets?.member(assignment.secret) else { continue }
             var value: SealedValue?
-            if case .sealed(let sealed) = entry.value { value = sealed }
-            parts.append((assignment, value))
+            if case .sealed(let sealed) = secret.entry.value { value = sealed }
+            parts.append((assignment, value, admission.secrets?.keys(of: secret)))
             let length = assignment.variable.text.utf8.count + 2 + (value?.ciphertext.count ?? 0)
             guard length <= Self.maximumByteCount else {
                 throw CommandError(
@@ -69,9 +69,9 @@ enum ValueVariables {
         }
         var block = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: count) }
         var filled = 0
-        for (assignment, value) in parts {
+        for (assignment, value, keys) in parts {
             append((assignment.variable.text + "=").utf8.span, to: &block, at: &filled)
-            if let value, let keys = admission.keys {
+            if let value, let keys {
                 let start = filled
                 try keys.readParts(of: value, as: assignment.secret) { part in
                     append(part, to: &block, at: &filled)

@@ -122,7 +122,7 @@ package final class SecretFileSystem: Sendable {
     package func lock() -> Invalidations {
         locked.store(true, ordering: .releasing)
         let snapshots = generations.withLock { $0.compactMap(\.snapshot) }
-        for snapshot in snapshots { snapshot.source.forgetKeys() }
+        for source in snapshots.flatMap(\.sources) { source.forgetKeys() }
         return Invalidations(inodes: opened.withLock { $0.sorted() })
     }
 
@@ -224,7 +224,7 @@ package final class SecretFileSystem: Sendable {
         guard !isClosing.load(ordering: .acquiring) else { throw .closing }
         guard !isLocked else { throw .locked }
         if let expires = record.expires, expires <= now() { throw .expired }
-        try snapshot.source.authenticate(snapshot.content(of: record), as: record.name, scratch: &scratch)
+        try snapshot.source(of: record).authenticate(snapshot.content(of: record), as: record.name, scratch: &scratch)
         let isGranted = !isCounted || record.policy?.countRead() ?? true
         guard isGranted || access.observes else { throw .spent }
         _ = opened.withLock { $0.insert(record.inode) }
@@ -256,7 +256,7 @@ package final class SecretFileSystem: Sendable {
         buffer.memory.setCount(part.count)
         do throws(FileSystemError) {
             try buffer.memory.withMutableBytes { (bytes) throws(FileSystemError) in
-                try snapshot.source.decrypt(snapshot.content(of: record), at: part.lowerBound, into: &bytes)
+                try snapshot.source(of: record).decrypt(snapshot.content(of: record), at: part.lowerBound, into: &bytes)
             }
         } catch {
             buffer.wipe()

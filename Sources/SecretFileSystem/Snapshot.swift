@@ -17,6 +17,8 @@ package struct SnapshotItem: Sendable {
     package let expires: Timestamp?
     /// Read policy of the secret.
     package let policy: ReadPolicy?
+    /// Index of the decryptor of its value.
+    let source: Int
 
     /// Makes an item.
     package init(
@@ -25,8 +27,10 @@ package struct SnapshotItem: Sendable {
         permissions: UInt16 = 0o400,
         modified: Timestamp,
         expires: Timestamp? = nil,
-        policy: ReadPolicy? = nil
+        policy: ReadPolicy? = nil,
+        source: Int = 0
     ) {
+        self.source = source
         self.name = name
         self.value = value
         self.permissions = permissions
@@ -69,6 +73,7 @@ package final class Snapshot: Sendable {
         let modified: Timestamp
         let expires: Timestamp?
         let policy: SecretPolicy?
+        let source: Int
 
         var isHidden: Bool { policy?.rules.hidden ?? false }
 
@@ -77,8 +82,8 @@ package final class Snapshot: Sendable {
 
     /// The number of the generation.
     package let generation: UInt64
-    /// Decryptor of its values.
-    package let source: any ValueDecryptor
+    /// Decryptors of its values.
+    package let sources: [any ValueDecryptor]
     /// Time when the directory last changed.
     let modified: Timestamp
     /// In the order of the names.
@@ -98,13 +103,13 @@ package final class Snapshot: Sendable {
     ///   - generation: its number.
     ///   - items: the secrets, each name once.
     ///   - modified: when the set of names last changed.
-    ///   - source: what opens the values.
+    ///   - sources: what opens the values.
     ///   - previous: the generation before.
     package init(
         generation: UInt64,
         items: [SnapshotItem],
         modified: Timestamp,
-        source: any ValueDecryptor,
+        sources: [any ValueDecryptor],
         after previous: Snapshot? = nil
     ) {
         var inodes = previous?.inodes ?? [:]
@@ -132,7 +137,8 @@ package final class Snapshot: Sendable {
                     permissions: item.permissions,
                     modified: item.modified,
                     expires: item.expires,
-                    policy: item.policy.map { SecretPolicy($0, after: before) }
+                    policy: item.policy.map { SecretPolicy($0, after: before) },
+                    source: item.source
                 )
             )
         }
@@ -141,7 +147,7 @@ package final class Snapshot: Sendable {
             positions[Int(record.inode.value - Self.firstFile)] = position
         }
         self.generation = generation
-        self.source = source
+        self.sources = sources
         self.modified = modified
         self.records = records
         self.arena = arena
@@ -149,21 +155,21 @@ package final class Snapshot: Sendable {
         self.positions = positions
     }
 
-    /// Makes a generation of a manifest, without what has no value or has expired.
+    /// Makes a generation of the secrets of a manifest and of other sources, without what has no value or has expired.
     ///
     /// - Parameters:
-    ///   - verified: the manifest and the keys that open its values.
-    ///   - entries: the secrets to show, sealed with these keys; nil for all of the manifest.
+    ///   - secrets: the secrets to show.
+    ///   - manifest: the manifest of the store.
     ///   - now: the time.
     ///   - previous: the generation before.
     package convenience init(
-        _ verified: VerifiedManifest,
-        showing entries: [SecretEntry]? = nil,
+        _ secrets: SecretSet,
+        of manifest: Manifest,
         now: Timestamp,
         after previous: Snapshot? = nil
     ) {
-        let manifest = verified.manifest
-        let items = (entries ?? manifest.secrets).compactMap { secret -> SnapshotItem? in
+        let items = secrets.members.compactMap { member -> SnapshotItem? in
+            let secret = member.entry
             guard case .sealed(let value) = secret.value else { return nil }
             if let expires = secret.expires, expires <= now { return nil }
             return SnapshotItem(
@@ -172,14 +178,15 @@ package final class Snapshot: Sendable {
                 permissions: secret.mode == .ownerOnly ? 0o400 : 0o440,
                 modified: secret.rotated ?? manifest.created,
                 expires: secret.expires,
-                policy: secret.policy
+                policy: secret.policy,
+                source: member.source
             )
         }
         self.init(
             generation: manifest.generation,
             items: items,
             modified: manifest.updated,
-            source: StoreDecryptor(verified.keys),
+            sources: secrets.keys.map { StoreDecryptor($0) },
             after: previous
         )
     }
@@ -207,6 +214,9 @@ package final class Snapshot: Sendable {
         let position = positions[Int(inode.value - Self.firstFile)]
         return position < 0 ? nil : position
     }
+
+    /// Decryptor of the value of a record.
+    func source(of record: Record) -> any ValueDecryptor { sources[record.source] }
 
     /// The sealed bytes of a record.
     func content(of record: Record) -> SealedContent { SealedContent(arena, record.content) }

@@ -221,17 +221,22 @@ package enum AcceptanceGuard {
     }
 
     private static func checkRequired(_ manifest: Manifest, _ outcome: inout Outcome) {
-        let missing = manifest.secrets.filter { $0.required && $0.value == .empty }.map(\.name.text)
-        guard let first = missing.first else {
-            return outcome.ok(.required, "every required secret has a value")
+        _ = outcome.run(.required) { () throws(StoreError) in
+            try requireValues(manifest)
+            return "every required secret has a value"
         }
-        outcome.failed(
-            .required,
-            StoreError(
-                .invalid,
-                "required secrets without a value: \(Names.abbreviated(missing))",
-                hint: "fill them with: credfs set \(quoted(first))"
-            )
+    }
+
+    /// Requires a value of every secret that must have one.
+    ///
+    /// - Throws: class `invalid` with the names of those without.
+    package static func requireValues(_ manifest: Manifest) throws(StoreError) {
+        let missing = manifest.secrets.filter { $0.required && $0.value == .empty }.map(\.name.text)
+        guard let first = missing.first else { return }
+        throw StoreError(
+            .invalid,
+            "required secrets without a value: \(Names.abbreviated(missing))",
+            hint: "fill them with: credfs set \(quoted(first))"
         )
     }
 

@@ -90,7 +90,7 @@ final class MountedFixture {
                 generation: 1,
                 items: items,
                 modified: Timestamp(seconds: 1_700_000_000),
-                source: StoreDecryptor(keys)
+                sources: [StoreDecryptor(keys)]
             ),
             ownership: Ownership(user: 0, group: 0),
             access: AccessRules(mount: policy)
@@ -109,7 +109,7 @@ final class MountedFixture {
             generation: previous.generation + 1,
             items: try Self.items(files, keys),
             modified: Timestamp(seconds: 1_700_000_100),
-            source: StoreDecryptor(keys),
+            sources: [StoreDecryptor(keys)],
             after: previous
         )
         try mount.session.invalidate(rules.replace(with: next))

@@ -9,6 +9,8 @@ import Synchronization
 import SystemPackage
 import Testing
 
+import class SystemCalls.OwnThread
+
 /// Real mounts, one at a time: most tests measure or count something of the machine.
 @Suite(.serialized, .enabled(if: canMount, "needs root and /dev/fuse"), .timeLimit(.minutes(20)))
 struct MountTests {}
@@ -315,10 +317,10 @@ extension MountTests {
         @Test(.timeLimit(.minutes(10))) func sixtyFourReadersOverTenThousandGenerations() async throws {
             let fixture = try MountedFixture(Self.files(0))
             let progress = Progress()
-            let readers = (0..<64).map { reader in
-                Task.detached { [path = fixture.mount.path, progress] in
-                    try await onItsOwnThread { () -> Int in
-                        var count = 0
+            // Threads, not tasks: those could begin when everything is over.
+            let readers = try (0..<64).map { reader in
+                try OwnThread { [path = fixture.mount.path, progress] in
+                    do {
                         while !progress.isDone.load(ordering: .acquiring) {
                             // What was complete before an open is seen by it, and so by every later one.
                             var least = progress.complete.load(ordering: .acquiring)
@@ -327,25 +329,29 @@ extension MountTests {
                                 guard generation >= least else { throw Errno.staleNFSFileHandle }
                                 least = generation
                             }
-                            count += 1
+                            progress.rounds.withLock { $0[reader] += 1 }
                             if reader % 2 == 0 { usleep(UInt32.random(in: 0..<3000)) }
                         }
-                        return count
-                    }
+                    } catch { progress.failures.withLock { $0.append("\(reader): \(error)") } }
                 }
             }
+            let haveBegun = { progress.rounds.withLock { $0.allSatisfy { $0 > 0 } } }
+            while !haveBegun() && progress.failures.withLock(\.isEmpty) { try await Task.sleep(for: .milliseconds(5)) }
             for generation in 1...10_000 {
                 try fixture.replace(Self.files(generation))
                 progress.complete.store(generation, ordering: .releasing)
             }
             progress.isDone.store(true, ordering: .releasing)
-            for reader in readers { #expect(try await reader.value > 0) }
+            for reader in readers { reader.join() }
+            #expect(progress.failures.withLock { $0 } == [])
             #expect(try Self.generation(of: fixture.mount.path("a")) == 10_000)
         }
 
         private final class Progress: Sendable {
             let isDone = Atomic<Bool>(false)
             let complete = Atomic<Int>(0)
+            let rounds = Mutex([Int](repeating: 0, count: 64))
+            let failures = Mutex<[String]>([])
         }
 
         /// Three files of one content, which tells its generation.

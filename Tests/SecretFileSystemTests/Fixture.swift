@@ -62,7 +62,7 @@ final class Served {
             generation: 1,
             items: try items(sealer),
             modified: Self.now,
-            source: StoreDecryptor(sealer.keys)
+            sources: [StoreDecryptor(sealer.keys)]
         )
         rules = SecretFileSystem(
             snapshot,
@@ -80,7 +80,7 @@ final class Served {
                 generation: previous.generation + 1,
                 items: items,
                 modified: Self.now,
-                source: previous.source,
+                sources: previous.sources,
                 after: previous
             )
         )

@@ -86,7 +86,11 @@ import Testing
         manifest.secrets[2].expires = Served.now
         let signature = try sealer.keys.signature(of: manifest)
         let verified = try VerifiedManifest(manifest, signature: signature, sealer.keys)
-        let snapshot = Snapshot(verified, now: Served.now)
+        let snapshot = Snapshot(
+            SecretSet(verified.manifest.secrets, verified.keys),
+            of: verified.manifest,
+            now: Served.now
+        )
         let rules = SecretFileSystem(
             snapshot,
             ownership: Ownership(user: 0, group: 0)

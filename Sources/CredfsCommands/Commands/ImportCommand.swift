@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import HostChecks
 internal import PlaintextDocuments
+internal import SecretSources
 internal import SecretStore
 internal import SecureFiles
 internal import SecureJSON
@@ -95,7 +96,7 @@ struct ImportCommand: CredfsCommand {
     }
 
     private func seal(
-        _ source: any ImportSource,
+        _ source: any SecretSource,
         _ references: [SecretReference?],
         _ keys: StoreKeys,
         _ context: CommandContext

@@ -5,6 +5,7 @@ internal import Glibc
 internal import HostChecks
 internal import Jobs
 internal import SecretFileSystem
+internal import SecretSources
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -62,7 +63,8 @@ struct MountCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let live = try mount.live(options, context)
-        var admitted = try Admission.decide(options, keyOptions, admission, context)
+        let sources = try admission.overlay(context)
+        var admitted = try Admission.decide(options, keyOptions, admission, sources, context)
         var rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
         let observing = try alerts.begin(admitted, context)
         defer { observing.end() }
@@ -74,8 +76,8 @@ struct MountCommand: CredfsCommand {
         context.subjects.mount = service.id
         // What is written relative to the working directory is found again when the store is read again.
         let store = try absolute(context)
-        let served = ServedAdmission(.mount, admitted, store, keyOptions, admission, context)
-        let empty = Snapshot(generation: 0, items: [], modified: context.now(), source: NoContent())
+        let served = ServedAdmission(.mount, admitted, store, keyOptions, admission, sources, context)
+        let empty = Snapshot(generation: 0, items: [], modified: context.now(), sources: [])
         let recorder = try admitted.manifest.map {
             try OpenRecorder(options, $0.store, mount.audit, observing.monitor.metrics, context)
         }

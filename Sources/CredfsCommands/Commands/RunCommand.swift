@@ -5,6 +5,7 @@ internal import HostChecks
 internal import Jobs
 internal import ProcessControl
 internal import SecretFileSystem
+internal import SecretSources
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -75,7 +76,8 @@ struct RunCommand: CredfsCommand {
         // What is wrong in any case is said before anybody is asked for a password.
         _ = (try self.values { _ in true }, try variables.file.chosen { _ in true })
         let live = try mount.live(options, context)
-        let admitted = try Admission.decide(options, keyOptions, admission, context)
+        let sources = try admission.overlay(context)
+        let admitted = try Admission.decide(options, keyOptions, admission, sources, context)
         let isName = { (name: SecretName) in admitted.manifest.map { $0.index(of: name) != nil } ?? true }
         let (values, chosen) = (try self.values(isName), try variables.file.chosen(isName))
         let snapshot = admitted.snapshot(now: context.now())
@@ -103,12 +105,11 @@ struct RunCommand: CredfsCommand {
         settings.isShared = place.shared
         settings.linger = program.linger?.duration ?? .zero
         settings.live = live
-        settings.store = ServedAdmission(.run, admitted, options, keyOptions, admission, context)
+        settings.store = ServedAdmission(.run, admitted, options, keyOptions, admission, sources, context)
         settings.maskedPaths = program.keepStore ? [] : try secretPlaces(admitted, context)
         var content = JobRun.Content(auth: admitted.auth)
         content.snapshot = snapshot
-        content.entries = admitted.entries
-        content.keys = admitted.keys
+        content.secrets = admitted.secrets
         content.store = admitted.manifest?.store
 
         var rules = JobEnvironment.Rules()

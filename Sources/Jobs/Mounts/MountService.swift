@@ -4,7 +4,6 @@ internal import Glibc
 internal import ProcessControl
 package import SecretFileSystem
 package import SecretStore
-package import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
@@ -144,32 +143,5 @@ package final class MountService {
             isolation: .none,
             backend: .fuse
         )
-    }
-}
-
-/// The content of a mount that has no secrets.
-package struct NoContent: ValueDecryptor {
-    /// Makes it.
-    package init() {}
-
-    /// Nothing authenticates.
-    package func authenticate(
-        _ value: SealedContent,
-        as name: SecretName,
-        scratch: inout SecureBuffer
-    ) throws(FileSystemError) {
-        throw .damaged
-    }
-
-    /// There are no keys.
-    package func forgetKeys() {}
-
-    /// Nothing can be decrypted.
-    package func decrypt(
-        _ value: SealedContent,
-        at offset: Int,
-        into plaintext: inout MutableSpan<UInt8>
-    ) throws(FileSystemError) {
-        throw .damaged
     }
 }

@@ -50,7 +50,7 @@ final class PlainFiles: Exposure {
         try ServingFilter.install(for: job)
         let files = try SecretFiles(in: try backend == .shm ? openShared() : job.takeDevice())
         self.files = files
-        if let keys = content.keys { try files.write(content.entries, keys, ownership) }
+        if let secrets = content.secrets { try files.write(secrets, ownership) }
     }
 
     private func openShared() throws(MountError) -> OwnedDescriptor {

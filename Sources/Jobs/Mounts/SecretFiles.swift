@@ -20,18 +20,17 @@ final class SecretFiles {
         self.directory = directory
     }
 
-    /// Writes every secret of a manifest that has a value and has not expired.
+    /// Writes every secret that has a value.
     ///
     /// - Parameters:
-    ///   - secrets: the entries.
-    ///   - keys: what opens them.
+    ///   - secrets: the secrets.
     ///   - ownership: whom the files shall belong to.
     /// - Throws: `StoreError` or `MountError`; then nothing is left.
-    func write(_ secrets: [SecretEntry], _ keys: StoreKeys, _ ownership: Ownership) throws {
+    func write(_ secrets: SecretSet, _ ownership: Ownership) throws {
         do {
-            for secret in secrets {
-                guard case .sealed(let value) = secret.value else { continue }
-                try write(secret, value, keys, ownership)
+            for member in secrets.members {
+                guard case .sealed(let value) = member.entry.value else { continue }
+                try write(member.entry, value, secrets.keys(of: member), ownership)
             }
             try MountError.wrapping(.mount, "close the directory of the secrets") { () throws(Errno) in
                 try directory.setOwner(user: ownership.user, group: ownership.group)

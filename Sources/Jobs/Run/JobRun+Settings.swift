@@ -10,10 +10,8 @@ extension JobRun {
     package struct Content: Sendable {
         /// The secrets as they are served; nil where there are none to show.
         package var snapshot: Snapshot?
-        /// The same as entries, for backends that write files.
-        package var entries: [SecretEntry] = []
-        /// Keys that open them; nil where there are none.
-        package var keys: StoreKeys?
+        /// The same with their entries, for backends that write files.
+        package var secrets: SecretSet?
         /// The store they are from.
         package var store: StoreID?
         /// Acceptance of their store.

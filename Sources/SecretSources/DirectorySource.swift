@@ -1,74 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
-internal import PlaintextDocuments
-internal import SecretStore
-internal import SecureFiles
+package import PlaintextDocuments
+package import SecretStore
+package import SecureFiles
 internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// Source of an import.
-protocol ImportSource: AnyObject {
-    /// The names that it has values for.
-    var names: [ImportedName] { get }
-
-    /// Seals values; once.
-    ///
-    /// - Parameters:
-    ///   - targets: for each name the secret that its value is for, or nil.
-    ///   - keys: the keys of the store.
-    ///   - progress: is told how many are sealed.
-    /// - Returns: the sealed values of the names that have a target; of a value without bytes, no text.
-    /// - Throws: what is wrong with a value, by name.
-    func seal(_ targets: [ImportTarget?], _ keys: StoreKeys, progress: (Int) -> Void) throws -> [String]
-}
-
-/// A document, which only the helper process reads.
-final class DocumentSource: ImportSource {
-    private let document: DocumentImport
-
-    init(_ document: DocumentImport) {
-        self.document = document
-    }
-
-    var names: [ImportedName] { document.names }
-
-    func seal(_ targets: [ImportTarget?], _ keys: StoreKeys, progress: (Int) -> Void) throws -> [String] {
-        try document.seal(targets, keys, progress: progress)
-    }
-}
-
-/// Variables of this process, whose values are overwritten where they stand once they are sealed.
-final class EnvironmentSource: ImportSource {
-    let names: [ImportedName]
-
-    /// Makes a source of variables that are set.
-    init(_ variables: [String]) {
-        names = variables.map { ImportedName($0) }
-    }
-
-    func seal(_ targets: [ImportTarget?], _ keys: StoreKeys, progress: (Int) -> Void) throws -> [String] {
-        let sealer = try ValueSealer(keys)
-        var values: [String] = []
-        for (name, target) in zip(names, targets) {
-            guard let target else { continue }
-            let value = try EnvironmentVariables.take(name.text) { (value) throws(StoreError) in
-                try sealer.seal(value, for: target)
-            }
-            values.append(value ?? "")
-        }
-        return values
-    }
-}
-
 /// A directory with a file for each secret, such as Docker, Kubernetes and systemd make them.
-final class DirectorySource: ImportSource {
-    private(set) var names: [ImportedName] = []
+package final class DirectorySource: SecretSource {
+    package private(set) var names: [ImportedName] = []
     /// Entries that were left out: hidden files, which are nobody's secrets, and directories.
-    private(set) var leftOut: [String] = []
+    package private(set) var leftOut: [String] = []
     private let folder: StoreDirectory
     private let limit: Int
+    private let checker: PermissionChecker?
     /// Directory in which the files of a Kubernetes volume lie in fact.
     private var data: StoreDirectory?
     private var linked: Set<String> = []
@@ -78,13 +24,16 @@ final class DirectorySource: ImportSource {
     /// - Parameters:
     ///   - path: the directory.
     ///   - limit: the largest value in bytes.
+    ///   - checker: judge of directory and files, where others must not have put anything there.
     /// - Throws: class `permissions` for what is neither a file nor a directory, `invalid` for a bad name.
-    init(_ path: String, limit: Int) throws {
+    package init(_ path: String, limit: Int, checker: PermissionChecker? = nil) throws {
         guard let folder = try StoreDirectory.open(path, followingLink: true) else {
             throw StoreError.system("open", path, .noSuchFileOrDirectory)
         }
         self.folder = folder
         self.limit = limit
+        self.checker = checker
+        try check(folder.descriptor, folder.path, .deliveryDirectory)
         for name in try folder.names().sorted() { try add(name) }
     }
 
@@ -119,7 +68,7 @@ final class DirectorySource: ImportSource {
         return volume
     }
 
-    func seal(_ targets: [ImportTarget?], _ keys: StoreKeys, progress: (Int) -> Void) throws -> [String] {
+    package func seal(_ targets: [ImportTarget?], _ keys: StoreKeys, progress: (Int) -> Void) throws -> [String] {
         let sealer = try ValueSealer(keys)
         var values: [String] = []
         for (name, target) in zip(names, targets) {
@@ -142,6 +91,7 @@ final class DirectorySource: ImportSource {
         }
         let kind = try StoreError.wrapping("examine", path) { () throws(Errno) in try file.status().kind }
         guard kind == .regular else { throw Self.noFile(path) }
+        try check(file, path, .deliveredFile)
         let content = try SecureBuffer.collecting(
             limit: limit,
             orThrow: { StoreError.memory($0) },
@@ -157,7 +107,27 @@ final class DirectorySource: ImportSource {
         return content
     }
 
+    private func check(
+        _ file: borrowing OwnedDescriptor,
+        _ path: String,
+        _ requirement: FileRequirement
+    ) throws(StoreError) {
+        guard let checker else { return }
+        do throws(FileError) { _ = try checker.check(file, path, requirement) } catch { throw StoreError(error) }
+    }
+
     private static func noFile(_ path: String) -> StoreError {
         StoreError(.permissions, "\(path) is not a regular file")
+    }
+}
+
+/// `dir:PATH`: a directory with a file for each secret.
+struct DirectorySourceType: SourceType {
+    let scheme = "dir"
+    let location = "PATH"
+    let isReadAgain = true
+
+    func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource {
+        try DirectorySource(location, limit: limit, checker: checker)
     }
 }

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import PlaintextDocuments
+package import SecretStore
+package import SecureFiles
+
+/// Kind of source that `--source SCHEME:LOCATION` names.
+package protocol SourceType: Sendable {
+    /// The scheme.
+    var scheme: String { get }
+    /// What the location is, for messages and help.
+    var location: String { get }
+    /// Read again by a reload; of any other source the values of the start stay.
+    var isReadAgain: Bool { get }
+
+    /// Opens a source.
+    ///
+    /// - Parameters:
+    ///   - location: what follows the colon.
+    ///   - limit: the largest value in bytes.
+    ///   - checker: judge of its files.
+    /// - Returns: the source.
+    /// - Throws: class `usage` for a location that cannot be meant; what opening throws.
+    func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource
+}
+
+/// Registry of the kinds of sources.
+package enum SourceTypes {
+    /// One row for each kind; a new one is a file and a row.
+    package static let all: [any SourceType] = [
+        EnvironmentSourceType(),
+        DirectorySourceType(),
+        DocumentSourceType(format: .dotenv),
+        DocumentSourceType(format: .json),
+        DocumentSourceType(format: .yaml),
+    ]
+
+    /// The forms of every kind, for messages and help.
+    package static var forms: String { all.map { "\($0.scheme):\($0.location)" }.joined(separator: ", ") }
+}
+
+/// Address of a source: `SCHEME:LOCATION`.
+package struct SourceAddress: Sendable {
+    /// The text as it was given.
+    package let text: String
+    let type: any SourceType
+    let location: String
+
+    /// Reads an address.
+    ///
+    /// - Throws: class `usage`, without the text: a value may have been typed in its place.
+    package init(_ text: String) throws(StoreError) {
+        let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count == 2, !parts[1].isEmpty,
+            let type = SourceTypes.all.first(where: { $0.scheme == parts[0] })
+        else { throw StoreError(.usage, "there is no source of this form", hint: "sources are \(SourceTypes.forms)") }
+        self.text = text
+        self.type = type
+        location = String(parts[1])
+    }
+}

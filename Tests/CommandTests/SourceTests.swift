@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+import CredfsTestSupport
+import Foundation
+import Testing
+
+/// Values of other sources over those of a store, in real jobs and mounts.
+extension RunTests {
+    @Suite(.timeLimit(.minutes(20))) struct Sources {
+        private func directory(_ box: JobBox, _ files: [String: String], mode: Int = 0o700) throws -> String {
+            let path = box.sandbox.directory.path("delivered")
+            try? FileManager.default.removeItem(atPath: path)
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+            for (name, text) in files {
+                try box.sandbox.directory.write(Array(text.utf8), to: "delivered/\(name)", permissions: 0o444)
+            }
+            try Files.setMode(mode, path)
+            return path
+        }
+
+        @Test func theLastSourceOfANameCounts() async throws {
+            let box = try await JobBox(["A": "store a", "B": "store b", "C": "store c", "D": "store d"])
+            let delivered = try directory(box, ["B": "dir b", "C": "dir c", "FRESH": "dir fresh", ".hidden": "x"])
+            let dotenv = try box.sandbox.directory.write(
+                Array("C='dotenv c'\nD=dotenv\n".utf8),
+                to: "secrets.env",
+                permissions: 0o600
+            )
+            let outcome = try await box.run(
+                ["--source", "dir:\(delivered)", "--source", "dotenv:\(dotenv)", "--source", "env:D,APP_*"],
+                shell: """
+                    cd $CREDENTIALS_DIRECTORY; for name in *; do printf '%s=%s\\n' $name "$(cat $name)"; done
+                    echo "${D-no D} ${APP_KEY-no APP_KEY} $(stat -c %a APP_KEY) $APP_KEY_FILE" | sed "s|$PWD/||"
+                    """,
+                adding: ["D": "env d", "APP_KEY": "env app", "APPLE": "not taken"]
+            )
+            #expect(
+                outcome.outputText == """
+                    A=store a
+                    APP_KEY=env app
+                    B=dir b
+                    C=dotenv c
+                    D=env d
+                    FRESH=dir fresh
+                    no D no APP_KEY 400 APP_KEY
+
+                    """,
+                "\(outcome.errorText)"
+            )
+            #expect(outcome.status == .exited(0))
+            // The other order.
+            let other = try await box.run(
+                ["--source", "dotenv:\(dotenv)", "--source", "dir:\(delivered)", "--env", "C"],
+                shell: "cat $C_FILE; echo \" $C\""
+            )
+            #expect(other.outputText == "dir c dir c\n", "\(other.errorText)")
+            try box.expectNothingLeft()
+        }
+
+        @Test func whatTheStoreSaysOfASecretHoldsForTheValueOfASource() async throws {
+            let box = try await JobBox(["A": "store a", "B": "store b"])
+            try await box.sandbox.succeed("policy", "set", "A", "--allow-exe", "/usr/bin/head")
+            let outcome = try await box.run(
+                ["--source", "env:A", "--env", "B"],
+                shell: "cat $A_FILE 2>&1 | sed 's/.*: //'; head -c 99 $A_FILE",
+                adding: ["A": "env a"]
+            )
+            #expect(outcome.outputText == "Permission denied\nenv a", "\(outcome.errorText)")
+            let shown = try await box.run(["--source", "env:A", "--env", "A"], shell: "true", adding: ["A": "env a"])
+            #expect(shown.status == .exited(21) && shown.errorText.contains("policy"), "\(shown.errorText)")
+        }
+
+        @Test(arguments: ["fuse", "ramfs", "shm"]) func aRequiredValueMayComeFromASource(_ backend: String) async throws
+        {
+            let box = try await JobBox(["A": "store a"])
+            let template = try box.sandbox.directory.write(
+                Array("secrets:\n  NEEDED:\n    value: \"\"\n    required: true\n".utf8),
+                to: "template.yaml",
+                permissions: 0o600
+            )
+            try await box.sandbox.succeed("encrypt", template, "-y")
+            let options = ["--backend", backend]
+            let refused = try await box.run(options, shell: "true")
+            #expect(refused.status == .exited(125) && refused.errorText.contains("NEEDED"), "\(refused.errorText)")
+            let other = try await box.run(options + ["--source", "env:OTHER"], shell: "true", adding: ["OTHER": "o"])
+            #expect(other.status == .exited(125) && other.errorText.contains("NEEDED"), "\(other.errorText)")
+            let outcome = try await box.run(
+                options + ["--source", "env:NEEDED", "--only", "NEEDED,A"],
+                shell: "cat $NEEDED_FILE $A_FILE",
+                adding: ["NEEDED": "n "]
+            )
+            #expect(outcome.outputText == "n store a", "\(outcome.errorText)")
+        }
+
+        @Test func aReloadReadsDirectoriesAgainAndALockWipesEverySource() async throws {
+            let box = try await JobBox(["A": "store a", "B": "store b"])
+            let delivered = try directory(box, ["B": "first"])
+            let outcome = try await ChildProcess.run(
+                CommandTests.credfs,
+                ["mount", "--source", "dir:\(delivered)", "--source", "env:E"],
+                environment: box.environment.merging(["E": "env e"]) { $1 }
+            )
+            try #require(outcome.status == .exited(0), "\(outcome.errorText)")
+            let path = String(outcome.outputText.dropLast())
+            let read = { (name: String) in
+                (try? Files.read("\(path)/\(name)")).map { String(decoding: $0, as: UTF8.self) }
+            }
+            #expect(["A", "B", "E"].map(read) == ["store a", "first", "env e"])
+            _ = try directory(box, ["B": "second", "N": "new"])
+            let reload = try await box.credfs("reload")
+            #expect(reload.status == .exited(0), "\(reload.errorText)")
+            #expect(["A", "B", "E", "N"].map(read) == ["store a", "second", "env e", "new"])
+
+            #expect(try await box.credfs("lock").status == .exited(0))
+            #expect(["A", "B", "E", "N"].map(read) == [nil, nil, nil, nil])
+            let unlocked = try await box.credfs("unlock")
+            #expect(unlocked.status == .exited(0), "\(unlocked.errorText)")
+            #expect(["A", "B", "E", "N"].map(read) == ["store a", "second", "env e", "new"])
+
+            // Not after the store has another data key: then the values of the environment are lost, and nothing is shown.
+            #expect(try await box.credfs("lock").status == .exited(0))
+            try await box.sandbox.succeed("rotate")
+            try await box.credfs("unlock").expectRefusal(15, "a new data key", hint: "anew")
+            #expect(["A", "B", "E"].map(read) == [nil, nil, nil])
+            try await box.unmountAll()
+        }
+
+        @Test func whatCannotBeMeantOrTrustedIsRefused() async throws {
+            let box = try await JobBox(["A": "a"])
+            func refused(_ source: String, _ status: Int32, _ text: String) async throws {
+                let outcome = try await box.run(["--source", source], shell: "echo began")
+                #expect(outcome.status == .exited(status) && outcome.outputText.isEmpty, "\(source)")
+                #expect(outcome.errorText.contains(text), "\(source): \(outcome.errorText)")
+                #expect(!outcome.errorText.contains("s3cr3t"))
+            }
+            for source in ["s3cr3t", "ssm:", "nothing:x", "dir:", ":x", ""] {
+                try await refused(source, 64, "sources are env:")
+            }
+            for source in ["env:*", "env:A,,B", "env:A=s3cr3t"] { try await refused(source, 64, "by a prefix") }
+            try await refused("dir:/nonexistent", 125, "no such file")
+            try await refused("dotenv:/nonexistent", 125, "no such file")
+            try await refused("dir:\(try directory(box, ["A": "x"], mode: 0o777))", 125, "insecure permissions")
+            try await refused("dir:\(try directory(box, ["bad\u{1}name": "x"]))", 125, "no name for a secret")
+            let open = try directory(box, ["A": "x"])
+            try Files.setMode(0o666, "\(open)/A")
+            try await refused("dir:\(open)", 125, "insecure permissions")
+            let broken = try box.sandbox.directory.write(
+                Array("{\"A\": \"s3cr3t\", ".utf8),
+                to: "broken.json",
+                permissions: 0o600
+            )
+            try await refused("json:\(broken)", 125, "json: ")
+            let empty = try await box.run(["--source", "env:NOT_SET"], shell: "cat $A_FILE")
+            #expect(empty.outputText == "a" && empty.errorText.contains("the source env:NOT_SET has no values"))
+        }
+    }
+}
