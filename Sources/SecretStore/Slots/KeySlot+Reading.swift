@@ -32,9 +32,10 @@ extension KeySlot {
                 }
                 sealed = key
             default:
-                for index in readers.indices where try readers[index].read(key, &events) {
-                    return
-                }
+                // Kinds may share the name of a key: where the kind is known, which is written first, its own counts.
+                let own = readers.indices.filter { readers[$0].word == type }
+                let others = readers.indices.filter { readers[$0].word != type }
+                for index in own + others where try readers[index].read(key, &events) { return }
                 throw events.unknownKey("\(keysBeforeTheLast.joined(separator: ", ")) and sealed")
             }
         }
