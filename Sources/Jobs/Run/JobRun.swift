@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ProcessControl
-internal import SecretFileSystem
 package import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
 /// The whole life of a job: its secrets are exposed, it runs, it ends, and nothing is left behind.
 package final class JobRun {
-    private let content: Content
-    private let settings: Settings
-    private let runtime: RuntimeDirectory
+    let content: Content
+    let settings: Settings
+    let runtime: RuntimeDirectory
     private let supervisor: Supervisor
     /// The identifier of the mount.
     package let id = RuntimeDirectory.newID()
-    private let recording: OpenRecording
+    let recording: OpenRecording
     private let starting: () throws(MountError) -> Void
     private let report: (Message) -> Void
     private var events: MountEvents?
@@ -170,73 +169,6 @@ package final class JobRun {
             }
             return Outcome(status: exit.shellStatus, isolation: exposure.isolation, refusal: nil)
         } catch { throw MountError.system(.failed, "wait for the job", error) }
-    }
-
-    /// The isolations to try, best first.
-    private func isolations() throws(MountError) -> [Isolation] {
-        let showsFiles = [.ramfs, .tmpfs].contains(settings.backend) && content.snapshot != nil
-        if settings.isShared || settings.backend == .shm {
-            guard !showsFiles else {
-                throw MountError(.usage, "the backend \(settings.backend.rawValue) needs a private namespace")
-            }
-            return [.none]
-        }
-        // A job that gets no secrets is not to see the key either.
-        let own: [Isolation] = ProcessAttributes.hasCapability(.sysAdmin) ? [.mount, .user] : [.user]
-        // Whoever else could see such files could read them.
-        return showsFiles ? own : own + [.none]
-    }
-
-    private func exposure(_ isolation: Isolation) -> any Exposure {
-        let path = "\(isolation == .none ? runtime.path : runtime.jobs)/\(id)"
-        func directory(_ mode: UInt16) -> OwnDirectory? {
-            isolation == .none ? OwnDirectory(runtime: runtime, name: id, mode: mode) : nil
-        }
-        guard let snapshot = content.snapshot else {
-            return EmptyDirectory(isolation, path: path, making: directory(0o500))
-        }
-        let rules = settings.rules
-        guard settings.backend == .fuse else {
-            return PlainFiles(content, settings.backend, isolation, id: id, path: path, ownership: rules.ownership)
-        }
-        let fileSystem = SecretFileSystem(
-            snapshot,
-            ownership: rules.ownership,
-            access: rules.access(supervisor: ProcessAttributes.processID)
-        )
-        let audit = { [recording, id] () throws(MountError) in try recording(id) }
-        return isolation == .none
-            ? SharedMount(fileSystem, options, path: path, making: directory(0o700), audit: audit)
-            : PrivateMount(fileSystem, options, isolation, path: path, audit: audit)
-    }
-
-    private var options: FuseMount.Options {
-        settings.rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount())
-    }
-
-    private func plan(_ exposure: any Exposure) -> Job.MountPlan {
-        Job.MountPlan(
-            isolation: exposure.isolation,
-            backend: exposure.backend,
-            jobs: runtime.jobs,
-            name: id,
-            options: options,
-            maskedPaths: exposure.isolation == .none ? [] : settings.maskedPaths
-        )
-    }
-
-    private func description(_ exposure: any Exposure) -> LiveMount {
-        LiveMount(
-            id: id,
-            kind: .run,
-            path: exposure.path,
-            pid: ProcessAttributes.processID,
-            store: content.store,
-            generation: content.snapshot?.generation ?? 0,
-            auth: content.auth,
-            isolation: exposure.isolation,
-            backend: exposure.backend
-        )
     }
 
     /// What could not be started; of what is too much for the kernel, the largest part is named.
