@@ -57,7 +57,7 @@ package final class ImportedValues {
             throw StoreError(
                 .invalid,
                 "the name '\(name.text)' is there twice, at lines \(items[index].line) and \(line)",
-                hint: "remove one; of a dotenv file, --duplicates first or last takes one"
+                hint: "remove one; 'credfs import' of a dotenv file takes --duplicates first or last"
             )
         }
     }

@@ -48,6 +48,12 @@ extension RunTests {
                 "\(outcome.errorText)"
             )
             #expect(outcome.status == .exited(0))
+            let piped = try await ChildProcess.run(
+                "/bin/bash",
+                ["-c", "\"$0\" run --source yaml:<(echo 'A: piped') -- sh -c 'cat $A_FILE'", CommandTests.credfs],
+                environment: box.environment
+            )
+            #expect(piped.outputText == "piped", "\(piped.errorText)")
             // The other order.
             let other = try await box.run(
                 ["--source", "dotenv:\(dotenv)", "--source", "dir:\(delivered)", "--env", "C"],
