@@ -89,11 +89,23 @@ enum JobLabels {
 }
 
 /// Label in an argument: `KEY=VALUE`.
-struct JobLabel: ExpressibleByArgument {
+struct JobLabel {
     let key: String
     let value: String
 
-    init?(argument: String) {
+    /// Reads an argument.
+    ///
+    /// - Throws: `ValidationError` with the form that it must have.
+    static func parse(_ argument: String) throws -> JobLabel {
+        guard let label = JobLabel(argument) else {
+            throw ValidationError(
+                "--label takes KEY=VALUE: a key of a-z, 0-9, '-', '_' and '.' (at most 64 bytes), and a value that is not empty."
+            )
+        }
+        return label
+    }
+
+    private init?(_ argument: String) {
         let parts = argument.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2, (1...64).contains(parts[0].utf8.count), !parts[1].isEmpty,
             parts[0].utf8.allSatisfy(Self.isKeyByte)

@@ -39,19 +39,7 @@ struct JobOptions: ParsableArguments {
     @Flag(help: "Allow core files of the program.")
     var allowCore = false
 
-    @Option(
-        help: ArgumentHelp(
-            "Record a label of the job in the audit log, beside what its CI says of it (repeatable).",
-            valueName: "key=value"
-        )
-    )
-    var label: [JobLabel] = []
-
-    func validate() throws {
-        guard label.count <= JobLabels.maximumCount else {
-            throw ValidationError("--label can be given \(JobLabels.maximumCount) times.")
-        }
-    }
+    @OptionGroup var labels: LabelOptions
 }
 
 /// Options for the mount of a job.

@@ -52,7 +52,7 @@ struct AlertTests {
     @Test func aCommandThatHangsOrFailsDelaysNoReader() async throws {
         let box = try await box()
         let start = ContinuousClock.now
-        for command in ["exec sleep 60", "exit 3", "/nonexistent"] {
+        for command in ["sleep 61 & sleep 61", "exit 3", "/nonexistent"] {
             let outcome = try await box.run(
                 ["--on-alert", command],
                 shell: "for n in $(seq 300); do read -r x < $TRAP_FILE; done; echo done"
@@ -60,6 +60,11 @@ struct AlertTests {
             #expect(outcome.outputText == "done\n" && outcome.status == .exited(0))
         }
         #expect(ContinuousClock.now - start < .seconds(55))
+        // What a command started ends with it.
+        try await Eventually.holds("the end of sleep") {
+            try await ChildProcess.run("/bin/sh", ["-c", "grep -laE '^sleep.61' /proc/[0-9]*/cmdline 2>/dev/null"])
+                .outputText.isEmpty
+        }
         try box.expectNothingLeft()
     }
 

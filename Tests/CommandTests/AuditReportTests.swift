@@ -101,4 +101,24 @@ struct AuditReportTests {
         _ = try await quiet.run([], shell: "true")
         #expect(!(try await quiet.sandbox.succeed("audit", "show").outputText.contains(" job ")))
     }
+
+    @Test func aMountIsOfItsJobToo() async throws {
+        let box = try await JobBox(["A": "a"])
+        let outcome = try await box.credfs(
+            "mount",
+            "--label",
+            "job=deploy",
+            adding: ["GITHUB_ACTIONS": "true", "GITHUB_JOB": "build", "GITHUB_REPOSITORY": "acme/shop"]
+        )
+        try #require(outcome.status == .exited(0), "\(outcome.errorText)")
+        #expect(try Files.read("\(outcome.outputText.dropLast())/A") == Array("a".utf8))
+        try await box.unmountAll()
+        let entries = try await box.sandbox.succeed("audit", "show", "--json").outputText.split(separator: "\n")
+        let job = try #require(entries.firstIndex { $0.contains("\"operation\":\"job\"") })
+        let open = try #require(entries.firstIndex { $0.contains("\"operation\":\"open\"") })
+        #expect(job < open && entries[job].contains("\"labels\":{\"ci\":\"github\",\"job\":\"deploy\""))
+        let report = try await box.sandbox.succeed("audit", "report").outputText
+        #expect(report.contains("deploy") && report.contains("acme/shop"), "\(report)")
+        try await box.credfs("mount", "--label", "job=").expectRefusal(64, "a value that is not empty")
+    }
 }

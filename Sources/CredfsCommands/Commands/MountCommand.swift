@@ -35,6 +35,7 @@ struct MountCommand: CredfsCommand {
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
     @OptionGroup(title: "Secrets") var admission: AdmissionOptions
     @OptionGroup(title: "Mount") var mount: MountOptions
+    @OptionGroup(title: "Mount") var labels: LabelOptions
     @OptionGroup(title: "Alerts and metrics") var alerts: AlertOptions
 
     @Flag(help: "Serve in the foreground.")
@@ -95,8 +96,10 @@ struct MountCommand: CredfsCommand {
             try? manager?.send("STOPPING=1")
             service.end()
         }
-        let serving = event(.success, "serving \(service.path)", context)
-        if let recorder { try recorder.record(serving) } else { context.recorder.record(serving) }
+        for event in [labels.event(context), event(.success, "serving \(service.path)", context)] {
+            guard let event else { continue }
+            if let recorder { try recorder.record(event) } else { context.recorder.record(event) }
+        }
         Telemetry.write(Self.operation, .success, context)
         admitted.forgetEntries()
         context.options = store

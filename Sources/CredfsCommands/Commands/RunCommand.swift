@@ -246,13 +246,10 @@ struct RunCommand: CredfsCommand {
 
     /// Records the start, since whoever is killed records nothing at its end.
     private func recordStart(_ recorder: OpenRecorder?, _ context: CommandContext) throws(MountError) {
-        var job = OperationEvent.Subjects()
-        job.mount = context.subjects.mount
-        job.labels = JobLabels.collect(program.label, environment: context.environment)
         func record(_ event: OperationEvent) throws(MountError) {
             if let recorder { try recorder.record(event) } else { context.recorder.record(event) }
         }
-        if !job.labels.isEmpty { try record(OperationEvent(.job, job, status: .success, store: context.store)) }
+        if let job = program.labels.event(context) { try record(job) }
         try record(OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store))
     }
 

@@ -102,25 +102,19 @@ package final class AlertHelper: Sendable {
 
     /// Runs the command with an alert.
     ///
-    /// - Returns: false where it did not end in time, and was killed.
+    /// - Returns: false where it did not end in time, and was killed with what it had started.
     private static func run(_ command: String, with line: [UInt8]) throws(Errno) -> Bool {
         let pipe = try OwnedDescriptor.pipe()
-        let child = try ChildProcess(
-            "/bin/sh",
-            arguments: ["sh", "-c", command],
-            environment: EnvironmentVariables.entries { _ in false },
-            descriptors: [(0, pipe.read.number), (1, 1), (2, 2)]
-        )
+        let child = try HookCommand(command, input: pipe.read.number)
         let input = pipe.ends { (_, write) in write }
         // It fits into the pipe, whether the command reads it or not.
         try? input.writeAll(line.span)
         _ = consume input
         for _ in 0..<(patience * 200) {
-            if try child.exitIfEnded() != nil { return true }
+            if try child.hasEnded() { return true }
             usleep(5000)
         }
         child.kill()
-        _ = try? child.wait()
         return false
     }
 }

@@ -109,28 +109,22 @@ package final class ChangeHook {
     ///
     /// - Returns: whether something has changed again meanwhile.
     private static func run(_ command: String, watching pipe: borrowing OwnedDescriptor) throws(Errno) -> Bool {
-        let child = try ChildProcess(
-            "/bin/sh",
-            arguments: ["sh", "-c", command],
-            environment: EnvironmentVariables.entries { _ in false },
-            descriptors: [(0, 0), (1, 1), (2, 2)],
-            inOwnGroup: true
-        )
+        let child = try HookCommand(command, input: 0)
         let deadline = ContinuousClock.now + patience
         var hasChanged = false
-        while try child.exitIfEnded() == nil {
+        while try !child.hasEnded() {
             if try Readiness.wait(for: [pipe.number], timeout: .milliseconds(20)) == [true] {
                 hasChanged = try pipe.readFully(upTo: 1).count == 1
-                if !hasChanged { return try end(child) }
+                if !hasChanged {
+                    child.kill()
+                    return false
+                }
             }
-            if deadline <= .now { _ = try end(child) }
+            if deadline <= .now {
+                child.kill()
+                return hasChanged
+            }
         }
         return hasChanged
-    }
-
-    private static func end(_ child: borrowing ChildProcess) throws(Errno) -> Bool {
-        try? Children.send(SIGKILL, to: -child.id)
-        child.kill()
-        return false
     }
 }
