@@ -3,6 +3,7 @@
 internal import Glibc
 internal import SecureFiles
 internal import SystemCalls
+internal import SystemPackage
 
 /// Condition of a log: whether it can go on, which needs no key of the store.
 extension AuditLog {
@@ -17,6 +18,24 @@ extension AuditLog {
         _ = try readState(keyFile)
         _ = try directory.open(AuditDirectory.logName, O_RDWR | O_APPEND)
         try directory.checkLock()
+    }
+
+    /// Checks that the file system has room for an entry.
+    ///
+    /// - Throws: class `system` where it has not.
+    package func checkRoom() throws(AuditError) {
+        do throws(Errno) { try FileStatus.checkRoom(in: directory.path("")) } catch {
+            throw .file(.system("write", directory.path(AuditDirectory.logName), error))
+        }
+    }
+
+    /// Detects a log that is shorter than it was behind its last entry; which entries are missing takes the key of the store.
+    package func isShorter() throws(AuditError) -> Bool {
+        guard let keyFile = try directory.openKey(O_RDONLY) else { return false }
+        let state = try readState(keyFile)
+        let size = UInt64(try directory.open(AuditDirectory.logName, O_RDONLY)?.size ?? 0)
+        if size == 0, try isRotated(state) { return false }
+        return size < state.logSize
     }
 
     /// Detects a mode of `audit.key` that lets others read or change it.

@@ -187,7 +187,7 @@ package final class AuditLog {
     }
 
     /// Detects a rotation that was interrupted behind the renaming of the file.
-    private func isRotated(_ state: AuditState) throws(AuditError) -> Bool {
+    func isRotated(_ state: AuditState) throws(AuditError) -> Bool {
         try directory.exists(AuditDirectory.oldLogName(state.firsts.last ?? 1))
     }
 

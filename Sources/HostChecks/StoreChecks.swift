@@ -51,6 +51,7 @@ package struct StoreChecks {
         checkPermissions(store, checker)
         let loaded = readManifest(store)
         checkState(store, loaded?.manifest.store, checker)
+        concludePermissions()
         findings.append(Self.clock(loaded?.manifest.updated, host))
         if let loaded { findings += Self.expiry(loaded.manifest, host) }
         let leftovers = leftovers(store)
@@ -80,16 +81,39 @@ package struct StoreChecks {
                 isStrict: request.isStrict
             )
             let log = AuditLog(directory)
-            do throws(AuditError) {
-                try log.checkUsable()
-                findings.append(.ok(.auditLog, "the audit log can be written"))
-            } catch {
-                let isMendable = (try? log.isKeyOpen()) == true
-                let state = error.isLasting && !isMendable ? "has ended" : "cannot be written"
-                let message = "the audit log \(state): \(error.message)"
-                findings.append(.problem(.auditLog, message, fix: "credfs doctor --fix"))
-            }
+            findings.append(audit(log, keyPath: state.path(of: "audit.key")))
         } catch { findings.append(.problem(.auditLog, error.message, fix: error.hint)) }
+    }
+
+    /// Finding about the log; what its entries are worth takes the key of the store.
+    private mutating func audit(_ log: AuditLog, keyPath: String) -> Finding {
+        do throws(AuditError) {
+            try log.checkUsable()
+            try log.checkRoom()
+            guard try !log.isShorter() else {
+                return .problem(
+                    .auditLog,
+                    "the audit log is shorter than behind its last entry: entries were taken away",
+                    fix: "credfs audit verify"
+                )
+            }
+            return .ok(.auditLog, "the audit log can be written; 'credfs audit verify' checks its entries")
+        } catch {
+            if (try? log.isKeyOpen()) == true {
+                // Said once, and not as a mode alone: a chmod would hide who may have read it.
+                findings.removeAll { $0.check == .permissions && $0.message.contains("\(keyPath):") }
+                return .problem(
+                    .auditLog,
+                    "the audit log cannot be written: \(error.message); whoever read the key can have written entries that verify",
+                    fix: "credfs doctor --fix, which records that, then compare the entries with what is known elsewhere"
+                )
+            }
+            if case .file(let failure) = error, !error.isLasting {
+                return .problem(.auditLog, "the audit log cannot be written: \(error.message)", fix: failure.hint)
+            }
+            let state = error.isLasting ? "has ended" : "cannot be written"
+            return .problem(.auditLog, "the audit log \(state): \(error.message)", fix: "credfs doctor --fix")
+        }
     }
 
     /// Keys, passwords and identities that variables name.
@@ -121,9 +145,11 @@ package struct StoreChecks {
             )
         }
         for error in errors { findings.append(.problem(.permissions, error.message, fix: error.hint)) }
-        if !findings.contains(where: { $0.check == .permissions && $0.status != .ok }) {
-            findings.append(.ok(.permissions, "directory, key, manifest and state are private"))
-        }
+    }
+
+    private mutating func concludePermissions() {
+        guard !findings.contains(where: { $0.check == .permissions && $0.status != .ok }) else { return }
+        findings.append(.ok(.permissions, "directory, key, manifest and state are private"))
     }
 
     private mutating func readManifest(_ store: Store) -> LoadedManifest? {

@@ -54,6 +54,9 @@ import Testing
         let doctor = try await sandbox.run("doctor")
         #expect(doctor.outputText.contains("problem  audit-log"), "\(doctor.outputText)")
         #expect(!doctor.outputText.contains("has ended"), "\(doctor.outputText)")
+        // Once, and not as a mode that a chmod mends.
+        #expect(doctor.outputText.components(separatedBy: "problem ").count == 2, "\(doctor.outputText)")
+        #expect(!doctor.outputText.contains("chmod"), "\(doctor.outputText)")
         let outcome = try await sandbox.run(command + ["--quiet"])
         let words =
             "\(path) may have been \(mode == 0o644 ? "read" : "changed") by others: its mode was 0\(String(mode, radix: 8))"
@@ -66,6 +69,17 @@ import Testing
         try await sandbox.succeed("audit", "verify", "--head", head)
         let again = try await sandbox.run(command)
         #expect(!again.errorText.contains("may have been"), "\(again.errorText)")
+    }
+
+    @Test func aLogThatWasCutIsAProblem() async throws {
+        let sandbox = try await Sandbox(["A": "value"])
+        #expect(try await sandbox.run("doctor").outputText.contains("ok       audit-log"))
+        let path = sandbox.path("state/audit.log")
+        let log = try Files.read(path)
+        try sandbox.directory.write(Array(log.dropLast(200)), to: "store/state/audit.log", permissions: 0o600)
+        let doctor = try await sandbox.run("doctor")
+        #expect(doctor.outputText.contains("problem  audit-log"), "\(doctor.outputText)")
+        #expect(doctor.outputText.contains("entries were taken away"), "\(doctor.outputText)")
     }
 
     @Test(arguments: ["rm audit.key", "echo x > audit.key", "rm audit.log; mkdir audit.log", "ln audit.key k"])
