@@ -78,12 +78,13 @@ struct Console: Sendable {
         try? writeAll(Self.standardError, text.utf8.span)
     }
 
-    /// The message with what would move a cursor or begin a line written as `\u{1b}`: paths can hold anything.
+    /// The message with what would move a cursor, begin a line, turn the direction of text or not be seen written as
+    /// `\u{1b}`: paths can hold anything.
     static func visible(_ message: String) -> String {
         var text = ""
         for scalar in message.unicodeScalars {
             switch scalar.properties.generalCategory {
-            case .control, .lineSeparator, .paragraphSeparator: text += "\\u{\(String(scalar.value, radix: 16))}"
+            case .control, .format, .lineSeparator, .paragraphSeparator: text += "\\u{\(String(scalar.value, radix: 16))}"
             default: text.unicodeScalars.append(scalar)
             }
         }

@@ -108,11 +108,11 @@ struct PolicyOptions: ParsableArguments {
     }
 
     private func executables() throws -> [ReadPolicy.Executable] {
-        let plain = try ArgumentList.items(allowExe).map { path in
+        let plain = try Self.paths(allowExe).map { path in
             try Self.checkPath(path, "--allow-exe")
             return ReadPolicy.Executable(path: path)
         }
-        let pinned = try ArgumentList.items(allowExeSha256).map { path in
+        let pinned = try Self.paths(allowExeSha256).map { path in
             try Self.checkPath(path, "--allow-exe-sha256")
             return ReadPolicy.Executable(path: path, sha256: try Self.digest(path))
         }

@@ -56,14 +56,16 @@ struct AuditReportTests {
 
     @Test func aPageHoldsWhatAProcessCallsItselfAsText() async throws {
         let box = try await JobBox(["A": "a"])
-        let hostile = box.sandbox.directory.path("<script>alert('x')<&\"\u{1b}[31m")
+        let hostile = box.sandbox.directory.path("<script>alert('x')<&\"\u{1b}[31m\u{202e}\u{200b}")
         _ = try await box.run([], shell: "cp /bin/cat \"$P\"; \"$P\" $A_FILE", adding: ["P": hostile])
         let page = box.sandbox.directory.path("report.html")
         let outcome = try await box.sandbox.succeed("audit", "report", "--html", page)
         #expect(outcome.errorText == "credfs: wrote \(page)\n" && outcome.outputText.isEmpty)
         let text = String(decoding: try Files.read(page), as: UTF8.self)
         #expect(text.hasPrefix("<!DOCTYPE html>") && text.hasSuffix("</html>\n"))
-        #expect(text.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;&amp;&quot;\\u{1b}[31m"))
+        #expect(text.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;&amp;&quot;\\u{1b}[31m\\u{202e}\\u{200b}"))
+        let lines = try await box.sandbox.succeed("audit", "report").outputText
+        #expect(lines.contains("\\u{202e}") && !lines.contains("\u{202e}"), "\(lines)")
         #expect(!text.contains("<script") && !text.contains("http://") && !text.contains("https://"))
         #expect(try Files.mode(page) == 0o600)
         // Nothing of a value.
@@ -100,6 +102,16 @@ struct AuditReportTests {
         let quiet = try await JobBox(["A": "a"])
         _ = try await quiet.run([], shell: "true")
         #expect(!(try await quiet.sandbox.succeed("audit", "show").outputText.contains(" job ")))
+    }
+
+    @Test func aMaskIsNoPersonThatLooks() async throws {
+        let box = try await JobBox(["A": "a"])
+        _ = try await box.mount()
+        #expect(try await box.credfs("env", "--mask", "github").status == .exited(0))
+        try await box.unmountAll()
+        try await box.sandbox.succeed("show", "A")
+        let report = try await box.sandbox.succeed("audit", "report").outputText
+        #expect(report.contains("credfs env --mask, run by") && report.contains("credfs show, run by"), "\(report)")
     }
 
     @Test func aMountIsOfItsJobToo() async throws {

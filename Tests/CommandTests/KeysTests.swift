@@ -20,6 +20,22 @@ import Testing
         let slots: [Slot]
     }
 
+    @Test func theSlotThatOpenedTheStoreIsMissed() async throws {
+        let sandbox = try await Sandbox(["ONE": "value"])
+        let keyFile = sandbox.directory.path("ci.key")
+        try await sandbox.succeed("keys", "add", "--new-key-file", keyFile, "--id", "ci")
+        let quiet = try await sandbox.succeed("keys", "remove", "ci")
+        #expect(quiet.lines("warning").allSatisfy { !$0.contains("no more") }, "\(quiet.errorText)")
+        try await sandbox.succeed("keys", "add", "--new-key-file", keyFile + "2", "--id", "ci")
+        let outcome = try await sandbox.succeed("keys", "remove", "keyfile")
+        #expect(
+            outcome.lines("warning").contains(
+                "what opened the store just now opens it no more; it has ci (a key file) left"
+            ),
+            "\(outcome.errorText)"
+        )
+    }
+
     @Test func everyKindIsListedAddedAndRemoved() async throws {
         let sandbox = try await Sandbox(["ONE": "value"])
         let identity = try await Identity(sandbox, "identity")

@@ -260,6 +260,46 @@ struct PolicyTests {
         #expect(try opens(box).last { $0.status == "denied" }?.secret == "U")
     }
 
+    /// What is suggested is pasted into a shell, whatever a program is called.
+    @Test(arguments: ["a,b", "with space", "it's $HOME `x`", "/comma,/abs"])
+    func aSuggestionIsTakenBackAsItWasPrinted(_ name: String) async throws {
+        let box = try await JobBox(["T": "t"])
+        let program = box.sandbox.directory.path("bin/\(name.hasPrefix("/") ? String(name.dropFirst()) : name)")
+        let job = "\"$P\" $T_FILE"
+        let made = try await box.run(
+            [],
+            shell: "mkdir -p \"$(dirname \"$P\")\" && cp /bin/cat \"$P\" && \(job)",
+            adding: ["P": program]
+        )
+        #expect(made.outputText == "t", "\(made.errorText)")
+        let text = try await box.sandbox.succeed("policy", "suggest").outputText
+        let pasted = try await ChildProcess.run(
+            "/bin/sh",
+            ["-c", "credfs() { \"$CREDFS_UNDER_TEST\" \"$@\"; }; \(text)"],
+            environment: box.environment.merging(["CREDFS_UNDER_TEST": CommandTests.credfs]) { $1 }
+        )
+        #expect(pasted.status == .exited(0) && pasted.errorText.isEmpty, "\(pasted.errorText)")
+        let again = try await box.run([], shell: "\(job); cat $T_FILE", adding: ["P": program])
+        #expect(again.outputText == "t" && again.errorText.contains("Permission denied"), "\(again.errorText)")
+    }
+
+    @Test func anExecutableThatCannotReadIsWarnedOf() async throws {
+        let box = try await JobBox(["T": "t"])
+        let script = try await box.sandbox.directory.writeProgram("#!/bin/sh\ncat\n", to: "script")
+        for (path, warning) in [
+            ("/nonexistent/tool", "is not there"), ("/etc", "is no program"), ("/etc/passwd", "is no program"),
+            (script, "is a script"),
+        ] {
+            let outcome = try await box.sandbox.succeed("policy", "set", "T", "--allow-exe", path)
+            #expect(outcome.lines("warning").count == 1 && outcome.errorText.contains(warning), "\(outcome.errorText)")
+            let set = try await box.sandbox.succeed("set", "T", "--keep-value", "--allow-exe", path)
+            #expect(set.lines("warning") == outcome.lines("warning"))
+        }
+        let outcome = try await box.sandbox.succeed("policy", "set", "T", "--allow-exe", "\(cat),/usr/bin/head")
+        #expect(outcome.errorText.isEmpty)
+        #expect(try await box.sandbox.succeed("policy", "show").outputText.contains("/usr/bin/head"))
+    }
+
     @Test func aLogThatWasChangedMakesNoPolicy() async throws {
         let box = try await JobBox(["T": "t"])
         _ = try await box.run([], shell: "cat $T_FILE")

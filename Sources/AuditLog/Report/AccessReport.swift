@@ -4,6 +4,9 @@
 ///
 /// It takes entries as they stand; `AuditLog.verify` tells whether they are authentic.
 package struct AccessReport: Sendable, Equatable {
+    /// Reason in the entry of `credfs env --mask`, which prints values for a runner that hides them.
+    package static let masking = "env --mask"
+
     /// Reader of a secret: a program of a user in a unit.
     package struct Reader: Sendable, Hashable {
         /// Path of the program; nil where the kernel did not say.
@@ -127,7 +130,7 @@ extension AccessReport {
                 executable: entry.operation == "open" ? entry.executable : entry.parent,
                 unit: entry.unit,
                 user: entry.user ?? entry.uid.map { "uid \($0)" } ?? "unknown",
-                command: entry.operation == "open" ? nil : entry.operation
+                command: Self.command(of: entry)
             )
             let names = entry.secrets.isEmpty ? [entry.secret].compactMap(\.self) : entry.secrets
             let attempt = Attempt(
@@ -192,6 +195,12 @@ extension AccessReport {
         private static func isShell(_ reader: Reader) -> Bool {
             guard reader.command == nil, let name = reader.executable?.split(separator: "/").last else { return false }
             return shells.contains(String(name))
+        }
+
+        /// The command that showed a secret, nil where a process opened its file.
+        private static func command(of entry: AuditEntry) -> String? {
+            if entry.operation == "open" { return nil }
+            return entry.reason == AccessReport.masking ? AccessReport.masking : entry.operation
         }
 
         private static func outcome(of entry: AuditEntry) -> Outcome? {

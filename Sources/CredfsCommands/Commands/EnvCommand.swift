@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import AuditLog
 internal import Glibc
 internal import Jobs
 internal import SecretStore
@@ -77,7 +78,8 @@ struct EnvCommand: CredfsCommand {
         }
         if mask == .github {
             context.subjects.secrets = names
-            try recordDisclosure(context)
+            context.outcome = AccessReport.masking
+            try recordDisclosure(context, AccessReport.masking)
             // Not on standard output: that is what people append to $GITHUB_ENV. The runner reads commands from both.
             let writer = try PlaintextWriter(Console.standardError, "standard error")
             for name in names { try WorkflowMask.write(folder.read(name), to: writer) }

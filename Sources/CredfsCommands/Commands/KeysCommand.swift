@@ -198,12 +198,20 @@ struct KeysRemoveCommand: CredfsCommand {
         try check(before.manifest)
         // Not before it is known to be one: somebody may have typed a password for it.
         context.subjects.slots = [id]
-        let keys = try keyOptions.unlock(store, before.manifest, context)
+        let unlocked = try keyOptions.open(store, before.manifest, context)
+        let keys = unlocked.keys
         try store.update(keys, now: context.now(), waiting: context.noteWaiting, removingBackups: true) { manifest in
             try check(manifest)
             manifest.slots[id] = nil
         }
         context.console.note("removed slot \(id), and \(store.backupPath)")
+        if unlocked.slot == id {
+            let others = before.manifest.slots.filter { $0.key != id }.sorted { $0.key < $1.key }
+                .map { "\($0.key) (\($0.value.kind.summary))" }
+            context.console.warning(
+                "what opened the store just now opens it no more; it has \(Names.abbreviated(others)) left"
+            )
+        }
         OldValues.warn(of: "the removed slot", context, hint: "credfs rotate")
         let keepsKeyFiles = before.manifest.slots.contains { $0.key != id && $0.value.kind is KeyFileSlot }
         if !keepsKeyFiles, try store.hasKeyFile() {
