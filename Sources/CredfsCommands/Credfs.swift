@@ -5,6 +5,7 @@ internal import Jobs
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
+internal import SystemPackage
 
 /// The root command.
 package struct Credfs: ParsableCommand {
@@ -199,7 +200,14 @@ enum ProcFileSystem {
     ///
     /// - Throws: status 1 with what to do.
     static func require() throws {
-        guard (try? OwnedDescriptor.openPath("/proc/self/exe")) == nil else { return }
+        do throws(Errno) {
+            _ = try OwnedDescriptor.openPath("/proc/self/exe")
+            return
+        } catch {
+            if let hint = error.fileLimitHint {
+                throw CommandError(.failed, "cannot open /proc/self/exe: \(error.message)", hint: hint)
+            }
+        }
         throw CommandError(
             .failed,
             "/proc is not mounted, which this command needs",

@@ -8,6 +8,7 @@ internal import Glibc
 package struct EnvironmentBlock: ~Copyable {
     private let entries: [UnsafeMutablePointer<CChar>?]
     private let byteCounts: [Int]
+    // SAFETY: exit tests have one thread.
     /// Blocks that were made: whoever looks for memory that was lost finds their owner here.
     private nonisolated(unsafe) static var made = unsafe [UnsafeMutablePointer<CChar>?]()
 

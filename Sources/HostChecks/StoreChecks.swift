@@ -104,8 +104,10 @@ package struct StoreChecks {
                 findings.removeAll { $0.check == .permissions && $0.message.contains("\(keyPath):") }
                 return .problem(
                     .auditLog,
-                    "the audit log cannot be written: \(error.message); whoever read the key can have written entries that verify",
-                    fix: "credfs doctor --fix, which records that, then compare the entries with what is known elsewhere"
+                    "the audit log cannot be written: \(error.message); "
+                        + "whoever read the key can have written entries that verify",
+                    fix:
+                        "credfs doctor --fix, which records that, then compare the entries with what is known elsewhere"
                 )
             }
             if case .file(let failure) = error, !error.isLasting {

@@ -50,7 +50,7 @@ package struct MountError: Error, Sendable, Equatable {
 
     /// The error of a system call.
     static func system(_ code: Code, _ action: String, _ errno: Errno) -> MountError {
-        let isStart = action.hasPrefix("start ") || action.hasPrefix("run ")
+        let isStart = ["start ", "run ", "serve "].contains { action.hasPrefix($0) }
         let hint = isStart ? errno.startLimitHint : errno.fileLimitHint
         return MountError(code, "cannot \(action): \(errno.message)", hint: hint)
     }

@@ -45,12 +45,21 @@ extension OwnedDescriptor {
 
     /// Reads until there are so many bytes or the file ends; for what holds nothing secret.
     package func readFully(upTo limit: Int) throws(Errno) -> [UInt8] {
-        var bytes = [UInt8](repeating: 0, count: limit)
-        var span = bytes.mutableSpan
-        let count = try readFully(into: &span)
-        bytes.removeLast(limit - count)
+        // Most files are far below their limit.
+        var bytes = [UInt8](repeating: 0, count: min(limit, Self.firstByteCount))
+        var filled = 0
+        while true {
+            var span = bytes.mutableSpan
+            let count = try read(into: &span, from: filled)
+            filled += count
+            if count == 0 || filled == limit { break }
+            if filled == bytes.count { bytes += repeatElement(0, count: min(limit, 2 * filled) - filled) }
+        }
+        bytes.removeLast(bytes.count - filled)
         return bytes
     }
+
+    private static let firstByteCount = 1 << 14
 
     /// Reads to the end, as text with U+FFFD where it is not UTF-8; for what holds nothing secret.
     ///

@@ -13,9 +13,10 @@ extension Errno {
         }
     }
 
-    /// Command that raises the limit behind a process that could not be started; nil for errors of another kind.
+    /// Command that raises the limit behind a process or thread that could not be started; nil for errors of another kind.
     package var startLimitHint: String? {
-        // EAGAIN of fork(2): RLIMIT_NPROC, or that of a control group.
-        self == .resourceTemporarilyUnavailable ? "raise the limit of processes: ulimit -u" : fileLimitHint
+        // EAGAIN of fork(2) and pthread_create(3): RLIMIT_NPROC, that of a control group, or no memory for a stack.
+        self == .resourceTemporarilyUnavailable || self == .noMemory
+            ? "raise the limits of processes and memory: ulimit -u, ulimit -v, ulimit -d" : fileLimitHint
     }
 }

@@ -245,7 +245,7 @@ struct AuditTests {
         while (try? sandbox.directory.write(page, to: "store/state/filler\(fillers)")) != nil { fillers += 1 }
         try #require((1...16).contains(fillers))
         let doctor = try await sandbox.run("doctor")
-        let full = "problem  audit-log        the audit log cannot be written: cannot write \(path)/audit.log: no space left"
+        let full = "the audit log cannot be written: cannot write \(path)/audit.log: no space left"
         #expect(doctor.outputText.contains(full) && doctor.outputText.contains("df -h"), "\(doctor.outputText)")
         // The last page of the log still has room for some entries.
         var said: [String] = []

@@ -254,6 +254,9 @@ extension RunTests {
         /// Each limit, a command that runs into it, and what is said.
         @Test(arguments: [
             ("--nofile=5", ["run", "--", "true"], "too many open files", "ulimit -n"),
+            ("--nofile=12", ["mount"], "too many open files", "ulimit -n"),
+            ("--data=24000000", ["run", "--", "true"], "resource temporarily unavailable", "ulimit -d"),
+            ("--data=24000000", ["mount"], "resource temporarily unavailable", "ulimit -d"),
             ("--nofile=5", ["show", "T"], "too many open files", "ulimit -n"),
             ("--nofile=9", ["edit"], "too many open files", "ulimit -n"),
             ("--nofile=12", ["edit"], "too many open files", "ulimit -n"),
@@ -272,6 +275,15 @@ extension RunTests {
             #expect(outcome.lines("error").first?.contains(error) == true, "\(outcome.status) \(outcome.errorText)")
             #expect(outcome.lines("hint").first?.contains(hint) == true, "\(outcome.errorText)")
             #expect(try await box.sandbox.value("T") == Array("t".utf8))
+        }
+
+        /// No file at all can be opened, not even what a program is linked with dynamically.
+        @Test(
+            .enabled(if: ProcessInfo.processInfo.environment["CREDFS_PROGRAM"] != nil, "the shipped program"),
+            arguments: [["run", "--", "true"], ["mount"]]
+        )
+        func whereNothingCanBeOpenedProcIsNotToBlame(_ arguments: [String]) async throws {
+            try await aLimitIsNamed("--nofile=3", arguments, "too many open files", "ulimit -n")
         }
 
         @Test func aLogThatMayNotGrowEndsNoJob() async throws {

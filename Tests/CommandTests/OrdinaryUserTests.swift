@@ -56,6 +56,27 @@ extension RunTests {
             try user.expectNothingLeft()
         }
 
+        /// As in a container that was started with a number (`--user 12345`).
+        @Test func aUserWithoutANameIsToldWhatFusermountNeeds() async throws {
+            let user = try await UserBox(["T": "t"])
+            let nobody = "54321"
+            _ = try await ChildProcess.run("/bin/chown", ["-R", "\(nobody):\(nobody)", user.sandbox.directory.path])
+            func nameless(_ arguments: [String]) async throws -> ChildProcess.Outcome {
+                try await ChildProcess.run(
+                    "/usr/bin/setpriv",
+                    ["--reuid", nobody, "--regid", nobody, "--clear-groups", user.program] + arguments,
+                    environment: user.environment
+                )
+            }
+            let job = try await nameless(["run", "--", "sh", "-c", "cat $T_FILE"])
+            #expect(job.outputText == "t", "\(job.errorText)")
+            for (arguments, status) in [(["mount"], Int32(19)), (["run", "--shared", "--", "true"], 125)] {
+                let outcome = try await nameless(arguments)
+                outcome.expectRefusal(status, "could not determine username", hint: "/etc/passwd: ci:x:\(nobody):")
+            }
+            try user.expectNothingLeft()
+        }
+
         @Test func aSharedMountIsForTheJobOnly() async throws {
             let user = try await UserBox(["T": "t"])
             let ready = user.home + "/ready"

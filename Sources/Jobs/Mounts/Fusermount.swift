@@ -56,7 +56,8 @@ enum Fusermount {
         }
         guard answer.device >= 0, answer.exit == .status(0) else {
             if answer.device >= 0 { _ = OwnedDescriptor(owning: answer.device) }
-            throw MountError(.mount, "cannot mount at \(path): \(Self.firstLine(said))")
+            let reason = Self.firstLine(said)
+            throw MountError(.mount, "cannot mount at \(path): \(reason)", hint: Self.hint(for: reason))
         }
         return OwnedDescriptor(owning: answer.device)
     }
@@ -81,6 +82,14 @@ enum Fusermount {
     private struct Answer {
         let device: Int32
         let exit: ChildProcess.Exit
+    }
+
+    /// Hint for what no look at the host tells: it asks for the name of its user, whom a container may not know.
+    private static func hint(for reason: String) -> String? {
+        guard reason.contains("could not determine username") else { return nil }
+        let (user, group) = (ProcessAttributes.effectiveUser, ProcessAttributes.effectiveGroup)
+        return "it needs a line in /etc/passwd: ci:x:\(user):\(group)::/:/bin/sh; "
+            + "'credfs run' without --shared does without"
     }
 
     private static func firstLine(_ text: String) -> String {

@@ -36,7 +36,7 @@ final class MountControl {
             mailbox = try ControlMailbox()
             socket = try ListeningSocket(named: id, in: directory)
         } catch {
-            throw MountError(.place, "cannot listen on \(runtime.path)/control/\(id): \(error.message)")
+            throw MountError.system(.place, "listen on \(runtime.path)/control/\(id)", error)
         }
     }
 
