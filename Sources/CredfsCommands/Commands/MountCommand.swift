@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import AuditLog
 internal import Glibc
 internal import HostChecks
 internal import Jobs
@@ -107,6 +108,9 @@ struct MountCommand: CredfsCommand {
     private func announce(_ path: String, _ context: CommandContext) throws {
         guard let readyFd else { return try context.console.output("\(path)\n") }
         let ready = OwnedDescriptor(owning: readyFd)
+        if context.forwarder?.leaveStandardError() == true {
+            context.console.warning("entries are forwarded to standard error no longer: see --foreground")
+        }
         try StoreError.wrapping("leave", "the terminal") { () throws(Errno) in
             try ready.closeOnExec()
             try Daemon.detach()
