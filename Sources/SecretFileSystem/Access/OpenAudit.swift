@@ -82,6 +82,9 @@ package final class OpenAudit: Sendable {
         return false
     }
 
+    /// Decides on an open whose entry is not written in time, and says that once.
+    package func isAdmittedUnrecorded() -> Bool { writer.isAdmittedUnrecorded() }
+
     /// Writes what is waiting; later opens are refused where they must be recorded.
     package func end() {
         writer.end()
