@@ -101,7 +101,14 @@ struct MountCommand: CredfsCommand {
         context.options = store
         try? manager?.send("READY=1\nSTATUS=serving \(service.path)\nMAINPID=\(ProcessAttributes.processID)")
         try announce(service.path, context)
-        context.outcome = try service.serve() == .timeOver ? "its time was over" : "ended"
+        let end = try service.serve { reload in
+            switch reload {
+            case .begins: try? manager?.sendReloading()
+            case .succeeded: try? manager?.send("READY=1\nSTATUS=serving \(service.path)")
+            case .failed: try? manager?.send("READY=1\nSTATUS=serving \(service.path): not reloaded")
+            }
+        }
+        context.outcome = end == .timeOver ? "its time was over" : "ended"
     }
 
     /// Tells whoever waits that the directory can be used.
