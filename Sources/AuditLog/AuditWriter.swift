@@ -60,6 +60,9 @@ package final class AuditWriter: Sendable {
     private struct State {
         var queue: [Item] = []
         var folds: [FoldingKey: Fold] = [:]
+        /// Ends of the folds in their order, which is that of their beginnings; those before `firstEnd` are over.
+        var ends: [(time: ContinuousClock.Instant, key: FoldingKey)] = []
+        var firstEnd = 0
         var isEnding = false
         /// Failures that were reported.
         var said: Set<String> = []
@@ -207,7 +210,12 @@ package final class AuditWriter: Sendable {
         let now = ContinuousClock.now
         return state.withLock { state in
             var batch: [Item] = []
-            for (key, fold) in state.folds where fold.isWritten && (fold.end <= now || state.isEnding) {
+            while state.firstEnd < state.ends.count, batch.count < Self.maximumBatchCount {
+                let (end, key) = state.ends[state.firstEnd]
+                guard end <= now || state.isEnding else { break }
+                state.firstEnd += 1
+                // One that could not be written is gone, and may have begun anew.
+                guard let fold = state.folds[key], fold.end == end else { continue }
                 state.folds[key] = nil
                 guard let repeats = fold.repeats else { continue }
                 var entry = fold.entry
@@ -220,11 +228,17 @@ package final class AuditWriter: Sendable {
             for item in taken {
                 guard let key = item.key, state.folds.count < Self.maximumFoldCount else { continue }
                 if state.folds[key] == nil {
-                    state.folds[key] = Fold(entry: item.entry, end: now + settings.foldingTime)
+                    let end = now + settings.foldingTime
+                    state.folds[key] = Fold(entry: item.entry, end: end)
+                    state.ends.append((end, key))
                 }
             }
             batch += taken
-            let wake = state.folds.values.map(\.end).min()
+            if state.firstEnd > state.ends.count / 2 {
+                state.ends.removeFirst(state.firstEnd)
+                state.firstEnd = 0
+            }
+            let wake = state.ends.indices.contains(state.firstEnd) ? state.ends[state.firstEnd].time : nil
             return (batch, state.isEnding, wake)
         }
     }

@@ -10,42 +10,44 @@ struct JournalMessage {
         field("PRIORITY", "\(kind.priority)")
         field("SYSLOG_IDENTIFIER", AuditForwarder.tag)
         field("MESSAGE_ID", kind.messageID)
-        field("CREDFS_TIMESTAMP", entry.timestamp)
-        field("CREDFS_OPERATION", entry.operation)
-        field("CREDFS_STATUS", entry.status)
-        field("CREDFS_REASON", entry.reason)
-        fields("CREDFS_SECRET", entry.secrets.isEmpty ? [entry.secret].compactMap(\.self) : entry.secrets)
-        field("CREDFS_SERVICE", entry.service)
-        field("CREDFS_UID", entry.uid.map { "\($0)" })
-        field("CREDFS_USER", entry.user)
-        field("CREDFS_PID", entry.pid.map { "\($0)" })
-        field("CREDFS_START_TIME", entry.startTime.map { "\($0)" })
-        field("CREDFS_EXECUTABLE", entry.executable)
+        member("TIMESTAMP", entry.timestamp)
+        member("OPERATION", entry.operation)
+        member("STATUS", entry.status)
+        member("REASON", entry.reason)
+        members("SECRET", entry.secrets.isEmpty ? [entry.secret].compactMap(\.self) : entry.secrets)
+        member("SERVICE", entry.service)
+        member("UID", entry.uid.map { "\($0)" })
+        member("USER", entry.user)
+        member("PID", entry.pid.map { "\($0)" })
+        member("START_TIME", entry.startTime.map { "\($0)" })
+        member("EXECUTABLE", entry.executable)
         // The journal keeps values of a field without their order, so the chain of ancestors is in the log alone.
-        field("CREDFS_PARENT", entry.parent)
-        field("CREDFS_UNIT", entry.unit)
-        field("CREDFS_CLAIMED_ARGUMENT", entry.claimed?.argument)
-        field("CREDFS_CLAIMED_NAME", entry.claimed?.name)
-        field("CREDFS_MOUNT", entry.mount)
-        field("CREDFS_STORE", entry.store)
-        fields("CREDFS_SLOT", entry.slots)
-        field("CREDFS_AUTH_MODE", entry.authMode)
-        field("CREDFS_AUTH_REASON", entry.authReason)
-        field("CREDFS_EXIT_STATUS", entry.exitStatus.map { "\($0)" })
-        field("CREDFS_COUNT", entry.repeated.map { "\($0.count)" })
-        field("CREDFS_FIRST_TIMESTAMP", entry.repeated?.first)
-        fields("CREDFS_LABEL", entry.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
+        member("PARENT", entry.parent)
+        member("UNIT", entry.unit)
+        member("CLAIMED_ARGUMENT", entry.claimed?.argument)
+        member("CLAIMED_NAME", entry.claimed?.name)
+        member("MOUNT", entry.mount)
+        member("STORE", entry.store)
+        members("SLOT", entry.slots)
+        member("AUTH_MODE", entry.authMode)
+        member("AUTH_REASON", entry.authReason)
+        member("EXIT_STATUS", entry.exitStatus.map { "\($0)" })
+        member("COUNT", entry.repeated.map { "\($0.count)" })
+        member("FIRST_TIMESTAMP", entry.repeated?.first)
+        members("LABEL", entry.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" })
     }
 
     /// Texts beyond what a list may take are left out, as in the log.
-    private mutating func fields(_ name: String, _ values: [String]) {
+    private mutating func members(_ name: String, _ values: [String]) {
         var room = AuditLine.maximumListByteCount
         for value in values {
             room -= value.utf8.count
             if room < 0 { break }
-            field(name, value)
+            member(name, value)
         }
     }
+
+    private mutating func member(_ name: String, _ value: String?) { field("CREDFS_" + name, value) }
 
     /// A text with a line feed has its length before it.
     private mutating func field(_ name: String, _ value: String?) {
