@@ -9,6 +9,8 @@ package enum AuditError: Error, Sendable, Equatable {
     case noLog
     /// Another process held the lock all the time that may be waited.
     case busy
+    /// An entry was not written in time.
+    case overdue
     /// The end of the log is to be repaired by the next append, which this one must not do.
     case unrepaired
     /// The files of the log are not what credfs leaves; the text says which.
@@ -23,6 +25,7 @@ package enum AuditError: Error, Sendable, Equatable {
         switch self {
         case .noLog: "there is no audit log"
         case .busy: "another process keeps the audit log locked"
+        case .overdue: "the disk of the audit log does not answer"
         case .unrepaired: "the audit log is left as it is"
         case .damaged(let text): text
         case .file(let error): error.message

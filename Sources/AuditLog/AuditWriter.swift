@@ -54,12 +54,18 @@ package final class AuditWriter: Sendable {
         let entry: AuditEntry
         let key: FoldingKey?
         let done: @Sendable (Bool) -> Void
+        let start = ContinuousClock.now
     }
 
     private struct State {
         var queue: [Item] = []
         var folds: [FoldingKey: Fold] = [:]
+        /// Ends of the folds in their order, which is that of their beginnings; those before `firstEnd` are over.
+        var ends: [(time: ContinuousClock.Instant, key: FoldingKey)] = []
+        var firstEnd = 0
         var isEnding = false
+        /// Failures that were reported.
+        var said: Set<String> = []
     }
 
     /// The most entries under one lock.
@@ -70,7 +76,8 @@ package final class AuditWriter: Sendable {
     private let settings: Settings
     private let bell: Doorbell
     private let state = Mutex(State())
-    private let log: Mutex<AuditLog>
+    private let log: Mutex<AuditLog?>
+    private let forwarder: AuditForwarder?
     private let report: @Sendable (AuditError) -> Void
     private let onLoss: @Sendable () -> Void
     private let thread = Mutex<OwnThread?>(nil)
@@ -78,20 +85,23 @@ package final class AuditWriter: Sendable {
     /// Starts the thread.
     ///
     /// - Parameters:
-    ///   - log: the log, used by the thread alone.
+    ///   - log: the log, used by the thread alone; nil where entries are only forwarded.
     ///   - settings: durability and folding.
+    ///   - forwarder: gets a copy of each entry, whether it is written or not.
     ///   - onLoss: called for each entry that is not written, on the thread.
     ///   - report: gets each kind of failure once, on the thread.
     /// - Throws: the error of pipe2(2) or pthread_create(3).
     package init(
-        _ log: sending AuditLog,
+        _ log: sending AuditLog?,
         _ settings: Settings = Settings(),
+        forwarder: AuditForwarder? = nil,
         onLoss: @escaping @Sendable () -> Void = {},
         report: @escaping @Sendable (AuditError) -> Void
     ) throws(Errno) {
         self.settings = settings
         self.report = report
         self.onLoss = onLoss
+        self.forwarder = forwarder
         self.log = Mutex(log)
         bell = try Doorbell.make()
         let thread = try OwnThread { self.work() }
@@ -128,6 +138,14 @@ package final class AuditWriter: Sendable {
         if isTaken { bell.ring() } else { done(!settings.isRequired) }
     }
 
+    /// Decides on an event whose entry is not written in time, and says that once.
+    ///
+    /// - Returns: whether that is to be put up with.
+    package func isAdmittedUnrecorded() -> Bool {
+        say(.overdue)
+        return !settings.isRequired
+    }
+
     /// Writes everything that is waiting or was folded, brings it onto the disk and ends the thread.
     package func end() {
         state.withLock { $0.isEnding = true }
@@ -139,25 +157,29 @@ package final class AuditWriter: Sendable {
         log.withLock { log in
             var unsynchronizedSince: ContinuousClock.Instant?
             var lost: UInt64 = 0
-            var said: Set<String> = []
             while true {
-                let (batch, isEnding, wake) = collect()
+                var (batch, isEnding, wake) = collect()
                 if !batch.isEmpty {
                     do throws(AuditError) {
+                        guard let log else { throw .noLog }
                         try log.append(batch.map(\.entry), lost: lost, synchronizing: settings.synchronizes)
                         lost = 0
                         if !settings.synchronizes { unsynchronizedSince = unsynchronizedSince ?? .now }
                         finish(batch, isWritten: true)
                     } catch {
                         // The log counts what it has no room for; whoever has the lock keeps us from that.
-                        if error == .busy { lost += UInt64(batch.count) }
-                        if said.insert(error.message).inserted { report(error) }
+                        let others = error == .busy ? takeOverdue(log) : []
+                        if error == .busy { lost += UInt64(batch.count + others.count) }
+                        say(error)
+                        batch += others
                         finish(batch, isWritten: false)
                     }
+                    // Whoever waited has an answer already.
+                    if let forwarder { for item in batch { forwarder.forward(item.entry) } }
                 }
                 let end = unsynchronizedSince.map { $0 + settings.synchronizationTime }
                 if let due = end, isEnding || due <= .now {
-                    try? log.synchronize()
+                    try? log?.synchronize()
                     unsynchronizedSince = nil
                 }
                 guard batch.isEmpty else { continue }
@@ -168,12 +190,32 @@ package final class AuditWriter: Sendable {
         }
     }
 
+    /// Reports each kind of failure once.
+    private func say(_ error: AuditError) {
+        if state.withLock({ $0.said.insert(error.message).inserted }) { report(error) }
+    }
+
+    /// Takes the entries that waited for the lock as long as those for which it was waited.
+    private func takeOverdue(_ log: AuditLog?) -> [Item] {
+        let end = ContinuousClock.now - .milliseconds(log?.limits.lockMilliseconds ?? 0)
+        return state.withLock { state in
+            let overdue = Array(state.queue.prefix { $0.start <= end })
+            state.queue.removeFirst(overdue.count)
+            return overdue
+        }
+    }
+
     /// Collects entries to write now, folded events whose time is over first, and the time of the next ones.
     private func collect() -> (batch: [Item], isEnding: Bool, wake: ContinuousClock.Instant?) {
         let now = ContinuousClock.now
         return state.withLock { state in
             var batch: [Item] = []
-            for (key, fold) in state.folds where fold.isWritten && (fold.end <= now || state.isEnding) {
+            while state.firstEnd < state.ends.count, batch.count < Self.maximumBatchCount {
+                let (end, key) = state.ends[state.firstEnd]
+                guard end <= now || state.isEnding else { break }
+                state.firstEnd += 1
+                // One that could not be written is gone, and may have begun anew.
+                guard let fold = state.folds[key], fold.end == end else { continue }
                 state.folds[key] = nil
                 guard let repeats = fold.repeats else { continue }
                 var entry = fold.entry
@@ -186,11 +228,17 @@ package final class AuditWriter: Sendable {
             for item in taken {
                 guard let key = item.key, state.folds.count < Self.maximumFoldCount else { continue }
                 if state.folds[key] == nil {
-                    state.folds[key] = Fold(entry: item.entry, end: now + settings.foldingTime)
+                    let end = now + settings.foldingTime
+                    state.folds[key] = Fold(entry: item.entry, end: end)
+                    state.ends.append((end, key))
                 }
             }
             batch += taken
-            let wake = state.folds.values.map(\.end).min()
+            if state.firstEnd > state.ends.count / 2 {
+                state.ends.removeFirst(state.firstEnd)
+                state.firstEnd = 0
+            }
+            let wake = state.ends.indices.contains(state.firstEnd) ? state.ends[state.firstEnd].time : nil
             return (batch, state.isEnding, wake)
         }
     }

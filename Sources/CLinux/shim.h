@@ -209,6 +209,22 @@ static inline int credfs_connected_datagram_socket(const char *name) {
     return -1;
 }
 
+/* send(2) to where a socket is connected, which never waits; without an address: a server may do that. */
+static inline ssize_t credfs_send_now(int socket, const void *bytes, size_t count) {
+    return send(socket, bytes, count, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* Now in the zone of this machine, without the pointers of struct tm. */
+struct credfs_local_time {
+    int month, day, hour, minute, second;
+};
+static inline struct credfs_local_time credfs_local_time_now(void) {
+    time_t now = time(NULL);
+    struct tm parts = {.tm_mday = 1};
+    localtime_r(&now, &parts);
+    return (struct credfs_local_time){parts.tm_mon, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec};
+}
+
 /* The address of a name in an open directory, which has no length that matters (unix(7) has room for 107 bytes). */
 static inline int credfs_local_address(struct sockaddr_un *address, int directory, const char *name) {
     memset(address, 0, sizeof *address);

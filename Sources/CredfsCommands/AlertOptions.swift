@@ -72,24 +72,29 @@ struct AlertOptions: ParsableArguments {
         let counters = metrics == nil ? nil : OpenMetrics(countsNames: metricsNames)
         let console = context.console
         let monitor = OpenMonitor(detector: AlertDetector(settings), metrics: counters) { alert, process in
-            console.warning("alert: \(alert.text)")
+            console.warningWithoutWaiting("alert: \(alert.text)")
             guard let helper, !helper.tell(Self.json(alert, process)) else { return }
-            console.warning("the command of --on-alert does not keep up: an alert was dropped")
+            console.warningWithoutWaiting("the command of --on-alert does not keep up: an alert was dropped")
         }
         do {
-            return Observing(monitor: monitor, helper: helper, file: try file(counters, admitted))
+            return Observing(monitor: monitor, helper: helper, file: try file(counters, admitted, context))
         } catch {
             helper?.end()
             throw error
         }
     }
 
-    private func file(_ counters: OpenMetrics?, _ admitted: Admission) throws -> MetricsFile? {
+    private func file(
+        _ counters: OpenMetrics?,
+        _ admitted: Admission,
+        _ context: CommandContext
+    ) throws -> MetricsFile? {
         guard let metrics, let counters else { return nil }
         let facts = MetricsFile.Facts(
             authMode: admitted.auth.text,
             expiries: admitted.entries.compactMap { entry in entry.expires.map { (entry.name.text, $0) } },
-            namesSecrets: metricsNames
+            namesSecrets: metricsNames,
+            forwarder: context.forwarder
         )
         return try MetricsFile(metrics, counters, facts)
     }

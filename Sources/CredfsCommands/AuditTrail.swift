@@ -45,6 +45,8 @@ final class AuditTrail: OperationRecorder {
         // Made once, so that what is shown has the time of what is recorded.
         lazy var entries = entries(of: event)
         if context.console.verbosity == .verbose { show(event, entries) }
+        // Whether they can be written or not, and after that.
+        defer { if let forwarder = context.forwarder { for entry in entries { forwarder.forward(entry) } } }
         do {
             guard !isClosed else { throw AuditError.unrepaired }
             guard let store = try context.options?.open(context),
@@ -204,7 +206,7 @@ extension CommandError {
             self.init(.failed, error.message, hint: "it is begun by the next command that opens the store with its key")
         case .file(let error): self.init(StoreError(error))
         case .damaged: self.init(.authentication, error.message)
-        case .busy, .unrepaired, .sealing: self.init(.failed, error.message)
+        case .busy, .overdue, .unrepaired, .sealing: self.init(.failed, error.message)
         }
     }
 }

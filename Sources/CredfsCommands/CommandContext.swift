@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import AuditLog
 internal import ProcessControl
 internal import SecretStore
 internal import SecureFiles
@@ -44,6 +45,10 @@ final class CommandContext {
     var directoryAtStart: String?
     /// What was recorded before it was done.
     var disclosure: OperationEvent?
+    /// Settings of this machine or user.
+    var configuration = Configuration()
+    /// Takes copies of entries of the audit log; nil where nobody asked for them.
+    private(set) lazy var forwarder = makeForwarder()
     /// The audit log of the store at hand.
     private(set) lazy var audit = AuditTrail(self)
     /// Takes the events of operations.
@@ -63,6 +68,17 @@ final class CommandContext {
         self.environment = environment
         self.now = now
         self.user = user
+    }
+
+    private func makeForwarder() -> AuditForwarder? {
+        let destination: AuditForwarder.Destination
+        switch configuration.forwarding {
+        case .none: return nil
+        case .journald: destination = .journal
+        case .syslog: destination = .syslog
+        case .stderr: destination = .standardError
+        }
+        return AuditForwarder(to: destination) { [console] in console.warningWithoutWaiting($0) }
     }
 
     /// Tells that another command holds the lock.

@@ -29,6 +29,14 @@ struct Console: Sendable {
         say("warning", message)
     }
 
+    /// Warns where nobody may be kept waiting, such as on a thread that answers readers; lost where standard error has no
+    /// room now.
+    func warningWithoutWaiting(_ message: String) {
+        let text = "credfs: warning: \(Self.visible(message))\n"
+        // There is no other place to say that standard error cannot be written.
+        _ = try? OutputWithoutWaiting(Self.standardError).write(Array(text.utf8))
+    }
+
     /// Tells what was done.
     func note(_ message: String) {
         if verbosity != .quiet { write(message) }

@@ -92,6 +92,7 @@ extension CredfsCommand {
         if options.quiet { context.console.verbosity = .quiet }
         if options.verbose { context.console.verbosity = .verbose }
         do {
+            try configure(context)
             if Self.needsProc { try ProcFileSystem.require() }
             try run(context)
             reportPermissions(context)
@@ -117,10 +118,21 @@ extension CredfsCommand {
         return reference
     }
 
+    /// Reads the configuration; `doctor` makes a finding of one that cannot be used.
+    private func configure(_ context: CommandContext) throws {
+        do throws(StoreError) { context.configuration = try options.configuration(context).configuration } catch {
+            guard operation == .doctor else { throw error }
+        }
+        // A process that serves connects to nothing later.
+        _ = context.forwarder
+    }
+
     /// A place that cannot be read must not be taken for one that was not named.
     private func refuseUnreadableVariables() throws {
-        let names = ["STORE", "MANIFEST", "STATE", "KEY_FILE", "PASSWORD_FILE", "PASSWORD_CMD", "AGE_KEY_FILE"]
-            .map { "CREDFS_\($0)" }
+        let names = [
+            "STORE", "MANIFEST", "STATE", "CONFIG", "KEY_FILE", "PASSWORD_FILE", "PASSWORD_CMD", "AGE_KEY_FILE",
+        ]
+        .map { "CREDFS_\($0)" }
         for name in names + ["SOPS_AGE_KEY_FILE", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"]
         where EnvironmentVariables.secureValue(name) == .notUTF8 {
             throw CommandError(.usage, "the variable \(name) is not UTF-8", hint: "set it to another path, or unset it")

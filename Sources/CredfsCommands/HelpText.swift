@@ -45,7 +45,8 @@ enum HelpText {
 
     /// A usage line with `[<options>]` in place of options that may be left out, which the sections explain.
     private static func shortened(_ usage: String) -> String {
-        guard usage.contains(" [-") else { return usage }
+        // Of more than a dozen the parser says that they are options, and not that they may be left out.
+        guard usage.contains(" [-") else { return usage.replacing(" <options>", with: " [<options>]") }
         let rest = usage.replacing(/\ \[-[^\]]*\]/, with: "")
         let words = rest.split(separator: " ", omittingEmptySubsequences: false)
         let index = words.firstIndex { $0.hasPrefix("<") || $0.hasPrefix("[") } ?? words.count

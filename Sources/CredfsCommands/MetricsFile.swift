@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import AuditLog
 internal import SecretFileSystem
 internal import SecretStore
 internal import SecureFiles
@@ -19,6 +20,8 @@ final class MetricsFile: Sendable {
         /// Expiry of each secret that has one.
         let expiries: [(name: String, time: Timestamp)]
         let namesSecrets: Bool
+        /// Forwards entries of the audit log; nil where nobody asked for that.
+        let forwarder: AuditForwarder?
     }
 
     /// Milliseconds between two writes: collectors ask every 15 seconds and more.
@@ -79,6 +82,11 @@ final class MetricsFile: Sendable {
         text += "credfs_auth_mode{mode=\"\(OpenMetrics.escape(facts.authMode))\"} 1\n"
         text += OpenMetrics.head("credfs_build_info", "gauge", "1 for the version that serves.")
         text += "credfs_build_info{version=\"\(OpenMetrics.escape(Credfs.configuration.version))\"} 1\n"
+        if let forwarder = facts.forwarder {
+            let lost = "credfs_audit_forward_lost_total"
+            text += OpenMetrics.head(lost, "counter", "Entries that the receiver of audit.forward did not take.")
+            text += "\(lost) \(forwarder.lostCount)\n"
+        }
         guard !facts.expiries.isEmpty else { return text }
         let metric = "credfs_secret_expiry_timestamp_seconds"
         guard facts.namesSecrets else {

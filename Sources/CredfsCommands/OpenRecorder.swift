@@ -59,28 +59,53 @@ struct OpenRecorder {
         return settings
     }
 
-    /// Starts the writer of a mount.
+    /// Starts the writer of a mount; where there is no log, entries are only forwarded.
     ///
     /// - Throws: class `failed` where there is no log, or no thread, and opens must be recorded.
     func begin(mount: String) throws(MountError) -> OpenAudit? {
         do {
-            guard let log = try AuditTrail.log(of: try options.open(context), store, context), try log.exists() else {
-                throw AuditError.noLog
-            }
+            let hasLog = try hasLog()
+            guard hasLog || context.forwarder != nil else { return nil }
             let console = context.console
-            let writer = try AuditWriter(log, settings, onLoss: { [metrics] in metrics?.countLost() }) { error in
-                let message = "opens are not recorded in the audit log: \(error.message)"
-                if error.isReadOnly { console.detail(message) } else { console.warning(message) }
-            }
+            let writer = try AuditWriter(
+                hasLog ? try AuditTrail.log(of: try options.open(context), store, context) : nil,
+                settings,
+                forwarder: context.forwarder,
+                onLoss: { [metrics] in metrics?.countLost() },
+                report: { error in
+                    // Said already.
+                    guard error != .noLog else { return }
+                    let message = "opens are not recorded in the audit log: \(error.message)"
+                    if error.isReadOnly { console.detail(message) } else { console.warningWithoutWaiting(message) }
+                }
+            )
             return OpenAudit(writer, mount: mount, store: store.text)
         } catch {
-            let message = (error as? AuditError)?.message ?? CommandError(anyError: error).message
-            guard settings.isRequired else {
-                context.console.detail("opens are not recorded: \(message)")
-                return nil
-            }
-            throw Self.refusal("opens", message)
+            guard settings.isRequired else { return unrecorded(error) }
+            throw Self.refusal("opens", Self.message(of: error))
         }
+    }
+
+    /// Looks for the log; false where there is none and need not be.
+    private func hasLog() throws -> Bool {
+        do {
+            guard try AuditTrail.log(of: try options.open(context), store, context)?.exists() == true else {
+                throw AuditError.noLog
+            }
+            return true
+        } catch {
+            guard !settings.isRequired else { throw error }
+            return unrecorded(error) ?? false
+        }
+    }
+
+    private func unrecorded<Nothing>(_ error: any Error) -> Nothing? {
+        context.console.detail("opens are not recorded: \(Self.message(of: error))")
+        return nil
+    }
+
+    private static func message(of error: any Error) -> String {
+        (error as? AuditError)?.message ?? CommandError(anyError: error).message
     }
 
     /// Records that secrets are given, before they are.
@@ -89,8 +114,7 @@ struct OpenRecorder {
     func record(_ event: OperationEvent) throws(MountError) {
         do { try context.audit.append(event, synchronizing: settings.synchronizes) } catch {
             guard settings.isRequired else { return context.audit.report(error) }
-            let message = (error as? AuditError)?.message ?? CommandError(anyError: error).message
-            throw Self.refusal("a \(event.operation.rawValue)", message)
+            throw Self.refusal("a \(event.operation.rawValue)", Self.message(of: error))
         }
     }
 

@@ -26,6 +26,13 @@ struct StoreOptions: ParsableArguments {
     )
     var state: String?
 
+    @Option(
+        help: ArgumentHelp("A configuration instead of the first credfs.yaml (CREDFS_CONFIG).", valueName: "file"),
+        completion: .file(),
+        transform: PathArgument.parse
+    )
+    var config: String?
+
     @Flag(name: .shortAndLong, help: "Say only what is wrong.")
     var quiet = false
 
@@ -41,6 +48,19 @@ struct StoreOptions: ParsableArguments {
         try StoreLocation(
             StoreLocation.Choices(store: store, manifest: manifest, state: state),
             user: context.user,
+            environment: context.environment
+        )
+    }
+
+    /// Finds the configuration.
+    ///
+    /// - Throws: class `invalid`, `permissions` or `failed`.
+    func configuration(_ context: CommandContext) throws(StoreError) -> Configuration.Found {
+        let variable = context.environment("CREDFS_CONFIG").flatMap { $0.isEmpty ? nil : $0 }
+        return try Configuration.find(
+            named: config ?? variable,
+            store: (try? location(context))?.directory,
+            context.checker,
             environment: context.environment
         )
     }

@@ -21,6 +21,7 @@ package struct Finding: Sendable, Equatable {
         case permissions
         case auditLog = "audit-log"
         case manifest
+        case configuration
         case clock
         case expiry
         case git

@@ -37,6 +37,7 @@ package struct StoreChecks {
     }
 
     private mutating func examine() -> Manifest? {
+        if let finding = Self.configuration(request.configuration) { findings.append(finding) }
         let store: Store
         let checker = PermissionChecker(isStrict: false, user: host.user)
         do throws(StoreError) {
@@ -58,6 +59,16 @@ package struct StoreChecks {
         let isPlain = loaded.map { (try? $0.checkSealed()) == nil } ?? false
         findings += GitCheck(host).run(store, leftovers: leftovers, manifestIsPlain: isPlain)
         return loaded?.manifest
+    }
+
+    private static func configuration(_ found: Result<Configuration.Found, StoreError>) -> Finding? {
+        switch found {
+        case .success(let found):
+            found.path.map { path in
+                .ok(.configuration, "\(path), forwards audit entries: \(found.configuration.forwarding.rawValue)")
+            }
+        case .failure(let error): .problem(.configuration, error.message, fix: error.hint)
+        }
     }
 
     /// Finding where there is no store: no problem of the host, unless somebody named one.
@@ -254,9 +265,17 @@ package struct StoreRequest {
     package let isNamed: Bool
     /// Modes, owners and link counts are problems; if not they are warnings.
     package let isStrict: Bool
+    /// Configuration, or why it cannot be used.
+    package let configuration: Result<Configuration.Found, StoreError>
 
     /// Makes a request.
-    package init(location: Result<StoreLocation, StoreError>, isNamed: Bool, isStrict: Bool) {
+    package init(
+        location: Result<StoreLocation, StoreError>,
+        isNamed: Bool,
+        isStrict: Bool,
+        configuration: Result<Configuration.Found, StoreError> = .success(.none)
+    ) {
+        self.configuration = configuration
         self.location = location
         self.isNamed = isNamed
         self.isStrict = isStrict

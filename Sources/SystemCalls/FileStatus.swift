@@ -50,6 +50,13 @@ package struct FileStatus: Sendable, Equatable {
         return FileStatus(status)
     }
 
+    /// Reads the status of an open file that somebody else owns; wraps fstat(2).
+    package static func ofDescriptor(_ number: Int32) throws(Errno) -> FileStatus {
+        var status = stat()
+        try checkErrno { unsafe fstat(number, &status) }
+        return FileStatus(status)
+    }
+
     /// Checks that a file could be made in a directory; wraps access(2) and statvfs(3): for reports only, since both
     /// can change.
     ///

@@ -25,11 +25,14 @@ package struct ProcessStat: Sendable, Equatable {
     /// Reads a line; nil for any that the kernel does not write.
     package init?(_ text: String) {
         // The name can hold anything, parentheses and spaces too.
-        guard let start = text.firstIndex(of: "("), let end = text.lastIndex(of: ")"), start < end else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ", maxSplits: 20)
+        let bytes = text.utf8
+        guard let start = bytes.firstIndex(of: UInt8(ascii: "(")), let end = bytes.lastIndex(of: UInt8(ascii: ")")),
+            start < end
+        else { return nil }
+        let fields = text[bytes.index(after: end)...].parts(at: " ", maxSplits: 20)
         // Fields 4 and 22, counted from 1; the first of these is the third.
         guard fields.count > 19, let parent = Int32(fields[1]), let startTime = UInt64(fields[19]) else { return nil }
-        name = String(text[text.index(after: start)..<end])
+        name = String(text[bytes.index(after: start)..<end])
         self.parent = parent
         self.startTime = startTime
     }

@@ -16,7 +16,7 @@ package enum ProcessTree {
     /// The process (thread group id) that a thread belongs to; nil where it is gone or may not be seen.
     package static func leader(of thread: Int32) -> Int32? {
         guard let text = try? OwnedDescriptor.open("/proc/\(thread)/status", O_RDONLY).readText(limit: 4096),
-            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("Tgid:\t") })
+            let line = text.parts(at: "\n").first(where: { $0.hasPrefix("Tgid:\t") })
         else { return nil }
         return Int32(line.dropFirst(6))
     }
@@ -32,15 +32,15 @@ package enum ProcessTree {
 
     private static func state(_ process: Int32) -> Substring? {
         guard let text = try? OwnedDescriptor.open("/proc/\(process)/stat", O_RDONLY).readText(limit: 4096),
-            let end = text.lastIndex(of: ")")
+            let end = text.utf8.lastIndex(of: UInt8(ascii: ")"))
         else { return nil }
-        return text[text.index(after: end)...].split(separator: " ").first
+        return text[text.utf8.index(after: end)...].parts(at: " ", maxSplits: 1).first
     }
 
     /// The fourth field; the second one, the name, can hold anything, parentheses and spaces too.
     package static func parent(inStat text: String) -> Int32? {
-        guard let end = text.lastIndex(of: ")") else { return nil }
-        let fields = text[text.index(after: end)...].split(separator: " ")
+        guard let end = text.utf8.lastIndex(of: UInt8(ascii: ")")) else { return nil }
+        let fields = text[text.utf8.index(after: end)...].parts(at: " ", maxSplits: 2)
         return fields.count > 1 ? Int32(fields[1]) : nil
     }
 }

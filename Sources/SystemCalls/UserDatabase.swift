@@ -13,8 +13,8 @@ package enum UserDatabase {
 
     /// The name in the text of the file.
     package static func name(of user: UInt32, in text: String) -> String? {
-        for line in text.split(separator: "\n") {
-            let fields = line.split(separator: ":", maxSplits: 3, omittingEmptySubsequences: false)
+        for line in text.parts(at: "\n") {
+            let fields = line.parts(at: ":", maxSplits: 3, omittingEmptySubsequences: false)
             if fields.count == 4, UInt32(fields[2]) == user { return String(fields[0]) }
         }
         return nil

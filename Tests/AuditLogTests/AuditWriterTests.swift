@@ -130,6 +130,28 @@ import Testing
         #expect(try fixture.verify().lost == 2)
     }
 
+    @Test func whoWaitsForALockedLogWaitsForItOnce() async throws {
+        let fixture = try LogFixture(1, lockMilliseconds: 200)
+        var settings = settings()
+        settings.isRequired = true
+        let writer = try writer(fixture, settings)
+        let lock = try #require(FileHandle(forUpdatingAtPath: fixture.directory.path("audit.lock")))
+        try #require(flock(lock.fileDescriptor, LOCK_EX) == 0)
+        let answers = Answers()
+        let start = ContinuousClock.now
+        // As many as take 30 batches.
+        for _ in 0..<1920 { writer.record(sampleEntry("open"), folding: nil) { answers.add($0) } }
+        while answers.all.count < 1920, ContinuousClock.now - start < .seconds(60) {
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        #expect(answers.all == Array(repeating: false, count: 1920))
+        #expect(ContinuousClock.now - start < .seconds(3))
+        flock(lock.fileDescriptor, LOCK_UN)
+        #expect(await write(writer, nil))
+        writer.end()
+        #expect(try fixture.verify().lost == 1920)
+    }
+
     @Test(arguments: [false, true])
     func afterTheEndNothingIsTaken(isRequired: Bool) async throws {
         let fixture = try LogFixture()

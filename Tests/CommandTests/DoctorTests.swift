@@ -33,7 +33,7 @@ private struct Diagnosis: Decodable {
     private static let names = [
         "fuse-device", "fusermount3", "capability", "user-namespaces", "isolation", "memlock", "secret-memory",
         "swap", "core-pattern", "proc", "runtime", "mounts", "environment", "store", "permissions", "audit-log",
-        "manifest", "clock", "expiry", "git", "leftovers",
+        "manifest", "configuration", "clock", "expiry", "git", "leftovers",
     ]
 
     /// Where a check of this machine decides, only what follows from it can be expected.

@@ -195,6 +195,46 @@ extension RunTests {
             try box.expectNothingLeft()
         }
 
+        @Test func theServiceManagerIsToldOfEachReload() async throws {
+            let box = try await JobBox(["T": "first"])
+            let program = """
+                import os, signal, socket, subprocess, sys, time
+                program, path = sys.argv[1:]
+                listener = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                listener.bind(path)
+                listener.settimeout(20)
+                def state(): return dict(line.split("=", 1) for line in listener.recv(4096).decode().split("\\n"))
+                server = subprocess.Popen([program, "mount", "--foreground"], env=dict(os.environ, NOTIFY_SOCKET=path),
+                    stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+                state()
+                directory = server.stdout.readline().strip()
+                def reload():
+                    before = time.monotonic_ns() // 1000
+                    server.send_signal(signal.SIGHUP)
+                    begun, done = state(), state()
+                    now = time.monotonic_ns() // 1000
+                    print(begun["RELOADING"], before <= int(begun["MONOTONIC_USEC"]) <= now, done["READY"],
+                        done["STATUS"] == "serving " + directory, done["STATUS"].split(": ")[1:], open(directory + "/T").read())
+                subprocess.run([program, "set", "T"], input=b"second", check=True, stderr=subprocess.DEVNULL)
+                reload()
+                manifest = os.environ["CREDFS_STORE"] + "/secrets.yaml"
+                os.truncate(manifest, os.path.getsize(manifest) - 9)
+                reload()
+                server.terminate()
+                print(state(), server.wait(20))
+                """
+            let outcome = try await ChildProcess.run(
+                "/usr/bin/env",
+                ["python3", "-I", "-c", program, credfs, box.sandbox.directory.path("notify")],
+                environment: box.environment
+            )
+            let expected = [
+                "1 True 1 True [] second", "1 True 1 False ['not reloaded'] second", "{'STOPPING': '1'} 0", "",
+            ]
+            #expect(outcome.outputText == expected.joined(separator: "\n"), "\(outcome.errorText)")
+            try box.expectNothingLeft()
+        }
+
         @Test func theServerAsksForThePasswordItself() async throws {
             let box = try JobBox()
             try await box.sandbox.succeed(

@@ -36,6 +36,13 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "words", accepts: wordsComeBack),
         FuzzTarget(name: "format", accepts: formatsAreDecided),
         FuzzTarget(name: "control", accepts: controlMessagesComeBack),
+        FuzzTarget(
+            name: "configuration",
+            accepts: { text in
+                do throws(StoreError) { _ = try Configuration.read(text.span) } catch { return error.code == .invalid }
+                return true
+            }
+        ),
     ]
 
     /// What is written of a manifest that was read says the same.

@@ -79,27 +79,11 @@ struct AuditShowCommand: CredfsCommand {
             context.console.warning("\(file) line \(line) is not an entry")
         case .entry(let line, let text):
             guard filter.admits(line.entry) else { return }
-            try context.console.output((json ? JSONOutput.entry(text) : Console.visible(Self.text(line.entry))) + "\n")
+            try context.console.output(
+                (json ? JSONOutput.entry(text) : Console.visible("\(line.entry.timestamp) \(line.entry.summary)"))
+                    + "\n"
+            )
         }
-    }
-
-    private static func text(_ entry: AuditEntry) -> String {
-        var words = [entry.timestamp, entry.status, entry.operation]
-        words += entry.secrets.isEmpty ? [entry.secret].compactMap(\.self) : [entry.secrets.joined(separator: ",")]
-        words += entry.slots.map { "slot=\($0)" }
-        if let authMode = entry.authMode { words.append("auth=\(authMode)") }
-        if let authReason = entry.authReason { words.append("because=\(authReason)") }
-        if let exitStatus = entry.exitStatus { words.append("exit=\(exitStatus)") }
-        if let uid = entry.uid { words.append("uid=\(uid)") }
-        if let pid = entry.pid { words.append("pid=\(pid)") }
-        if let executable = entry.executable { words.append("by=\(executable)") }
-        if let parent = entry.parent { words.append("parent=\(parent)") }
-        if let unit = entry.unit { words.append("unit=\(unit)") }
-        if let mount = entry.mount { words.append("mount=\(mount)") }
-        if let repeated = entry.repeated { words.append("times=\(repeated.count)") }
-        words += entry.labels.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-        if let lost = entry.lost { words.append("lost=\(lost)") }
-        return words.joined(separator: " ") + (entry.reason.map { ": \($0)" } ?? "")
     }
 
     /// A time with milliseconds, as entries have it: such texts are ordered as the times are.

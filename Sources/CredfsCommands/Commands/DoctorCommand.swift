@@ -63,7 +63,8 @@ struct DoctorCommand: CredfsCommand {
         return StoreRequest(
             location: Result { () throws(StoreError) in try options.location(context) },
             isNamed: options.store != nil || options.manifest != nil || variables.contains { !$0.isEmpty },
-            isStrict: context.checker.isStrict
+            isStrict: context.checker.isStrict,
+            configuration: Result { () throws(StoreError) in try options.configuration(context) }
         )
     }
 

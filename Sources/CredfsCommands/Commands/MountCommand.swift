@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ArgumentParser
+internal import AuditLog
 internal import Glibc
 internal import HostChecks
 internal import Jobs
@@ -105,13 +106,23 @@ struct MountCommand: CredfsCommand {
         context.options = store
         try? manager?.send("READY=1\nSTATUS=serving \(service.path)\nMAINPID=\(ProcessAttributes.processID)")
         try announce(service.path, context)
-        context.outcome = try service.serve() == .timeOver ? "its time was over" : "ended"
+        let end = try service.serve { reload in
+            switch reload {
+            case .begins: try? manager?.sendReloading()
+            case .succeeded: try? manager?.send("READY=1\nSTATUS=serving \(service.path)")
+            case .failed: try? manager?.send("READY=1\nSTATUS=serving \(service.path): not reloaded")
+            }
+        }
+        context.outcome = end == .timeOver ? "its time was over" : "ended"
     }
 
     /// Tells whoever waits that the directory can be used.
     private func announce(_ path: String, _ context: CommandContext) throws {
         guard let readyFd else { return try context.console.output("\(path)\n") }
         let ready = OwnedDescriptor(owning: readyFd)
+        if context.forwarder?.leaveStandardError() == true {
+            context.console.warning("entries are forwarded to standard error no longer: see --foreground")
+        }
         try StoreError.wrapping("leave", "the terminal") { () throws(Errno) in
             try ready.closeOnExec()
             try Daemon.detach()

@@ -101,13 +101,19 @@ final class MountEvents {
     }
 
     /// Reads the store again since a signal asks for it.
-    func reload(_ served: ServedMount?) {
-        guard let served, let store else { return }
+    ///
+    /// - Returns: whether what it holds is served now.
+    func reload(_ served: ServedMount?) -> Bool {
+        guard let served, let store else { return false }
+        defer { tell(served) }
         do {
             try served.reload(store, record)
             store.reportReload(of: served.snapshot.generation)
-        } catch { store.report(error) }
-        tell(served)
+            return true
+        } catch {
+            store.report(error)
+            return false
+        }
     }
 
     /// Listens no more and removes the record; one that is left says that something has to be taken away.

@@ -99,16 +99,28 @@ package final class MountService {
         case timeOver
     }
 
+    /// Step of reading the store again since SIGHUP asks for it.
+    package enum Reload: Sendable, Equatable {
+        case begins
+        /// Readers see what the store holds now.
+        case succeeded
+        /// Readers see what they saw before.
+        case failed
+    }
+
     /// Acts on signals and requests until a signal asks for the end, the time is over or the mount is gone.
     ///
+    /// - Parameter onReload: told of each step of a reload.
     /// - Returns: why it ends.
     /// - Throws: class `failed` where signals cannot be waited for.
-    package func serve() throws(MountError) -> End {
+    package func serve(onReload: (Reload) -> Void) throws(MountError) -> End {
         do throws(Errno) {
             while true {
                 while let arrival = try signals.next() {
                     switch arrival.signal {
-                    case SIGHUP: events?.reload(mount?.served)
+                    case SIGHUP:
+                        onReload(.begins)
+                        onReload(events?.reload(mount?.served) == true ? .succeeded : .failed)
                     case SIGTERM, SIGINT, SIGQUIT: return .asked
                     default: break
                     }

@@ -21,12 +21,12 @@ package struct ControlGroup: Sendable, Equatable {
 
     /// Reads the text of /proc/PID/cgroup: the unified hierarchy, else that of systemd (version 1).
     package init(membership: String) {
-        let lines = membership.split(separator: "\n").map { $0.split(separator: ":", maxSplits: 2) }
+        let lines = membership.parts(at: "\n").map { $0.parts(at: ":", maxSplits: 2, omittingEmptySubsequences: false) }
         let line =
-            membership.split(separator: "\n").first { $0.hasPrefix("0::/") && $0 != "0::/" }.map { $0.dropFirst(3) }
-            ?? lines.first { $0.count == 3 && $0[1] == "name=systemd" }.map { $0[2] }
+            (lines.first { $0.count == 3 && $0[0] == "0" && $0[1].isEmpty && $0[2] != "/" }
+            ?? lines.first { $0.count == 3 && $0[1] == "name=systemd" })?[2]
         guard let line else { return }
-        let parts = line.split(separator: "/").filter { $0 != ".." }
+        let parts = line.parts(at: "/").filter { $0 != ".." }
         container = parts.lazy.compactMap(Self.container).first
         let units = parts.filter { !$0.hasSuffix(".slice") }
         guard let outer = units.first, Self.isUnit(outer) else { return }
@@ -44,7 +44,7 @@ package struct ControlGroup: Sendable, Equatable {
     /// `ID`, `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`.
     private static func container(_ part: Substring) -> String? {
         let stem = part.hasSuffix(".scope") ? part.dropLast(6) : part
-        let identifier = stem.split(separator: "-").last ?? ""
+        let identifier = stem.parts(at: "-").last ?? ""
         let isHexadecimal = identifier.utf8.allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
         return identifier.utf8.count == 64 && isHexadecimal ? String(identifier) : nil
     }

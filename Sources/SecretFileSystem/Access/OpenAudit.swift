@@ -3,6 +3,7 @@
 package import AuditLog
 package import FuseBridge
 package import SecretStore
+internal import Synchronization
 internal import SystemCalls
 
 /// Records who opened which secret of a mount, and who was refused, before the caller has its answer.
@@ -27,6 +28,7 @@ package final class OpenAudit: Sendable {
     private let writer: AuditWriter
     private let mount: String
     private let store: String?
+    private let users = UserNames()
 
     /// Makes the recorder of a mount; it ends the writer.
     ///
@@ -82,6 +84,9 @@ package final class OpenAudit: Sendable {
         return false
     }
 
+    /// Decides on an open whose entry is not written in time, and says that once.
+    package func isAdmittedUnrecorded() -> Bool { writer.isAdmittedUnrecorded() }
+
     /// Writes what is waiting; later opens are refused where they must be recorded.
     package func end() {
         writer.end()
@@ -98,7 +103,7 @@ package final class OpenAudit: Sendable {
         entry.secret = secret.text
         entry.reason = reason
         entry.uid = Int64(caller.user)
-        entry.user = UserDatabase.name(of: caller.user)
+        entry.user = users.name(of: caller.user)
         entry.identify(identity)
         entry.mount = mount
         entry.store = store
@@ -127,5 +132,24 @@ package final class OpenAudit: Sendable {
         case .failed(.damaged): ("failed", "the sealed value does not authenticate")
         case .failed(let error): ("failed", errno(for: error).message)
         }
+    }
+}
+
+/// Names of users, looked up again after a while.
+private final class UserNames: Sendable {
+    private static let time = Duration.seconds(10)
+    private static let maximumCount = 256
+
+    private let known = Mutex<[UInt32: (name: String?, end: ContinuousClock.Instant)]>([:])
+
+    func name(of user: UInt32) -> String? {
+        let now = ContinuousClock.now
+        if let found = known.withLock({ $0[user] }), now < found.end { return found.name }
+        let name = UserDatabase.name(of: user)
+        known.withLock { known in
+            if known.count >= Self.maximumCount { known.removeAll() }
+            known[user] = (name, now + Self.time)
+        }
+        return name
     }
 }

@@ -9,7 +9,7 @@ internal import SystemPackage
 /// Gate that every open passes: identify, decide, authenticate, record, reply.
 ///
 /// No worker waits here: a reply that needs the digest of an executable or an entry of the log is parked and given by the
-/// thread that computes or writes it.
+/// thread that computes or writes it, or by that of deadlines.
 final class OpenGate: Sendable {
     /// Memory for values that are authenticated on the thread of digests.
     private static let scratchByteCount = 4096
@@ -19,6 +19,7 @@ final class OpenGate: Sendable {
     private let audit: OpenAudit?
     private let identities = IdentityCache()
     private let digests = Mutex<ExecutableDigests?>(nil)
+    private let deadlines = Mutex<Deadlines?>(nil)
 
     init(_ rules: SecretFileSystem, buffers: ReadBuffers, audit: OpenAudit?) {
         self.rules = rules
@@ -28,6 +29,7 @@ final class OpenGate: Sendable {
 
     deinit {
         digests.withLock { $0.take() }?.end()
+        deadlines.withLock { $0.take() }?.end()
     }
 
     /// Answers an open.
@@ -43,7 +45,7 @@ final class OpenGate: Sendable {
             return grant(candidate, caller, decision, scratch: &buffer.scratch, reply)
         }
         let waiting = ParkedBox(reply.park())
-        compute(caller) { digest in
+        let answer = { @Sendable (digest: ExecutableDigest) in
             guard let reply = waiting.resume() else { return }
             let decision = self.decide(candidate, caller, digest)
             do {
@@ -51,6 +53,8 @@ final class OpenGate: Sendable {
                 self.grant(candidate, caller, decision, scratch: &scratch, reply)
             } catch { reply.fail(.ioError) }
         }
+        limit(waiting) { answer(.unavailable) }
+        compute(caller, done: answer)
     }
 
     /// Answers a lookup: a hidden name is there for those only who may open it.
@@ -69,10 +73,23 @@ final class OpenGate: Sendable {
         let decision = decide(candidate, caller)
         guard decision == .needsDigest else { return show(candidate, caller, decision, reply) }
         let waiting = ParkedBox(reply.park())
-        compute(caller) { digest in
+        let answer = { @Sendable (digest: ExecutableDigest) in
             guard let reply = waiting.resume() else { return }
             self.show(candidate, caller, self.decide(candidate, caller, digest), reply)
         }
+        limit(waiting) { answer(.unavailable) }
+        compute(caller, done: answer)
+    }
+
+    /// Sets an end to the waiting of a request; without a thread for that it fails at once.
+    private func limit<Answer>(_ waiting: ParkedBox<Answer>, expired: @escaping @Sendable () -> Void) {
+        let deadlines = deadlines.withLock { deadlines in
+            if deadlines == nil { deadlines = try? Deadlines() }
+            return deadlines
+        }
+        guard let deadlines else { return expired() }
+        waiting.limit(expired)
+        deadlines.add(waiting)
     }
 
     private func decide(
@@ -188,10 +205,12 @@ final class OpenGate: Sendable {
         var reply: Reply<Answer>? = consume reply
         let isAtOnce = audit.record(candidate.name, caller.caller, caller.identity, outcome, alerts) {
             let waiting = ParkedBox(reply.take()?.park())
-            return { isAdmitted in
+            let answer = { @Sendable (isAdmitted: Bool) in
                 guard let reply = waiting.resume() else { return }
                 answer(reply, isAdmitted)
             }
+            limit(waiting) { answer(audit.isAdmittedUnrecorded()) }
+            return answer
         }
         guard isAtOnce, let reply = reply.take() else { return }
         answer(reply, true)
@@ -220,16 +239,30 @@ private final class Subject: Sendable {
     }
 }
 
-/// Parked reply for a closure that is called once.
-private final class ParkedBox<Answer>: Sendable {
+/// Parked reply for closures of which one is called first.
+private final class ParkedBox<Answer>: DelayedRequest {
     private let parked: Mutex<ParkedReply<Answer>?>
+    private let expired = Mutex<(@Sendable () -> Void)?>(nil)
+    private let answered = Atomic<Bool>(false)
 
     init(_ parked: consuming ParkedReply<Answer>?) {
         self.parked = Mutex(parked)
     }
 
     func resume() -> Reply<Answer>? {
+        answered.store(true, ordering: .releasing)
+        // What it holds would hold this box.
+        expired.withLock { $0 = nil }
         let parked = parked.withLock { $0.take() }
         return parked?.resume()
+    }
+
+    func limit(_ expired: @escaping @Sendable () -> Void) { self.expired.withLock { $0 = expired } }
+
+    var isAnswered: Bool { answered.load(ordering: .acquiring) }
+
+    func expire() {
+        let expired = expired.withLock { $0.take() }
+        expired?()
     }
 }

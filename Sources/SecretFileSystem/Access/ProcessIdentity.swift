@@ -83,7 +83,7 @@ package struct ProcessIdentity: Sendable, Equatable {
     private static func argument(of process: Int32) -> String? {
         let file = try? OwnedDescriptor.open("/proc/\(process)/cmdline", O_RDONLY)
         guard let text = try? file?.readText(limit: maximumClaimByteCount),
-            let argument = text.split(separator: "\0", omittingEmptySubsequences: false).first, !argument.isEmpty
+            let argument = text.parts(at: "\0", maxSplits: 1, omittingEmptySubsequences: false).first, !argument.isEmpty
         else { return nil }
         return String(argument)
     }
