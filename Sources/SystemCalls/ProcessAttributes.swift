@@ -100,7 +100,7 @@ package enum ProcessAttributes {
 }
 
 extension ProcessAttributes {
-    /// The program that a process runs, as the kernel names it; nil where it may not be asked.
+    /// The program that a process runs, as the kernel names it (`PathText`); nil where it may not be asked.
     ///
     /// Wraps readlink(2).
     package static func executable(of process: Int32) -> String? {
@@ -109,7 +109,6 @@ extension ProcessAttributes {
             guard let start = buffer.baseAddress else { return 0 }
             return unsafe readlink("/proc/\(process)/exe", start.assumingMemoryBound(to: CChar.self), buffer.count)
         }
-        guard count > 0, let text = try? UTF8Span(validating: target.span.extracting(0..<count)) else { return nil }
-        return String(copying: text)
+        return count > 0 ? PathText.text(of: target.span.extracting(0..<count)) : nil
     }
 }

@@ -43,6 +43,18 @@ struct OpenAuditTests {
 
     private func resolved(_ path: String) -> String { URL(filePath: path).resolvingSymlinksInPath().path }
 
+    @Test func aProgramWhoseNameIsNotUTF8HasAName() async throws {
+        let box = try await JobBox(["T": "t"])
+        let name = "$(printf '\\377\\376prog')"
+        let script = "cd \(box.sandbox.directory.path) && cp /bin/cat \(name) && ./\(name) $T_FILE"
+        let outcome = try await box.run([], shell: script)
+        #expect(outcome.outputText == "t", "\(outcome.errorText)")
+        let shown = try await box.sandbox.succeed("audit", "show").outputText
+        #expect(shown.contains("bytes:\(box.sandbox.directory.path)/\\xff\\xfeprog"), "\(shown)")
+        let suggested = try await box.sandbox.run("policy", "suggest")
+        #expect(suggested.outputText.isEmpty && suggested.errorText.contains("unknown or gone"), "\(suggested.errorText)")
+    }
+
     @Test func anOpenIsInTheLogBeforeItsReaderHasTheValue() async throws {
         let box = try await JobBox(["T": "t", "U": "u"])
         let log = box.sandbox.path("state/audit.log")
