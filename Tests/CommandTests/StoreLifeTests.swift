@@ -5,6 +5,18 @@ import Foundation
 import Testing
 
 @Suite struct InitTests {
+    @Test(arguments: [
+        ["--password-file", "/nonexistent"], ["--key-file", "/nonexistent"], ["--password-file", "weak"],
+    ])
+    func aStoreThatIsNotMadeLeavesNothing(_ options: [String]) async throws {
+        let sandbox = try Sandbox()
+        let weak = try sandbox.directory.write(Array("short\n".utf8), to: "weak", permissions: 0o600)
+        let before = try sandbox.snapshot()
+        let outcome = try await sandbox.run(["init", "--empty"] + options.map { $0 == "weak" ? weak : $0 })
+        #expect(outcome.status != .exited(0))
+        #expect(try sandbox.snapshot() == before, "\(outcome.errorText)")
+    }
+
     @Test func makesAStoreWithPlaceholdersAndSaysWhatItEnsured() async throws {
         let sandbox = try Sandbox()
         let outcome = try await sandbox.succeed("init", "--require", "GHCR_USER", "GHCR_TOKEN", "COSIGN_KEY")

@@ -66,13 +66,15 @@ struct InitCommand: CredfsCommand {
         let isNeeded = try StoreCreation.isNeeded(location, checker)
         let choices = isNeeded ? try choices(context) : InitChoices(required: require, usesPassword: false)
         let secrets = try placeholders(choices)
+        // Before anything is made: what is wrong with a key or password leaves nothing behind.
+        var first = isNeeded ? try way(location, checker, choices, context) : nil
         let outcome = try StoreCreation.run(
             location,
             checker,
             secrets: secrets,
             recipients: recipients,
             now: context.now(),
-            way: { try way(location, checker, choices, context) }
+            way: { try first.take() ?? way(location, checker, choices, context) }
         )
         context.store = outcome.store
         if let keys = outcome.keys { context.audit.begin(try options.open(context), keys) }
