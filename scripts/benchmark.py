@@ -27,7 +27,7 @@ def main():
     parser.add_argument("--gocryptfs", action="store_true", help="compare reads with gocryptfs, too")
     parser.add_argument("--against", metavar="PROGRAM", help="another build of credfs, measured beside this one")
     parser.add_argument("--realtime", action="store_true", help="root: keep other programs off the processors meanwhile")
-    parser.add_argument("--only", metavar="F1,F2,...", help="only these goals")
+    parser.add_argument("--only", metavar="F1,F2,...", help="only these goals; A, the costs of policy and audit, only if it is named")
     parser.add_argument("--program", help=argparse.SUPPRESS)
     parser.add_argument("--tools", type=pathlib.Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -41,7 +41,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="credfs-benchmark.") as directory:
         bench = Bench(options, pathlib.Path(directory))
         bench.print_conditions("before")
-        for name in ("F1", "F2", "F3", "F4", "F5"):
+        for name in ("F1", "F2", "F3", "F4", "F5", "A"):
             if name in chosen:
                 getattr(bench, name.lower())()
         bench.print_conditions("after")
@@ -192,6 +192,63 @@ class Bench:
             if number == 0:
                 print("|" + "|".join(["-" * (widths[0] + 2)] + ["-" * (width + 1) + ":" for width in widths[1:]]) + "|")
         sys.stdout.flush()
+
+    # What policy and audit of opens cost.
+
+    def log_files(self, store):
+        return list((store / "state").glob("audit.log*"))
+
+    def log_size(self, store):
+        return sum(file.stat().st_size for file in self.log_files(store))
+
+    def logged_opens(self, store):
+        """Entries of opens, and the opens that they stand for."""
+        entries = [json.loads(line) for file in self.log_files(store) for line in file.read_text().splitlines()]
+        opens = [entry for entry in entries if entry["operation"] == "open"]
+        return len(opens), sum(entry.get("repeat", {"count": 1})["count"] for entry in opens)
+
+    def a(self):
+        guarded, plain = self.store("a-guarded", 1, SMALL), self.store("a-plain", 1, SMALL)
+        programs = f"{self.tools / 'reader'},{self.tools / 'opener'}"
+        self.credfs("policy", "set", "--quiet", "--store", guarded, "S0", "--allow-exe", programs, "--allow-uid", os.getuid())
+        # A log whose key is gone takes no entry and is begun by nobody.
+        (plain / "state/audit.key").unlink()
+        rounds, milliseconds = self.rounds(41, 15), 400
+        with contextlib.ExitStack() as stack:
+            quiet = {"stderr": subprocess.DEVNULL}
+            places = {}
+            for name, store in (("neither", plain), ("policy and audit", guarded)):
+                places[name] = self.place(f"a-{name.split()[0]}")
+                self.call(self.program, "mount", "--store", store, places[name], **quiet)
+                stack.callback(self.credfs, "unmount", places[name], "--store", store, **quiet)
+            results = self.read_in_turn(places, rounds, 1, milliseconds, SMALL, 1)
+            ratios = [a["p50"] / b["p50"] for a, b in zip(results["policy and audit"], results["neither"])]
+            rows = [
+                [name, f"{statistics.median(r['p50'] for r in found):.1f}", f"{statistics.median(r['p99'] for r in found):.1f}"]
+                for name, found in results.items()
+            ]
+            self.table("A open, read, read, close of 64 bytes by one process", rows, ["", "p50 us", "p99 us"])
+            self.goal("A", "policy and audit, against neither", statistics.median(ratios), 1.15)
+
+            rows = []
+            seconds = self.rounds(60, 5)
+            place = places["policy and audit"] / "S0"
+            for kind, other in (("one process", "one"), ("a process each", "distinct")):
+                time.sleep(1.5)
+                size, (entries, opens) = self.log_size(guarded), self.logged_opens(guarded)
+                words = self.call(self.tools / "opener", 1000, seconds, other, place).split()
+                count, passed, p50, p99, most, failures = map(float, words)
+                time.sleep(2.5)
+                grown = self.log_size(guarded) - size
+                new_entries, new_opens = (now - before for now, before in zip(self.logged_opens(guarded), (entries, opens)))
+                lost = count - failures - new_opens
+                rows.append(
+                    [kind, f"{count / passed:.0f}", f"{p50 / 1e3:.0f}", f"{p99 / 1e3:.0f}", f"{most / 1e3:.0f}", new_entries,
+                     f"{grown / 1024:.0f}", f"{grown / new_entries:.0f}", f"{grown / count:.1f}", f"{lost:.0f}"]
+                )
+                self.goal("A", f"opens that the log lacks, {kind}", lost + failures, 0)
+            columns = ["", "opens/s", "p50 us", "p99 us", "max us", "entries", "log KiB", "bytes/entry", "bytes/open", "lost"]
+            self.table(f"A 1000 opens a second for {seconds} s", rows, columns)
 
     def goal(self, name, what, value, limit, unit="", at_least=False):
         met = value >= limit if at_least else value <= limit

@@ -24,6 +24,13 @@ extension OwnedDescriptor {
         OwnedDescriptor(owning: try valueOrErrno { unsafe openat(number, name, flags | O_CLOEXEC, mode_t(mode)) })
     }
 
+    /// Reads the status of what a name in this directory leads to; wraps fstatat(2).
+    package func status(of name: String) throws(Errno) -> FileStatus {
+        var status = stat()
+        try checkErrno { unsafe fstatat(number, name, &status, 0) }
+        return FileStatus(status)
+    }
+
     /// Wraps fstat(2).
     package func status() throws(Errno) -> FileStatus {
         var status = stat()
