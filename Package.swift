@@ -87,7 +87,9 @@ let package = Package(
         ),
         .testTarget(
             name: "CredentialsTests",
-            dependencies: ["Credentials", "Sealing", "SecureMemory", "SystemCalls", systemPackage],
+            dependencies: [
+                "Credentials", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport", systemPackage,
+            ],
             swiftSettings: strict,
             linkerSettings: boundAtStart
         ),

@@ -6,7 +6,7 @@
 
     /// Injected failure of one system call, for tests: ENOSPC, EIO or a short write at the N-th call of a task.
     ///
-    /// Debug builds only; the shipped program is compiled without it (scripts/check-linkage looks).
+    /// Debug builds only; the shipped program is compiled without it (LinkageTests looks).
     package final class FaultPlan: Sendable {
         /// Kind of the failure.
         package enum Fault: Sendable, Equatable {
