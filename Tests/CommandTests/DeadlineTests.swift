@@ -81,11 +81,14 @@ struct DeadlineTests {
             """
             import subprocess
             # Whatever becomes of this process, what waits for the disk goes on.
-            subprocess.Popen(["/bin/sh", "-c", "sleep 30; fsfreeze --unfreeze $0 2>/dev/null", sys.argv[2]], start_new_session=True,
+            guard = subprocess.Popen(["/bin/sh", "-c", "sleep 30; fsfreeze --unfreeze $0 2>/dev/null", sys.argv[2]], start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             subprocess.run(["fsfreeze", "--freeze", sys.argv[2]], check=True)
             try: attempts([\(directory) + "/S%d" % number for number in range(20)])
-            finally: subprocess.run(["fsfreeze", "--unfreeze", sys.argv[2]], check=True)
+            finally:
+                subprocess.run(["fsfreeze", "--unfreeze", sys.argv[2]], check=True)
+                os.killpg(guard.pid, 9)
+                guard.wait()
             """
         )
         let outcome = try await box.run(
