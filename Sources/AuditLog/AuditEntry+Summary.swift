@@ -4,7 +4,7 @@ extension AuditEntry {
     /// One line for people, without the time.
     package var summary: String {
         var words = [status, operation]
-        words += secrets.isEmpty ? [secret].compactMap(\.self) : [secrets.joined(separator: ",")]
+        if !names.isEmpty { words.append(names.joined(separator: ",")) }
         words += slots.map { "slot=\($0)" }
         if let authMode { words.append("auth=\(authMode)") }
         if let authReason { words.append("because=\(authReason)") }

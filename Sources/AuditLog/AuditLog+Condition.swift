@@ -33,9 +33,7 @@ extension AuditLog {
     package func isShorter() throws(AuditError) -> Bool {
         guard let keyFile = try directory.openKey(O_RDONLY) else { return false }
         let state = try readState(keyFile)
-        let size = UInt64(try directory.open(AuditDirectory.logName, O_RDONLY)?.size ?? 0)
-        if size == 0, try isRotated(state) { return false }
-        return size < state.logSize
+        return try settledSize(state).map { $0 < state.logSize } ?? false
     }
 
     /// Detects a mode of `audit.key` that lets others read or change it.

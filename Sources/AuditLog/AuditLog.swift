@@ -181,13 +181,18 @@ package final class AuditLog {
 
     /// Detects an end of the log that is not the one that the state knows, other than by an interrupted rotation.
     private func needsRepair(_ state: AuditState) throws(AuditError) -> Bool {
+        try settledSize(state).map { $0 != state.logSize } ?? false
+    }
+
+    /// The size of the log, to be compared with its state; nil where a rotation was interrupted, which leaves none.
+    func settledSize(_ state: AuditState) throws(AuditError) -> UInt64? {
         let size = UInt64(try directory.open(AuditDirectory.logName, O_RDONLY)?.size ?? 0)
-        if size == 0, try isRotated(state) { return false }
-        return size != state.logSize
+        if size == 0, try isRotated(state) { return nil }
+        return size
     }
 
     /// Detects a rotation that was interrupted behind the renaming of the file.
-    func isRotated(_ state: AuditState) throws(AuditError) -> Bool {
+    private func isRotated(_ state: AuditState) throws(AuditError) -> Bool {
         try directory.exists(AuditDirectory.oldLogName(state.firsts.last ?? 1))
     }
 

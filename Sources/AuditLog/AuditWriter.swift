@@ -185,7 +185,7 @@ package final class AuditWriter: Sendable {
                 guard batch.isEmpty else { continue }
                 if isEnding { return }
                 let next = [wake, unsynchronizedSince == nil ? nil : end].compactMap(\.self).min()
-                bell.wait(milliseconds: next.map { Self.milliseconds(until: $0) })
+                bell.wait(until: next)
             }
         }
     }
@@ -252,10 +252,5 @@ package final class AuditWriter: Sendable {
         }
         if !isWritten { for _ in batch { onLoss() } }
         for item in batch { item.done(isWritten || !settings.isRequired) }
-    }
-
-    private static func milliseconds(until time: ContinuousClock.Instant) -> Int {
-        let parts = (time - .now).components
-        return max(1, Int(parts.seconds) * 1000 + Int(parts.attoseconds / 1_000_000_000_000_000) + 1)
     }
 }

@@ -127,7 +127,7 @@ struct Admission {
     }
 
     /// The secret of a name that is shown.
-    func entry(_ name: SecretName) -> SecretEntry? { secrets?.member(name)?.entry }
+    func entry(_ name: SecretName) -> SecretEntry? { secrets?.entry(name) }
 }
 
 extension OperationEvent.Subjects {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import AuditLog
+internal import Jobs
 internal import ProcessControl
 internal import SecretStore
 internal import SecureFiles
@@ -93,6 +94,13 @@ final class CommandContext {
         guard error.beginsLockout else { return }
         console.warning("alert: a lockout begins: passwords are guessed, or one is forgotten")
         recorder.record(OperationEvent(.alert, status: .denied, reason: "a lockout begins", store: store))
+    }
+
+    /// Records an event of a mount or job as its opens are recorded, where they are.
+    ///
+    /// - Throws: class `failed` where that must be recorded and cannot be.
+    func record(_ event: OperationEvent, by recorder: OpenRecorder?) throws(MountError) {
+        if let recorder { try recorder.record(event) } else { self.recorder.record(event) }
     }
 
     /// The path by which a file is found that was named at the start of this process.

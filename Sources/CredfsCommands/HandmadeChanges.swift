@@ -17,9 +17,11 @@ struct HandmadeChanges {
         isKnown = last != nil
         slots = manifest.slots.filter { last?.slots[$0.key] != $0.value }.keys.sorted()
         header = last.map { manifest.headerChanges(since: $0) } ?? []
+        let before = last.map { last in
+            Dictionary(last.secrets.map { ($0.name, $0.rotation?.command) }) { first, _ in first }
+        }
         commands = manifest.secrets.compactMap { secret in
-            guard let command = secret.rotation?.command, let last,
-                last.secrets.first(where: { $0.name == secret.name })?.rotation?.command != command
+            guard let command = secret.rotation?.command, let before, before[secret.name, default: nil] != command
             else { return nil }
             return "\(secret.name.text): \(command.map(quoted).joined(separator: " "))"
         }

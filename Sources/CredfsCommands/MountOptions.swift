@@ -146,12 +146,8 @@ struct MountOptions: ParsableArguments {
 
     private static func manifest(_ options: StoreOptions, _ context: CommandContext) throws -> WatchedManifest {
         let location = try options.location(context)
-        let path = location.manifest ?? "\(location.directory)/secrets.yaml"
-        if path.hasPrefix("/") { return WatchedManifest(path) }
-        let directory = try StoreError.wrapping("find", "the working directory") { () throws(Errno) in
-            try OwnedDescriptor.workingDirectory()
-        }
-        return WatchedManifest("\(directory)/\(path)")
+        let path = location.manifest ?? "\(location.directory)/\(StoreLocation.manifestName)"
+        return WatchedManifest(try AbsolutePath.of(path))
     }
 
     private static func parts(ofOwner text: String) -> (user: String, group: String?)? {

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Jobs
 internal import ProcessControl
+internal import SecretStore
 
 /// A live mount that an argument names.
 struct MountTarget: ParsableArguments {
@@ -16,12 +17,14 @@ struct MountTarget: ParsableArguments {
     )
     var mount: String?
 
-    /// Finds it.
+    /// Finds it, and names it to the audit log.
     ///
     /// - Throws: status 10 where there is none, 64 where several could be meant.
     func find(_ context: CommandContext) throws -> NamedMount {
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
-        return NamedMount(runtime: runtime, found: try FoundMount.named(mount, in: runtime))
+        let found = try FoundMount.named(mount, in: runtime)
+        context.subjects.mount = found.mount.id
+        return NamedMount(runtime: runtime, found: found)
     }
 }
 
@@ -29,9 +32,6 @@ struct MountTarget: ParsableArguments {
 struct NamedMount {
     let runtime: RuntimeDirectory
     let found: FoundMount
-
-    /// The identifier.
-    var id: String { found.mount.id }
 
     /// Asks its server.
     ///

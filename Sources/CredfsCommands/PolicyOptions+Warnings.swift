@@ -5,11 +5,6 @@ internal import SystemCalls
 internal import SystemPackage
 
 extension PolicyOptions {
-    /// Warnings of executables that no process on this machine can be now; a mount looks at them when it begins.
-    func warnings() throws(CommandError) -> [String] {
-        try Self.paths(allowExe).compactMap(Self.warning(ofExecutable:))
-    }
-
     /// Paths of an option that may be repeated; a path with a comma is no list unless each part of it is a path.
     static func paths(_ arguments: [String]) throws(CommandError) -> [String] {
         try ArgumentList.items(arguments) { text in
@@ -19,7 +14,8 @@ extension PolicyOptions {
         }
     }
 
-    private static func warning(ofExecutable path: String) -> String? {
+    /// Warning of an executable that no process on this machine can be now; a mount looks at it when it begins.
+    static func warning(ofExecutable path: String) -> String? {
         let shown = quoted(path)
         guard let status = try? FileStatus.ofPath(path, followingLink: true) else {
             return "\(shown) is not there: nobody can read by it until it is, and a mount begins after that"

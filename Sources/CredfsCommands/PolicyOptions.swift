@@ -71,8 +71,10 @@ struct PolicyOptions: ParsableArguments {
 
     /// A change of a policy, made before anything is locked.
     ///
+    /// - Parameter warn: is told of executables that nobody can read by now.
+    /// - Returns: the change.
     /// - Throws: class `usage` for what no policy can have.
-    func change() throws -> (inout ReadPolicy?) -> Void {
+    func change(warn: (String) -> Void) throws -> (inout ReadPolicy?) -> Void {
         let executables = try executables()
         let uids = try ArgumentList.items(allowUid).map(Self.uid)
         let units = try ArgumentList.items(allowUnit)
@@ -89,6 +91,9 @@ struct PolicyOptions: ParsableArguments {
         let (start, end) = (try Self.time(notBefore, "--not-before"), try Self.time(notAfter, "--not-after"))
         if hidden == true, placeholder == true {
             throw CommandError(.usage, "--hidden and --placeholder exclude each other")
+        }
+        for executable in executables where executable.sha256 == nil {
+            if let warning = Self.warning(ofExecutable: executable.path) { warn(warning) }
         }
         return { policy in
             if noPolicy { policy = nil }

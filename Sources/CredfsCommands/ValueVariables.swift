@@ -52,10 +52,10 @@ enum ValueVariables {
         var parts: [(assignment: VariableAssignment, value: SealedValue?, keys: StoreKeys?)] = []
         var count = 0
         for assignment in assignments {
-            guard let secret = admission.secrets?.member(assignment.secret) else { continue }
+            guard let secrets = admission.secrets, let entry = secrets.entry(assignment.secret) else { continue }
             var value: SealedValue?
-            if case .sealed(let sealed) = secret.entry.value { value = sealed }
-            parts.append((assignment, value, admission.secrets?.keys(of: secret)))
+            if case .sealed(let sealed) = entry.value { value = sealed }
+            parts.append((assignment, value, secrets.keys(of: entry)))
             let length = assignment.variable.text.utf8.count + 2 + (value?.ciphertext.count ?? 0)
             guard length <= Self.maximumByteCount else {
                 throw CommandError(

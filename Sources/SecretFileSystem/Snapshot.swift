@@ -168,8 +168,7 @@ package final class Snapshot: Sendable {
         now: Timestamp,
         after previous: Snapshot? = nil
     ) {
-        let items = secrets.members.compactMap { member -> SnapshotItem? in
-            let secret = member.entry
+        let items = secrets.entries.compactMap { secret -> SnapshotItem? in
             guard case .sealed(let value) = secret.value else { return nil }
             if let expires = secret.expires, expires <= now { return nil }
             return SnapshotItem(
@@ -179,7 +178,7 @@ package final class Snapshot: Sendable {
                 modified: secret.rotated ?? manifest.created,
                 expires: secret.expires,
                 policy: secret.policy,
-                source: member.source
+                source: secrets.source(of: secret)
             )
         }
         self.init(

@@ -112,8 +112,7 @@ package final class DirectorySource: SecretSource {
         _ path: String,
         _ requirement: FileRequirement
     ) throws(StoreError) {
-        guard let checker else { return }
-        do throws(FileError) { _ = try checker.check(file, path, requirement) } catch { throw StoreError(error) }
+        if let checker { try StoreDirectory.check(file, path, requirement, checker) }
     }
 
     private static func noFile(_ path: String) -> StoreError {

@@ -38,9 +38,7 @@ struct DocumentSourceType: SourceType {
         }
         // A pipe that a shell hands on (`<(sops decrypt FILE)`) is nobody else's.
         if DescriptorPath.number(location) == nil {
-            do throws(FileError) { _ = try checker.check(file, location, .sharedManifest) } catch {
-                throw StoreError(error)
-            }
+            try StoreDirectory.check(file, location, .sharedManifest, checker)
         }
         return DocumentSource(try DocumentImport(file, ImportRequest(format), nil))
     }

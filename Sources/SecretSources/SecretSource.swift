@@ -30,19 +30,18 @@ extension SecretSource {
     /// - Returns: the set; a name without a value, or with an empty one, is not in it.
     /// - Throws: class `invalid` for a name that no secret can have, or two for one secret; what reading throws.
     package func read(sealedWith keys: StoreKeys, now: Timestamp) throws -> SecretSet {
-        let named = names.filter { !$0.isNull }
         var seen: Set<SecretName> = []
-        let secrets = try named.map { name in
+        let targets = try names.map { name -> ImportTarget? in
+            guard !name.isNull else { return nil }
             guard let secret = SecretReference(name.text)?.name else {
                 throw StoreError(.invalid, "'\(name.text)' is no name for a secret", hint: SecretReference.rule)
             }
             guard seen.insert(secret).inserted else {
                 throw StoreError(.invalid, "two values are for the secret '\(secret.text)'")
             }
-            return secret
+            return ImportTarget(secret)
         }
-        var chosen = secrets.makeIterator()
-        let targets = names.map { name in name.isNull ? nil : chosen.next().map { ImportTarget($0) } }
+        let secrets = targets.compactMap { $0?.name }
         let values = try seal(targets, keys) { _ in }
         guard values.count == secrets.count else { throw StoreError(.failed, "a source ended early") }
         let entries = zip(secrets, values).compactMap { secret, text -> SecretEntry? in

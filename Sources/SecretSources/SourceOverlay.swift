@@ -9,14 +9,14 @@ package final class SourceOverlay {
     private struct Layer {
         let address: SourceAddress
         /// Values that are not read again.
-        var kept: SecretSet?
+        var kept: [SecretEntry]?
     }
 
     private var layers: [Layer]
     private let limit: Int
     private let checker: PermissionChecker
     /// Binds the keys to this process: derived again from the data key of the store after a lock, they are the same.
-    private let process: StoreID
+    private var process: StoreID?
     private var keys: StoreKeys?
 
     /// Makes an overlay; nothing is read yet.
@@ -30,7 +30,6 @@ package final class SourceOverlay {
         layers = try addresses.map { (text) throws(StoreError) in Layer(address: try SourceAddress(text)) }
         self.limit = limit
         self.checker = checker
-        process = try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
     }
 
     /// No sources.
@@ -57,12 +56,12 @@ package final class SourceOverlay {
         for index in layers.indices {
             let address = layers[index].address
             if let kept = layers[index].kept {
-                secrets.overlay(SecretSet(kept.entries, keys))
+                secrets.overlay(SecretSet(kept, keys))
                 continue
             }
             let set = try Self.read(address, keys, limit, checker, now)
-            if set.members.isEmpty { warn("the source \(address.text) has no values") }
-            if !address.type.isReadAgain { layers[index].kept = set }
+            if set.entries.isEmpty { warn("the source \(address.text) has no values") }
+            if !address.type.isReadAgain { layers[index].kept = set.entries }
             secrets.overlay(set)
         }
         return secrets
@@ -89,6 +88,8 @@ package final class SourceOverlay {
     /// Keys of this process, made anew where a lock has wiped them.
     private func processKeys(_ storeKeys: StoreKeys) throws -> StoreKeys {
         if let keys, !keys.areForgotten { return keys }
+        let process = try process ?? StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
+        self.process = process
         let keys = try storeKeys.withDataKey { (key) throws in
             try StoreKeys(
                 dataKey: try StoreError.wrapping { () throws(SealingError) in try key.copy() },
@@ -96,9 +97,9 @@ package final class SourceOverlay {
             )
         }
         for layer in layers {
-            guard let member = layer.kept?.members.first, case .sealed(let value) = member.entry.value else { continue }
+            guard let entry = layer.kept?.first, case .sealed(let value) = entry.value else { continue }
             do {
-                try keys.readParts(of: value, as: member.entry.name) { _ in }
+                try keys.readParts(of: value, as: entry.name) { _ in }
             } catch {
                 throw StoreError(
                     .authentication,

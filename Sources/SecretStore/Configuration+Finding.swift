@@ -37,7 +37,8 @@ extension Configuration {
             else { throw .system("open", path, .noSuchFileOrDirectory) }
             return found
         }
-        for directory in [store, user(environment), "/etc/credfs"] {
+        let own = BaseDirectory.configuration.path(environment).map { "\($0)/credfs" }
+        for directory in [store, own, "/etc/credfs"] {
             // A directory that cannot be entered belongs to somebody else; a store that cannot is told of by its command.
             guard let directory, let folder = try? StoreDirectory.open(directory, followingLink: true),
                 let found = try read(fileName, in: folder, checker)
@@ -45,11 +46,6 @@ extension Configuration {
             return found
         }
         return .none
-    }
-
-    private static func user(_ environment: (String) -> String?) -> String? {
-        if let directory = environment("XDG_CONFIG_HOME"), directory.hasPrefix("/") { return "\(directory)/credfs" }
-        return environment("HOME").flatMap { $0.isEmpty ? nil : "\($0)/.config/credfs" }
     }
 
     private static func read(

@@ -4,40 +4,32 @@
 ///
 /// Whatever a source is, its values are sealed when they come; files, variables and mounts see this one shape.
 package struct SecretSet: Sendable {
-    /// A secret, and the number of its keys.
-    package struct Member: Sendable {
-        /// Name, attributes and sealed value.
-        package let entry: SecretEntry
-        /// Index of its keys in `keys`.
-        package let source: Int
-    }
-
     /// The secrets, each name once.
-    package private(set) var members: [Member]
+    package private(set) var entries: [SecretEntry]
     /// Keys of the sources.
     package private(set) var keys: [StoreKeys]
+    /// Index of the keys of each secret that the first ones do not open.
+    private var sources: [SecretName: Int] = [:]
 
     /// Makes a set of entries that the same keys open.
     package init(_ entries: [SecretEntry], _ keys: StoreKeys) {
-        members = entries.map { Member(entry: $0, source: 0) }
+        self.entries = entries
         self.keys = [keys]
     }
 
-    /// The entries.
-    package var entries: [SecretEntry] { members.map(\.entry) }
+    /// Index of the keys that open a value.
+    package func source(of entry: SecretEntry) -> Int { sources[entry.name] ?? 0 }
 
     /// Keys that open a value.
-    package func keys(of member: Member) -> StoreKeys { keys[member.source] }
+    package func keys(of entry: SecretEntry) -> StoreKeys { keys[source(of: entry)] }
 
     /// Finds a secret by its name.
-    package func member(_ name: SecretName) -> Member? { members.first { $0.entry.name == name } }
+    package func entry(_ name: SecretName) -> SecretEntry? { entries.first { $0.name == name } }
 
-    /// Finds those among entries that are wanted.
+    /// The set with some of its entries alone.
     package func restricted(to wanted: [SecretEntry]) -> SecretSet {
-        guard wanted.count < members.count else { return self }
-        let names = Set(wanted.map(\.name))
         var set = self
-        set.members = members.filter { names.contains($0.entry.name) }
+        set.entries = wanted
         return set
     }
 
@@ -45,20 +37,18 @@ package struct SecretSet: Sendable {
     ///
     /// What the entry below says of its secret goes on to hold: mode, policy, form. Its expiry was that of its value.
     package mutating func overlay(_ upper: SecretSet) {
-        guard !upper.members.isEmpty else { return }
+        guard !upper.entries.isEmpty else { return }
         var positions: [SecretName: Int] = [:]
-        for (position, member) in members.enumerated() { positions[member.entry.name] = position }
-        for member in upper.members {
-            let source = member.source + keys.count
-            guard let position = positions[member.entry.name] else {
-                members.append(Member(entry: member.entry, source: source))
+        for (position, entry) in entries.enumerated() { positions[entry.name] = position }
+        for new in upper.entries {
+            sources[new.name] = upper.source(of: new) + keys.count
+            guard let position = positions[new.name] else {
+                entries.append(new)
                 continue
             }
-            var entry = members[position].entry
-            entry.value = member.entry.value
-            entry.rotated = member.entry.rotated
-            entry.expires = member.entry.expires
-            members[position] = Member(entry: entry, source: source)
+            entries[position].value = new.value
+            entries[position].rotated = new.rotated
+            entries[position].expires = new.expires
         }
         keys += upper.keys
     }

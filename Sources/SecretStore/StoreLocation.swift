@@ -43,19 +43,14 @@ package struct StoreLocation: Sendable, Equatable {
         func value(_ name: String) -> String? {
             environment(name).flatMap { $0.isEmpty ? nil : $0 }
         }
-        // The XDG specification has relative paths ignored.
-        func home(_ name: String, _ fallback: String) -> String? {
-            if let directory = value(name), directory.hasPrefix("/") { return directory }
-            return value("HOME").map { "\($0)/\(fallback)" }
-        }
         manifest = choices.manifest ?? value("CREDFS_MANIFEST")
         state = (choices.state ?? value("CREDFS_STATE")).map(Self.withoutTail)
-        stateHome = home("XDG_STATE_HOME", ".local/state").map { "\($0)/credfs" }
+        stateHome = BaseDirectory.state.path(environment).map { "\($0)/credfs" }
         if let store = choices.store ?? value("CREDFS_STORE") {
             directory = Self.withoutTail(store)
         } else if user == 0 && value("HOME") == nil && value("XDG_CONFIG_HOME") == nil {
             directory = "/etc/credfs"
-        } else if let configuration = home("XDG_CONFIG_HOME", ".config") {
+        } else if let configuration = BaseDirectory.configuration.path(environment) {
             directory = "\(configuration)/credfs"
         } else {
             throw StoreError(

@@ -31,6 +31,13 @@ package final class Doorbell: Sendable {
     /// Descriptor that can be read while somebody has rung, to be waited for together with others.
     package var number: Int32 { readEnd.number }
 
+    /// Waits until somebody rings, at most until a time; nil is for ever.
+    package func wait(until time: ContinuousClock.Instant?) {
+        guard let time else { return wait(milliseconds: nil) }
+        let parts = (time - .now).components
+        wait(milliseconds: max(1, Int(parts.seconds) * 1000 + Int(parts.attoseconds / 1_000_000_000_000_000) + 1))
+    }
+
     /// Waits until somebody rings, at most for a time; nil is for ever.
     package func wait(milliseconds: Int?) {
         var entry = pollfd(fd: readEnd.number, events: Int16(POLLIN), revents: 0)

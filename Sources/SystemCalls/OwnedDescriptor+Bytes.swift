@@ -24,7 +24,7 @@ extension OwnedDescriptor {
         unsafe bytes.withUnsafeBytes { max(0, unsafe Glibc.write(number, $0.baseAddress, $0.count)) }
     }
 
-    /// Makes reads and writes fail where they would wait; wraps fcntl(F_SETFL).
+    /// Makes reads and writes fail with EAGAIN where they would wait; wraps fcntl(F_SETFL).
     package func makeNonBlocking() throws(Errno) {
         let flags = try valueOrErrno { fcntl(number, F_GETFL) }
         try checkErrno { fcntl(number, F_SETFL, flags | O_NONBLOCK) }

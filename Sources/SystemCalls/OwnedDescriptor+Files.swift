@@ -32,11 +32,7 @@ extension OwnedDescriptor {
     }
 
     /// Wraps fstat(2).
-    package func status() throws(Errno) -> FileStatus {
-        var status = stat()
-        try checkErrno { unsafe fstat(number, &status) }
-        return FileStatus(status)
-    }
+    package func status() throws(Errno) -> FileStatus { try FileStatus.ofDescriptor(number) }
 
     /// Wraps fchmod(2).
     package func setPermissions(_ mode: UInt16) throws(Errno) {

@@ -15,7 +15,7 @@ extension OwnedDescriptor {
     package func readPipe(into bytes: inout MutableSpan<UInt8>, within timeout: Duration) throws(Errno) -> Int {
         let number = number
         guard credfs_is_pipe(number) != 0 else { throw .invalidArgument }
-        try neverBlock()
+        try makeNonBlocking()
         guard try Readiness.wait(for: [number], timeout: timeout) == [true] else { throw .timedOut }
         return unsafe try bytes.withUnsafeMutableBufferPointer { (buffer) throws(Errno) in
             try valueOrErrno { unsafe Glibc.read(number, buffer.baseAddress, buffer.count) }

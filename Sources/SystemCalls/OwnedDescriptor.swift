@@ -33,12 +33,6 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
         OwnedDescriptor(owning: try valueOrErrno { fcntl(number, F_DUPFD_CLOEXEC, 3) })
     }
 
-    /// Makes reads and writes fail with EAGAIN where they would wait; wraps fcntl(F_SETFL).
-    package func neverBlock() throws(Errno) {
-        let flags = try valueOrErrno { fcntl(number, F_GETFL) }
-        try checkErrno { fcntl(number, F_SETFL, flags | O_NONBLOCK) }
-    }
-
     /// Makes another number stand for the same open file, until this process runs another program.
     package func take(place other: Int32) throws(Errno) {
         try checkErrno { dup3(number, other, O_CLOEXEC) }

@@ -34,6 +34,25 @@ struct DeadlineTests {
         try await JobBox(Dictionary(uniqueKeysWithValues: (0..<20).map { ("S\($0)", "v") }))
     }
 
+    /// Every open has the answer of the rule in time, and why is said once.
+    private func expect(
+        _ outcome: ChildProcess.Outcome,
+        of box: JobBox,
+        _ rule: String,
+        saying reason: String,
+        at location: SourceLocation = #_sourceLocation
+    ) async throws {
+        let result = rule == "default" ? "opened" : "EIO"
+        #expect(
+            outcome.outputText == "[('\(result)', 20)] True\n",
+            "\(outcome.errorText)",
+            sourceLocation: location
+        )
+        let said = outcome.lines("warning").filter { $0.hasSuffix(reason) }
+        #expect(said.count == 1, "\(outcome.errorText)", sourceLocation: location)
+        try await box.sandbox.succeed("audit", "verify", at: location)
+    }
+
     @Test(arguments: ["default", "required"])
     func aLogThatSomebodyKeepsLockedDelaysAnOpenByAQuarterOfASecond(rule: String) async throws {
         let box = try await box()
@@ -52,11 +71,7 @@ struct DeadlineTests {
             ["--audit", rule, "--keep-store"],
             shell: "exec /usr/bin/python3 \(script) 2 \(lock)"
         )
-        let result = rule == "default" ? "opened" : "EIO"
-        #expect(outcome.outputText == "[('\(result)', 20)] True\n", "\(outcome.errorText)")
-        let said = outcome.lines("warning").filter { $0.hasSuffix("another process keeps the audit log locked") }
-        #expect(said.count == 1, "\(outcome.errorText)")
-        try await box.sandbox.succeed("audit", "verify")
+        try await expect(outcome, of: box, rule, saying: "another process keeps the audit log locked")
     }
 
     @Test(.enabled(if: isRoot, "freezes a file system"), arguments: ["default", "required"])
@@ -95,11 +110,7 @@ struct DeadlineTests {
             ["--audit", rule, "--keep-store"],
             shell: "PATH=$PATH:/usr/sbin exec /usr/bin/python3 \(script) 12 \(path)"
         )
-        let result = rule == "default" ? "opened" : "EIO"
-        #expect(outcome.outputText == "[('\(result)', 20)] True\n", "\(outcome.errorText)")
-        let said = outcome.lines("warning").filter { $0.hasSuffix("the disk of the audit log does not answer") }
-        #expect(said.count == 1, "\(outcome.errorText)")
-        try await box.sandbox.succeed("audit", "verify")
+        try await expect(outcome, of: box, rule, saying: "the disk of the audit log does not answer")
     }
 
     @Test(.enabled(if: isRoot, "mounts a tmpfs"))

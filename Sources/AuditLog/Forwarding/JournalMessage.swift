@@ -14,7 +14,7 @@ struct JournalMessage {
         member("OPERATION", entry.operation)
         member("STATUS", entry.status)
         member("REASON", entry.reason)
-        members("SECRET", entry.secrets.isEmpty ? [entry.secret].compactMap(\.self) : entry.secrets)
+        members("SECRET", entry.names)
         member("SERVICE", entry.service)
         member("UID", entry.uid.map { "\($0)" })
         member("USER", entry.user)

@@ -132,14 +132,15 @@ extension AccessReport {
                 user: entry.user ?? entry.uid.map { "uid \($0)" } ?? "unknown",
                 command: Self.command(of: entry)
             )
-            let names = entry.secrets.isEmpty ? [entry.secret].compactMap(\.self) : entry.secrets
             let attempt = Attempt(
                 first: entry.repeated?.first ?? entry.timestamp,
                 last: entry.repeated?.last ?? entry.timestamp,
                 count: entry.repeated?.count ?? 1,
                 outcome: outcome
             )
-            for name in names { add(attempt, Key(secret: name, reader: reader), job: entry.mount.flatMap { jobs[$0] }) }
+            for name in entry.names {
+                add(attempt, Key(secret: name, reader: reader), job: entry.mount.flatMap { jobs[$0] })
+            }
         }
 
         private mutating func add(_ attempt: Attempt, _ key: Key, job: String?) {

@@ -28,7 +28,6 @@ struct LockCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let mount = try target.find(context)
-        context.subjects.mount = mount.id
         _ = try mount.ask(ControlRequest(.lock), context)
     }
 }

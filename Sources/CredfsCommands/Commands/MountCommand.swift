@@ -98,8 +98,7 @@ struct MountCommand: CredfsCommand {
             service.end()
         }
         for event in [labels.event(context), event(.success, "serving \(service.path)", context)] {
-            guard let event else { continue }
-            if let recorder { try recorder.record(event) } else { context.recorder.record(event) }
+            if let event { try context.record(event, by: recorder) }
         }
         Telemetry.write(Self.operation, .success, context)
         admitted.forgetEntries()
@@ -139,9 +138,7 @@ struct MountCommand: CredfsCommand {
     private func absolute(_ context: CommandContext) throws -> StoreOptions {
         var options = options
         let location = try options.location(context)
-        context.directoryAtStart = try StoreError.wrapping("find", "the working directory") { () throws(Errno) in
-            try OwnedDescriptor.workingDirectory()
-        }
+        context.directoryAtStart = try AbsolutePath.workingDirectory()
         options.store = context.located(location.directory)
         options.manifest = location.manifest.map(context.located)
         options.state = location.state.map(context.located)

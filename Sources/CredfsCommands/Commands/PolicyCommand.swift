@@ -96,8 +96,7 @@ struct PolicySetCommand: CredfsCommand {
     }
 
     func run(_ context: CommandContext) throws {
-        let change = try policy.change()
-        for warning in try policy.warnings() { context.console.warning(warning) }
+        let change = try policy.change(warn: context.console.warning)
         let references = try names.map { try reference($0) }
         let (store, before) = try options.load(context)
         let keys = try keyOptions.unlock(store, before.manifest, context)

@@ -29,7 +29,6 @@ struct ReloadCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let mount = try target.find(context)
-        context.subjects.mount = mount.id
         let answer = try mount.ask(.init(.reload), context)
         if let generation = answer.counts["generation"] {
             context.console.note("serving generation \(generation)")

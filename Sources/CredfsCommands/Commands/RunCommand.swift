@@ -212,13 +212,7 @@ struct RunCommand: CredfsCommand {
             named.append(path)
         }
         let paths = [try options.location(context).directory] + named.filter { !$0.isEmpty }
-        return try paths.map { path in
-            if path.hasPrefix("/") { return path }
-            let directory = try StoreError.wrapping("find", "the working directory") { () throws(Errno) in
-                try OwnedDescriptor.workingDirectory()
-            }
-            return "\(directory)/\(path)"
-        }
+        return try paths.map(AbsolutePath.of)
     }
 
     private func warn(of values: [VariableAssignment], _ admitted: Admission, _ context: CommandContext) {
@@ -246,11 +240,11 @@ struct RunCommand: CredfsCommand {
 
     /// Records the start, since whoever is killed records nothing at its end.
     private func recordStart(_ recorder: OpenRecorder?, _ context: CommandContext) throws(MountError) {
-        func record(_ event: OperationEvent) throws(MountError) {
-            if let recorder { try recorder.record(event) } else { context.recorder.record(event) }
-        }
-        if let job = program.labels.event(context) { try record(job) }
-        try record(OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store))
+        if let job = program.labels.event(context) { try context.record(job, by: recorder) }
+        try context.record(
+            OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store),
+            by: recorder
+        )
     }
 
     private func say(_ message: JobRun.Message, _ context: CommandContext) {

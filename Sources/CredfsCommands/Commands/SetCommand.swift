@@ -91,8 +91,7 @@ struct SetCommand: CredfsCommand {
         }
         if reference.mayHoldValue { try requireExisting(reference, context) }
         try attributes.refusePast(now: context.now())
-        let change = try policy.change()
-        for warning in try policy.warnings() { context.console.warning(warning) }
+        let change = try policy.change(warn: context.console.warning)
         let (store, before) = try options.load(context)
         let keys = try keyOptions.unlock(store, before.manifest, context)
         if keepValue { _ = try before.manifest.entry(reference) }

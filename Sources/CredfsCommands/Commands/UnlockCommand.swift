@@ -33,7 +33,6 @@ struct UnlockCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let mount = try target.find(context)
-        context.subjects.mount = mount.id
         guard try mount.ask(ControlRequest(.status), context).counts["locked"] == 1 else {
             return context.console.note("\(mount.found.mount.path) is not locked")
         }

@@ -46,7 +46,6 @@ struct WaitCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let mount = try target.find(context)
-        context.subjects.mount = mount.id
         let generation = try mount.found.waitForChange(
             since: since,
             within: timeout?.duration,

@@ -55,7 +55,7 @@ package final class ChangeHook {
                     (0, nothing.number), (1, output), (2, output), (Self.pipeNumber, pipe.read.number),
                 ]
             )
-            try pipe.write.neverBlock()
+            try pipe.write.makeNonBlocking()
             self.pipe = pipe.ends { (_, write) in write }
         } catch { throw MountError(.failed, "cannot start the process of --on-change: \(error.message)") }
     }
@@ -69,9 +69,7 @@ package final class ChangeHook {
 
     /// Lets the command run, once more where it runs already; never waits.
     func ring() {
-        guard let number = pipe?.number else { return }
-        var byte: UInt8 = 1
-        _ = unsafe write(number, &byte, 1)
+        _ = pipe?.writeOnce([1])
     }
 
     /// Ends it, with a command that runs.

@@ -156,15 +156,9 @@ package final class MountRecord {
         isLeft = true
     }
 
-    /// Writes that another generation is served.
-    package func update(generation: UInt64) {
-        mount.generation = generation
-        try? Self.write(mount, to: file)
-    }
-
-    /// Writes that the mount is locked or served again.
-    package func update(isLocked: Bool) {
-        mount.isLocked = isLocked
+    /// Writes what has changed.
+    func update(_ change: (inout LiveMount) -> Void) {
+        change(&mount)
         try? Self.write(mount, to: file)
     }
 

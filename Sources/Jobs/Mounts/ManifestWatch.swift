@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecureFiles
 internal import SystemCalls
 internal import SystemPackage
 
@@ -39,8 +40,7 @@ final class ManifestWatch {
     init(_ manifest: WatchedManifest) throws(Errno) {
         path = manifest.path
         stamp = manifest.stamp
-        let parent = manifest.path.split(separator: "/").dropLast().joined(separator: "/")
-        directory = "/" + parent
+        directory = PathParts.split(manifest.path).directory
         watch = try DirectoryWatch(of: directory)
         if WatchedManifest.stamp(of: path) != stamp { try postpone() }
     }

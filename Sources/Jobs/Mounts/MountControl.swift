@@ -67,36 +67,40 @@ final class MountControl {
         } catch { throw MountError(.failed, "cannot start the thread of the control socket: \(error.message)") }
     }
 
-    /// Acts on the request that waits, if one does.
-    func answer(_ act: (ControlRequest, ReceivedDescriptor?) -> ControlAnswer) {
+    /// Acts on the request that waits, if one does, for a mount that is served or not.
+    func answer(_ served: ServedMount?, _ store: (any ServedStore)?, _ record: MountRecord?) {
         guard let letter = mailbox.take() else { return }
-        mailbox.answer(act(letter.request, letter.descriptor))
+        mailbox.answer(Self.act(on: letter, served, store, record))
     }
 
-    /// Acts on the request that waits, for a mount that is served or not.
-    func answer(_ served: ServedMount?, _ store: (any ServedStore)?, _ record: MountRecord?) {
-        answer { (request, descriptor) in
-            guard let served, let store else {
-                return ControlAnswer(
-                    .init(
-                        status: 10,
-                        message: "this mount shows what it was started with and cannot change",
-                        hint: "end it and start it again"
-                    )
+    private static func act(
+        on letter: ControlMailbox.Letter,
+        _ served: ServedMount?,
+        _ store: (any ServedStore)?,
+        _ record: MountRecord?
+    ) -> ControlAnswer {
+        guard let served, let store else {
+            return ControlAnswer(
+                .init(
+                    status: 10,
+                    message: "this mount shows what it was started with and cannot change",
+                    hint: "end it and start it again"
                 )
-            }
-            do {
-                switch request.action {
-                case .status: break
-                case .reload: try served.reload(store, record)
-                case .lock: served.lock(store, record)
-                case .unlock:
-                    guard let descriptor else { throw MountError(.usage, "no key came with the request") }
-                    try served.unlock(store, with: descriptor, record)
-                }
-                return ControlAnswer(counts: ["generation": served.snapshot.generation])
-            } catch { return ControlAnswer(store.failure(of: error)) }
+            )
         }
+        do {
+            switch letter.request.action {
+            case .status: break
+            case .reload: try served.reload(store, record)
+            case .lock: served.lock(store, record)
+            case .unlock:
+                guard let descriptor = letter.descriptor else {
+                    throw MountError(.usage, "no key came with the request")
+                }
+                try served.unlock(store, with: descriptor, record)
+            }
+            return ControlAnswer(counts: ["generation": served.snapshot.generation])
+        } catch { return ControlAnswer(store.failure(of: error)) }
     }
 
     /// Ends the thread and removes the socket; whoever waits is told so.
@@ -134,7 +138,9 @@ final class MountControl {
 
     /// Removes the sockets of all servers that were killed.
     static func removeLeft(in runtime: RuntimeDirectory) {
-        guard let directory = try? runtime.openControl(), let names = try? directory.entryNames() else { return }
+        guard let directory = try? runtime.openControl(), let names = try? directory.entryNames(), !names.isEmpty
+        else { return }
+        // Looked for after the sockets: whoever binds one has written its record before.
         let live = Set(FoundMount.all(in: runtime).filter(\.isLive).map(\.mount.id))
         for name in names where !live.contains(name) { try? directory.unlink(name) }
     }

@@ -19,6 +19,7 @@ final class MountEvents {
     private var generation: UInt64
     /// Called on the main thread when readers see another generation.
     private let onChange: () -> Void
+    private var hook: ChangeHook?
 
     private final class Timer {
         let timer: DeadlineTimer
@@ -36,7 +37,7 @@ final class MountEvents {
         _ options: LiveOptions,
         _ store: (any ServedStore)?,
         in runtime: RuntimeDirectory,
-        onChange: @escaping () -> Void
+        onChange: @escaping () -> Void = {}
     ) throws(MountError) {
         self.store = store
         self.onChange = onChange
@@ -56,6 +57,12 @@ final class MountEvents {
             }
         }
     }
+
+    /// The process that runs a command when readers see another generation, or -1.
+    var helper: Int32 { hook?.id ?? -1 }
+
+    /// Has a process run a command whenever readers see another generation, until the mount ends.
+    func follow(with hook: ChangeHook) { self.hook = hook }
 
     /// Starts to answer clients.
     ///
@@ -86,6 +93,7 @@ final class MountEvents {
         guard let now = served?.snapshot.generation, now != generation else { return }
         generation = now
         onChange()
+        hook?.ring()
     }
 
     /// Serves what the manifest holds now where it has changed; says once of each that it is not accepted.
@@ -123,5 +131,7 @@ final class MountEvents {
         record = nil
         timers = []
         watch = nil
+        hook?.finish()
+        hook = nil
     }
 }

@@ -18,7 +18,6 @@ package final class MountService {
     package let id: String
     private var mount: SharedMount?
     private var events: MountEvents?
-    private var hook: ChangeHook?
 
     /// Prepares a mount: from here on signals are collected.
     ///
@@ -72,13 +71,13 @@ package final class MountService {
         self.mount = mount
         do throws(MountError) {
             try mount.prepare()
-            let events = try MountEvents(description(snapshot, store, auth), live, served, in: runtime) {
-                [weak self] in self?.hook?.ring()
-            }
+            let events = try MountEvents(description(snapshot, store, auth), live, served, in: runtime)
             self.events = events
             if case .command(let command) = live.onChange {
                 let environment = live.hookEnvironment + ["CREDENTIALS_DIRECTORY=\(path)"]
-                hook = try ChangeHook(command, environment: environment, job: nil, .none, speaks: false)
+                events.follow(
+                    with: try ChangeHook(command, environment: environment, job: nil, .none, speaks: false)
+                )
             }
             try mount.begin(signalling: nil)
             try events.begin(refusing: nil, status: mount.status)
@@ -139,8 +138,6 @@ package final class MountService {
         mount = nil
         events?.end(leavingRecord: !isGone)
         events = nil
-        hook?.finish()
-        hook = nil
     }
 
     private func description(_ snapshot: Snapshot, _ store: StoreID?, _ auth: AuthMode) -> LiveMount {

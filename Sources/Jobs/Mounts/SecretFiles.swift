@@ -28,9 +28,9 @@ final class SecretFiles {
     /// - Throws: `StoreError` or `MountError`; then nothing is left.
     func write(_ secrets: SecretSet, _ ownership: Ownership) throws {
         do {
-            for member in secrets.members {
-                guard case .sealed(let value) = member.entry.value else { continue }
-                try write(member.entry, value, secrets.keys(of: member), ownership)
+            for secret in secrets.entries {
+                guard case .sealed(let value) = secret.value else { continue }
+                try write(secret, value, secrets.keys(of: secret), ownership)
             }
             try MountError.wrapping(.mount, "close the directory of the secrets") { () throws(Errno) in
                 try directory.setOwner(user: ownership.user, group: ownership.group)

@@ -95,14 +95,14 @@ final class ServedMount {
         }
         let next = try store.snapshot(after: snapshot)
         try replace(with: next)
-        record?.update(generation: next.generation)
+        record?.update { $0.generation = next.generation }
     }
 
     /// Refuses opens and reads and wipes the keys until `unlock`.
     func lock(_ store: any ServedStore, _ record: MountRecord?) {
         let invalidations = rules.lock()
         store.lock()
-        record?.update(isLocked: true)
+        record?.update { $0.isLocked = true }
         // Nothing can be read that the kernel does not forget.
         try? session?.invalidate(invalidations)
     }
@@ -114,8 +114,10 @@ final class ServedMount {
         let next = try store.unlock(with: pipe, after: snapshot)
         try replace(with: next)
         rules.unlock()
-        record?.update(generation: next.generation)
-        record?.update(isLocked: false)
+        record?.update { record in
+            record.generation = next.generation
+            record.isLocked = false
+        }
     }
 
     /// Locked: opens and reads are refused.

@@ -17,7 +17,6 @@ package final class JobRun {
     private let starting: () throws(MountError) -> Void
     private let report: (Message) -> Void
     private var events: MountEvents?
-    private var hook: ChangeHook?
 
     /// Prepares a run: from here on signals are collected, and what killed runs left is taken away.
     ///
@@ -100,16 +99,19 @@ package final class JobRun {
         try? OwnedDescriptor.closeInherited()
         do {
             let events = try MountEvents(description(exposure), settings.live, settings.store, in: runtime) {
-                [weak self] in self?.react(job)
+                [settings] in
+                if case .signal(let signal) = settings.live.onChange { try? Children.send(signal, to: job.process) }
             }
             self.events = events
             if case .command(let command) = settings.live.onChange {
-                hook = try ChangeHook(
-                    command,
-                    environment: program.environment.compactMap { String(validating: $0, as: UTF8.self) },
-                    job: job.process,
-                    exposure.isolation,
-                    speaks: true
+                events.follow(
+                    with: try ChangeHook(
+                        command,
+                        environment: program.environment.compactMap { String(validating: $0, as: UTF8.self) },
+                        job: job.process,
+                        exposure.isolation,
+                        speaks: true
+                    )
                 )
             }
             if exposure.backend.isWeak { report(.weakBackend(exposure.backend)) }
@@ -132,14 +134,6 @@ package final class JobRun {
         let isGone = exposure.end()
         events?.end(leavingRecord: !isGone)
         events = nil
-        hook?.finish()
-        hook = nil
-    }
-
-    /// Does what is asked for when readers see another generation.
-    private func react(_ job: Job) {
-        if case .signal(let signal) = settings.live.onChange { try? Children.send(signal, to: job.process) }
-        hook?.ring()
     }
 
     private func follow(_ job: Job, _ exposure: any Exposure) throws -> Outcome {
@@ -164,7 +158,7 @@ package final class JobRun {
             )
             let exit = try supervisor.waitForEnd(of: job.process, watched)
             if settings.linger > .zero {
-                let helpers = [exposure.helper, hook?.id ?? -1, settings.alertHelper ?? -1]
+                let helpers = [exposure.helper, events?.helper ?? -1, settings.alertHelper ?? -1]
                 try supervisor.linger(settings.linger, besides: helpers, watched)
             }
             return Outcome(status: exit.shellStatus, isolation: exposure.isolation, refusal: nil)

@@ -65,7 +65,7 @@ final class Deadlines: Sendable {
             if isEnding { return }
             for request in due { request.expire() }
             guard due.isEmpty else { continue }
-            bell.wait(milliseconds: next.map { Self.milliseconds(until: $0) })
+            bell.wait(until: next)
         }
     }
 
@@ -80,10 +80,5 @@ final class Deadlines: Sendable {
             state.isAwake = next != nil || !due.isEmpty
             return (due, next, state.isEnding)
         }
-    }
-
-    private static func milliseconds(until time: ContinuousClock.Instant) -> Int {
-        let parts = (time - .now).components
-        return max(1, Int(parts.seconds) * 1000 + Int(parts.attoseconds / 1_000_000_000_000_000) + 1)
     }
 }

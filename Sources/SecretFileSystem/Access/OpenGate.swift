@@ -44,17 +44,12 @@ final class OpenGate: Sendable {
             let buffer = buffers.buffer(of: context.worker)
             return grant(candidate, caller, decision, scratch: &buffer.scratch, reply)
         }
-        let waiting = ParkedBox(reply.park())
-        let answer = { @Sendable (digest: ExecutableDigest) in
-            guard let reply = waiting.resume() else { return }
-            let decision = self.decide(candidate, caller, digest)
+        decideLater(candidate, caller, reply) { decision, reply in
             do {
                 var scratch = try SecureBuffer(count: Self.scratchByteCount)
                 self.grant(candidate, caller, decision, scratch: &scratch, reply)
             } catch { reply.fail(.ioError) }
         }
-        limit(waiting) { answer(.unavailable) }
-        compute(caller, done: answer)
     }
 
     /// Answers a lookup: a hidden name is there for those only who may open it.
@@ -72,13 +67,25 @@ final class OpenGate: Sendable {
         let caller = Subject(context.caller, identities)
         let decision = decide(candidate, caller)
         guard decision == .needsDigest else { return show(candidate, caller, decision, reply) }
-        let waiting = ParkedBox(reply.park())
-        let answer = { @Sendable (digest: ExecutableDigest) in
-            guard let reply = waiting.resume() else { return }
-            self.show(candidate, caller, self.decide(candidate, caller, digest), reply)
+        decideLater(candidate, caller, reply) { decision, reply in
+            self.show(candidate, caller, decision, reply)
         }
-        limit(waiting) { answer(.unavailable) }
-        compute(caller, done: answer)
+    }
+
+    /// Decides once the digest of the caller's executable is known, or its time is over; the request waits meanwhile.
+    private func decideLater<Answer>(
+        _ candidate: SecretFileSystem.Candidate,
+        _ caller: Subject,
+        _ reply: consuming Reply<Answer>,
+        answer: @escaping @Sendable (OpenDecision, consuming Reply<Answer>) -> Void
+    ) {
+        let waiting = ParkedBox(reply.park())
+        let done = { @Sendable (digest: ExecutableDigest) in
+            guard let reply = waiting.resume() else { return }
+            answer(self.decide(candidate, caller, digest), reply)
+        }
+        limit(waiting) { done(.unavailable) }
+        compute(caller, done: done)
     }
 
     /// Sets an end to the waiting of a request; without a thread for that it fails at once.

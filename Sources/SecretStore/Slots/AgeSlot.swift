@@ -107,8 +107,7 @@ package struct AgeSlot: SlotType {
     package static func identityFile(_ sources: any KeySources) throws(StoreError) -> String? {
         if sources.hasSecret(variable) { return nil }
         if let path = sources.path("CREDFS_AGE_KEY_FILE") ?? sources.path("SOPS_AGE_KEY_FILE") { return path }
-        let configuration = sources.path("XDG_CONFIG_HOME").flatMap { $0.hasPrefix("/") ? $0 : nil }
-        guard let directory = configuration ?? sources.path("HOME").map({ "\($0)/.config" }) else { return nil }
+        guard let directory = BaseDirectory.configuration.path(sources.path) else { return nil }
         let path = "\(directory)/sops/age/keys.txt"
         return try Store.exists(path) ? path : nil
     }
