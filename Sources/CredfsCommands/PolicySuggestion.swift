@@ -49,18 +49,31 @@ struct PolicySuggestion {
     /// - Parameters:
     ///   - tail: its entries.
     ///   - since: the time before which nothing counts.
+    ///   - manifest: the secrets; what else was opened counts for nothing.
     /// - Throws: `AuditError`.
-    init(_ tail: AuditTail, since: String?) throws(AuditError) {
+    init(_ tail: AuditTail, since: String?, for manifest: Manifest) throws(AuditError) {
         var found: [SecretName: Policy] = [:]
         var changing: Set<String> = []
+        var unwritable: Set<String> = []
+        var decoys: Set<String> = []
+        let isDecoy = Dictionary(manifest.secrets.map { ($0.name, $0.policy?.decoy == true) }) { first, _ in first }
         while let item = try tail.next() {
             guard case .entry(let line, _) = item, line.entry.operation == "open",
                 ["success", "would-deny"].contains(line.entry.status),
                 since.map({ $0 <= line.entry.timestamp }) ?? true,
-                let name = line.entry.secret.flatMap(SecretName.init)
+                let name = line.entry.secret.flatMap(SecretName.init), let isDecoy = isDecoy[name]
             else { continue }
+            // Whoever opens one is the last who should be let in.
+            guard !isDecoy else {
+                decoys.insert(name.text)
+                continue
+            }
             var policy = found[name] ?? Policy(name: name)
-            if let path = line.entry.executable, Self.isLasting(path) {
+            let path = line.entry.executable
+            if let path, path.hasPrefix("/"), !ReadPolicy.isPath(path) {
+                policy.executables = nil
+                unwritable.insert(name.text)
+            } else if let path, Self.isLasting(path) {
                 policy.executables?.insert(path)
             } else {
                 policy.executables = nil
@@ -81,12 +94,17 @@ struct PolicySuggestion {
         }
         // A rule of users alone would let every program of theirs read.
         policies = found.values.filter { $0.executables != nil && !$0.isEmpty }.sorted { $0.name < $1.name }
-        if !changing.isEmpty {
-            let names = Names.abbreviated(changing.sorted())
-            warnings.append(
-                "programs that opened \(names) are unknown or gone, so nothing is suggested there: credfs policy set"
-            )
+        warn(changing) {
+            "programs that opened \($0) are unknown or gone, so nothing is suggested there: credfs policy set"
         }
+        warn(unwritable) {
+            "programs that opened \($0) have a path that no policy can hold, so nothing is suggested there"
+        }
+        warn(decoys) { "the decoy \($0) was opened, which makes no policy: see who in credfs audit report" }
+    }
+
+    private mutating func warn(_ names: Set<String>, _ text: (String) -> String) {
+        if !names.isEmpty { warnings.append(text(Names.abbreviated(names.sorted()))) }
     }
 
     /// Detects a program that is still where it was: a rule names the file that is there when the mount begins.

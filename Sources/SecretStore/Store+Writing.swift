@@ -35,6 +35,7 @@ extension Store {
                 manifest,
                 signedWith: keys,
                 previous: loaded.file,
+                since: loaded.manifest,
                 removingBackups: removesBackups,
                 now: now
             )
@@ -48,6 +49,7 @@ extension Store {
     ///   - keys: the keys of the store.
     ///   - previous: the content of the file that is replaced, kept as `.bak`; nil where it held plaintext or there was
     ///     none.
+    ///   - known: what was read of it, if it was.
     ///   - removesBackups: whether `.bak` and the copy in the state directory are removed once the new manifest is there.
     ///   - permissions: the mode of the new file where `previous` does not tell it.
     ///   - now: the time.
@@ -58,6 +60,7 @@ extension Store {
         _ manifest: Manifest,
         signedWith keys: StoreKeys,
         previous: FileContents?,
+        since known: Manifest? = nil,
         removingBackups removesBackups: Bool = false,
         permissions: UInt16? = nil,
         now: Timestamp
@@ -65,6 +68,7 @@ extension Store {
         var manifest = manifest
         manifest.generation = try generation(after: manifest.generation)
         manifest.updated = now
+        try manifest.checkReadingBack(since: known)
         let text = ManifestWriter.text(manifest, signature: try keys.signature(of: manifest))
         guard text.count <= Manifest.maximumByteCount else {
             throw StoreError(

@@ -209,6 +209,14 @@ struct PolicyTests {
         )
     }
 
+    /// A variable would tell every process of the job that there is such a secret.
+    @Test func whatIsHiddenHasNoVariableUnlessItIsNamed() async throws {
+        let box = try await box("--allow-exe", cat, "--hidden", secrets: ["T": "t", "U": "u"])
+        #expect(try await box.run([], shell: "env | grep -c -e '^T_FILE' -e '^U_FILE'").outputText == "1\n")
+        let named = try await box.run(["--file-var", "T=WHERE"], shell: "cat \"$WHERE\" $CREDENTIALS_DIRECTORY/T")
+        #expect(named.outputText == "tt", "\(named.errorText)")
+    }
+
     @Test func aPlaceholderHasNoByteOfTheValue() async throws {
         let box = try await box("--allow-exe", cat, "--placeholder")
         let script =
@@ -281,6 +289,40 @@ struct PolicyTests {
         #expect(pasted.status == .exited(0) && pasted.errorText.isEmpty, "\(pasted.errorText)")
         let again = try await box.run([], shell: "\(job); cat $T_FILE", adding: ["P": program])
         #expect(again.outputText == "t" && again.errorText.contains("Permission denied"), "\(again.errorText)")
+    }
+
+    /// No manifest can hold such a path, and whoever is observed chooses his own.
+    @Test(arguments: ["line\nbreak", "tab\tbed", "\u{1b}[2Jcleared", "turned\u{202e}round", "bell\u{7}"])
+    func aPathThatNoManifestHoldsIsRefused(_ name: String) async throws {
+        let box = try await JobBox(["T": "t", "U": "u"])
+        let program = box.sandbox.directory.path(name)
+        let before = try box.sandbox.manifest()
+        for arguments in [["policy", "set", "T"], ["set", "T", "--keep-value"]] {
+            for option in ["--allow-exe", "--allow-exe-sha256"] {
+                try await box.sandbox.run(arguments + [option, program]).expectRefusal(64, "\(option) takes")
+            }
+        }
+        #expect(try box.sandbox.manifest() == before)
+        let job = "cp /bin/cat \"$P\" && \"$P\" $T_FILE && cat $U_FILE"
+        #expect(try await box.run([], shell: job, adding: ["P": program]).outputText == "tu")
+        let printed = try await box.sandbox.succeed("policy", "suggest")
+        #expect(printed.outputText == "credfs policy set U --allow-exe \(cat) --allow-uid \(geteuid())\n")
+        #expect(printed.lines("warning").count == 1 && printed.errorText.contains("opened T have a path"))
+        let applied = try await box.sandbox.succeed("policy", "suggest", "--apply")
+        #expect(applied.lines("warning") == printed.lines("warning"))
+        try await box.sandbox.succeed("verify")
+        #expect(try await box.sandbox.succeed("policy", "show").outputText.hasPrefix("U:\n"))
+    }
+
+    /// Whoever opened a decoy is the last who should be let in.
+    @Test func whoOpenedADecoyIsNotSuggested() async throws {
+        let box = try await box("--decoy", secrets: ["T": "t", "U": "u"])
+        #expect(try await box.run([], shell: "cat $T_FILE $U_FILE").outputText == "tu")
+        let printed = try await box.sandbox.succeed("policy", "suggest")
+        #expect(printed.outputText == "credfs policy set U --allow-exe \(cat) --allow-uid \(geteuid())\n")
+        #expect(printed.lines("warning") == ["the decoy T was opened, which makes no policy: see who in credfs audit report"])
+        try await box.sandbox.succeed("policy", "suggest", "--apply")
+        #expect(try await box.sandbox.succeed("policy", "show", "T").outputText == "T:\n  decoy: any open raises an alert\n")
     }
 
     @Test func anExecutableThatCannotReadIsWarnedOf() async throws {

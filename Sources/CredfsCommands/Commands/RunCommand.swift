@@ -86,7 +86,10 @@ struct RunCommand: CredfsCommand {
                 try admission.reportMissing(assignment.secret, admitted.manifest, context)
             }
         }
-        let paths = try variables.file.variables(snapshot?.names ?? [], chosen) { context.console.warning($0) }
+        let paths = try variables.file.variables(
+            try namesWithVariable(snapshot, admitted, chosen, context),
+            chosen
+        ) { context.console.warning($0) }
         try refuseClashes(values, paths, admitted)
         let backend = place.backend.flatMap(Backend.init) ?? .fuse
         if backend != .fuse {
@@ -151,6 +154,20 @@ struct RunCommand: CredfsCommand {
             return environment.entries + (variables.pristine ? Self.path() : [])
         }
         conclude(outcome, context)
+    }
+
+    /// Names that get a variable: one of a hidden secret would tell the whole job that it is there.
+    private func namesWithVariable(
+        _ snapshot: Snapshot?,
+        _ admitted: Admission,
+        _ chosen: [VariableAssignment],
+        _ context: CommandContext
+    ) throws -> [SecretName] {
+        let isObserving = try mount.rules(context, group: ProcessAttributes.effectiveGroup).observes
+        let hidden = Set(admitted.entries.filter { $0.policy?.hidden == true }.map(\.name))
+        guard let names = snapshot?.names, !isObserving, !hidden.isEmpty else { return snapshot?.names ?? [] }
+        let wanted = Set(chosen.map(\.secret))
+        return names.filter { !hidden.contains($0) || wanted.contains($0) }
     }
 
     private func values(_ isName: (SecretName) -> Bool) throws -> [VariableAssignment] {
