@@ -10,7 +10,7 @@ extension Manifest {
     func checkReadingBack(since previous: Manifest?) throws(StoreError) {
         var written = self
         written.comments = ManifestComments()
-        if let previous {
+        if let previous, Set(secrets.map(\.name)).count == secrets.count {
             let known = Dictionary(previous.secrets.map { ($0.name, $0) }) { first, _ in first }
             written.secrets.removeAll { known[$0.name] == $0 }
         }
