@@ -68,7 +68,6 @@ extension Store {
         var manifest = manifest
         manifest.generation = try generation(after: manifest.generation)
         manifest.updated = now
-        try manifest.checkReadingBack(since: known)
         let text = ManifestWriter.text(manifest, signature: try keys.signature(of: manifest))
         guard text.count <= Manifest.maximumByteCount else {
             throw StoreError(
@@ -77,6 +76,7 @@ extension Store {
                 hint: "keep large or many secrets in a second store"
             )
         }
+        try manifest.checkReadingBack(since: known)
         let (folder, name) = try manifestPlace()
         let backup = name + Self.backupSuffix
         try folder.removeLeftovers(of: name)

@@ -139,6 +139,7 @@ import Testing
             { $0.secrets[0].policy = ReadPolicy(executable: "/bin/\u{1b}x") },
             { $0.secrets[0].policy = ReadPolicy(executable: "bin/x") },
             { $0.secrets.append($0.secrets[0]) },
+            { $0.secrets[0].policy = ReadPolicy(unit: "two words") },
         ]
         for change in changes {
             let error = failure { try store.update(keys, now: fixture.now, waiting: {}, change) }
@@ -147,8 +148,16 @@ import Testing
             #expect(try fixture.text() == before)
         }
         try store.update(keys, now: fixture.now, waiting: {}) {
+            $0.secrets[0].policy = ReadPolicy(unit: "app.service")
             $0.secrets[1].rotation = RotationRule(every: "30d", command: ["a: #b", "'", "\\"])
         }
+        let large = failure {
+            try store.update(keys, now: fixture.now, waiting: {}) {
+                let argument = String(repeating: "a", count: Manifest.maximumByteCount)
+                $0.secrets[1].rotation = RotationRule(every: "30d", command: [argument])
+            }
+        }
+        #expect(large?.message == "the manifest would be larger than 64 MiB")
         _ = try LoadedManifest(store).verified(with: keys)
     }
 
@@ -380,5 +389,10 @@ extension ReadPolicy {
     fileprivate init(executable path: String) {
         self.init()
         executables = [Executable(path: path)]
+    }
+
+    fileprivate init(unit: String) {
+        self.init()
+        units = [unit]
     }
 }
