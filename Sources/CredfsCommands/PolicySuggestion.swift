@@ -56,28 +56,10 @@ struct PolicySuggestion {
         while let item = try tail.next() {
             guard case .entry(let line, _) = item, line.entry.operation == "open",
                 ["success", "would-deny"].contains(line.entry.status),
-                since.map({ $0 <= line.entry.timestamp }) ?? true,
-                let name = line.entry.secret.flatMap(SecretName.init)
+                since.map({ $0 <= line.entry.timestamp }) ?? true
             else { continue }
-            var policy = found[name] ?? Policy(name: name)
-            if let path = line.entry.executable, Self.isLasting(path) {
-                policy.executables?.insert(path)
-            } else {
-                policy.executables = nil
-                changing.insert(name.text)
-            }
-            if let uid = line.entry.uid.flatMap({ UInt32(exactly: $0) }) {
-                policy.uids?.insert(uid)
-            } else {
-                policy.uids = nil
-            }
-            // Sessions, scopes and containers have another name each time.
-            if let unit = line.entry.unit, unit.hasSuffix(".service") {
-                policy.units?.insert(unit)
-            } else {
-                policy.units = nil
-            }
-            found[name] = policy
+            // Who reads a rendered file needs every part of it.
+            for name in line.entry.names.compactMap(SecretName.init) { Self.note(line.entry, name, &found, &changing) }
         }
         // A rule of users alone would let every program of theirs read.
         policies = found.values.filter { $0.executables != nil && !$0.isEmpty }.sorted { $0.name < $1.name }
@@ -87,6 +69,34 @@ struct PolicySuggestion {
                 "programs that opened \(names) are unknown or gone, so nothing is suggested there: credfs policy set"
             )
         }
+    }
+
+    /// Adds what an open says of a secret.
+    private static func note(
+        _ entry: AuditEntry,
+        _ name: SecretName,
+        _ found: inout [SecretName: Policy],
+        _ changing: inout Set<String>
+    ) {
+        var policy = found[name] ?? Policy(name: name)
+        if let path = entry.executable, isLasting(path) {
+            policy.executables?.insert(path)
+        } else {
+            policy.executables = nil
+            changing.insert(name.text)
+        }
+        if let uid = entry.uid.flatMap({ UInt32(exactly: $0) }) {
+            policy.uids?.insert(uid)
+        } else {
+            policy.uids = nil
+        }
+        // Sessions, scopes and containers have another name each time.
+        if let unit = entry.unit, unit.hasSuffix(".service") {
+            policy.units?.insert(unit)
+        } else {
+            policy.units = nil
+        }
+        found[name] = policy
     }
 
     /// Detects a program that is still where it was: a rule names the file that is there when the mount begins.
