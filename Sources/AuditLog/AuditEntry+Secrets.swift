@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension AuditEntry {
-    /// The names of its secrets, be it one or a list.
-    var names: [String] { secrets.isEmpty ? [secret].compactMap(\.self) : secrets }
+    /// The names of its secrets, be it one or a list; of a rendered file its own and those of its parts.
+    package var names: [String] { [secret].compactMap(\.self) + secrets }
 
     /// Searches the secrets of the entry for a name.
     package func concerns(_ name: String) -> Bool { secret == name || secrets.contains(name) }

@@ -120,7 +120,11 @@ struct Admission {
             manifest.secrets = secrets.entries
             try rules.requireValues(manifest)
         }
-        admission.secrets = secrets.restricted(to: try rules.choose(from: manifest, context))
+        admission.secrets = try rules.render(
+            secrets.restricted(to: try rules.choose(from: manifest, context)),
+            manifest,
+            context
+        )
         admission.manifest = manifest
         context.servedCount = admission.entries.count
         return admission

@@ -30,7 +30,9 @@ extension Store {
         try withLock(keys.store, waiting: waiting) {
             let loaded = try LoadedManifest(self)
             var manifest = try loaded.verified(with: keys).manifest
+            let before = manifest
             try change(&manifest)
+            try manifest.requireRenderable(since: before, keys)
             try commit(
                 manifest,
                 signedWith: keys,
@@ -65,6 +67,7 @@ extension Store {
         permissions: UInt16? = nil,
         now: Timestamp
     ) throws(StoreError) -> Manifest {
+        try manifest.checkTemplates()
         var manifest = manifest
         manifest.generation = try generation(after: manifest.generation)
         manifest.updated = now

@@ -93,9 +93,10 @@ struct RunCommand: CredfsCommand {
         try refuseClashes(values, paths, admitted)
         let backend = place.backend.flatMap(Backend.init) ?? .fuse
         if backend != .fuse {
-            try admission.refusePolicies(of: admitted.entries, in: "the backend \(backend.rawValue)")
+            try admission.refusePolicies(of: admitted.entries, admitted.secrets, in: "the backend \(backend.rawValue)")
         }
-        try admission.refusePolicies(of: values.compactMap { admitted.entry($0.secret) }, in: "a variable")
+        let inVariables = values.compactMap { admitted.entry($0.secret) }
+        try admission.refusePolicies(of: inVariables, admitted.secrets, in: "a variable")
         var secrets = try ValueVariables.block(values, admitted)
         warn(of: values, admitted, context)
 

@@ -46,6 +46,7 @@ package final class OpenAudit: Sendable {
     ///
     /// - Parameters:
     ///   - secret: its name.
+    ///   - parts: the secrets that it is rendered from; none of a secret with a value.
     ///   - caller: who asks.
     ///   - identity: what is known of the caller.
     ///   - result: how it was decided.
@@ -55,6 +56,7 @@ package final class OpenAudit: Sendable {
     /// - Returns: whether the answer can be given at once.
     package func record(
         _ secret: SecretName,
+        _ parts: [SecretName] = [],
         _ caller: Caller,
         _ identity: ProcessIdentity,
         _ result: Outcome,
@@ -63,7 +65,7 @@ package final class OpenAudit: Sendable {
     ) -> Bool {
         var key: AuditWriter.FoldingKey?
         for alert in alerts {
-            var entry = entry(secret, caller, result, identity)
+            var entry = entry(secret, parts, caller, result, identity)
             entry.operation = "alert"
             entry.reason = alert.kind == .decoy ? "decoy opened" : alert.text
             writer.record(entry, folding: nil) { _ in }
@@ -75,12 +77,12 @@ package final class OpenAudit: Sendable {
                 device: file.device,
                 inode: file.inode,
                 user: caller.user,
-                secret: secret.text
+                secret: parts.isEmpty ? secret.text : ([secret] + parts).map(\.text).joined(separator: "/")
             )
             if writer.fold(folding, at: AuditTime.now) { return true }
             key = folding
         }
-        writer.record(entry(secret, caller, result, identity), folding: key, done: waiting())
+        writer.record(entry(secret, parts, caller, result, identity), folding: key, done: waiting())
         return false
     }
 
@@ -94,6 +96,7 @@ package final class OpenAudit: Sendable {
 
     private func entry(
         _ secret: SecretName,
+        _ parts: [SecretName],
         _ caller: Caller,
         _ result: Outcome,
         _ identity: ProcessIdentity
@@ -101,6 +104,7 @@ package final class OpenAudit: Sendable {
         let (status, reason) = Self.words(result)
         var entry = AuditEntry(timestamp: AuditTime.now(), operation: "open", status: status)
         entry.secret = secret.text
+        entry.secrets = parts.map(\.text)
         entry.reason = reason
         entry.uid = Int64(caller.user)
         entry.user = users.name(of: caller.user)

@@ -205,12 +205,12 @@ final class OpenGate: Sendable {
             candidate.name,
             { caller.identity },
             outcome,
-            isDecoy: candidate.record.policy?.rules.decoy == true,
+            isDecoy: candidate.isDecoy,
             after: .now - caller.start
         )
         guard let audit else { return answer(reply, true) }
         var reply: Reply<Answer>? = consume reply
-        let isAtOnce = audit.record(candidate.name, caller.caller, caller.identity, outcome, alerts) {
+        let isAtOnce = audit.record(candidate.name, candidate.parts, caller.caller, caller.identity, outcome, alerts) {
             let waiting = ParkedBox(reply.take()?.park())
             let answer = { @Sendable (isAdmitted: Bool) in
                 guard let reply = waiting.resume() else { return }

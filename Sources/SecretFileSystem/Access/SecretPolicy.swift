@@ -103,6 +103,11 @@ package final class SecretPolicy: Sendable {
     ///
     /// - Returns: false where as many as `max_reads` were granted before.
     func countRead() -> Bool { rules.maxReads.map { reads.take($0) } ?? true }
+
+    /// Takes back the count of an open that another policy did not grant.
+    func uncountRead() {
+        if rules.maxReads != nil { reads.giveBack() }
+    }
 }
 
 /// Count of granted opens of one value.
@@ -110,6 +115,8 @@ private final class ReadCount: Sendable {
     private let count = Atomic<UInt64>(0)
 
     func isSpent(_ limit: UInt64) -> Bool { count.load(ordering: .acquiring) >= limit }
+
+    func giveBack() { count.subtract(1, ordering: .acquiringAndReleasing) }
 
     func take(_ limit: UInt64) -> Bool {
         var current = count.load(ordering: .acquiring)
