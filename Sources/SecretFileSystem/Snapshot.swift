@@ -80,8 +80,10 @@ package final class Snapshot: Sendable {
         var byteCount: Int { content.count - SealedContent.overhead }
     }
 
-    /// The number of the generation.
+    /// The number of the generation: that of the manifest, and what other sources changed beside it.
     package let generation: UInt64
+    /// Changes that the number of the manifest does not tell.
+    private let changeCount: UInt64
     /// Decryptors of its values.
     package let sources: [any ValueDecryptor]
     /// Time when the directory last changed.
@@ -100,7 +102,7 @@ package final class Snapshot: Sendable {
     /// Makes a generation.
     ///
     /// - Parameters:
-    ///   - generation: its number.
+    ///   - generation: the number of the manifest; a change without another number counts as one more.
     ///   - items: the secrets, each name once.
     ///   - modified: when the set of names last changed.
     ///   - sources: what opens the values.
@@ -146,7 +148,14 @@ package final class Snapshot: Sendable {
         for (position, record) in records.enumerated() {
             positions[Int(record.inode.value - Self.firstFile)] = position
         }
-        self.generation = generation
+        var changeCount = previous?.changeCount ?? 0
+        if let previous, previous.generation == generation &+ changeCount,
+            !previous.hasSame(records, arena)
+        {
+            changeCount &+= 1
+        }
+        self.generation = generation &+ changeCount
+        self.changeCount = changeCount
         self.sources = sources
         self.modified = modified
         self.records = records
@@ -219,6 +228,15 @@ package final class Snapshot: Sendable {
 
     /// The sealed bytes of a record.
     func content(of record: Record) -> SealedContent { SealedContent(arena, record.content) }
+
+    /// Compares the secrets of another generation: names, attributes and sealed bytes.
+    private func hasSame(_ others: [Record], _ bytes: [UInt8]) -> Bool {
+        guard records.count == others.count, arena == bytes else { return false }
+        return zip(records, others).allSatisfy { record, other in
+            record.inode == other.inode && record.content == other.content && record.permissions == other.permissions
+                && record.modified == other.modified && record.expires == other.expires
+        }
+    }
 
     /// Compares a record with one of another generation: attributes and sealed bytes.
     func matches(_ record: Record, _ other: Record, of snapshot: Snapshot) -> Bool {
