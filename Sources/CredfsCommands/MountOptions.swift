@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import Jobs
 internal import SecretFileSystem
+internal import SecretSources
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -59,7 +60,7 @@ struct MountOptions: ParsableArguments {
     )
     var notAfter: String?
 
-    @Flag(help: "Show what the manifest holds whenever it changes.")
+    @Flag(help: "Show what the manifest and directories of sources hold whenever they change.")
     var watch = false
 
     @Option(
@@ -107,10 +108,13 @@ struct MountOptions: ParsableArguments {
     }
 
     /// The options of the mount while it lives; before its manifest is read.
-    func live(_ options: StoreOptions, _ context: CommandContext) throws -> LiveOptions {
+    func live(_ options: StoreOptions, _ sources: SourceOverlay, _ context: CommandContext) throws -> LiveOptions {
         let now = context.now()
         var live = LiveOptions()
-        if watch { live.manifest = try Self.manifest(options, context) }
+        if watch {
+            live.watched = [try Self.manifest(options, context)]
+            live.watched += sources.directories.map { WatchedPlace(directory: $0) }
+        }
         live.onChange = changeAction
         live.hookEnvironment = SecretVariables.environmentForChildren()
         live.timeToLive = ttl?.duration
@@ -167,10 +171,10 @@ struct MountOptions: ParsableArguments {
         )
     }
 
-    private static func manifest(_ options: StoreOptions, _ context: CommandContext) throws -> WatchedManifest {
+    private static func manifest(_ options: StoreOptions, _ context: CommandContext) throws -> WatchedPlace {
         let location = try options.location(context)
         let path = location.manifest ?? "\(location.directory)/\(StoreLocation.manifestName)"
-        return WatchedManifest(try AbsolutePath.of(path))
+        return WatchedPlace(file: try AbsolutePath.of(path))
     }
 
     private static func parts(ofOwner text: String) -> (user: String, group: String?)? {

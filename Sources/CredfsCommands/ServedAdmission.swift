@@ -129,7 +129,7 @@ final class ServedAdmission: ServedStore {
 
     func reportSkipped(_ error: any Error) {
         let message = CommandError(anyError: error).message
-        context.console.warning("the manifest has changed and is not accepted: \(message)")
+        context.console.warning("the manifest or a source has changed and is not accepted: \(message)")
     }
 
     func failure(of error: any Error) -> ControlAnswer.Failure {

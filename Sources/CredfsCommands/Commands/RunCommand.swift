@@ -75,8 +75,8 @@ struct RunCommand: CredfsCommand {
         try refuseAssignment()
         // What is wrong in any case is said before anybody is asked for a password.
         _ = (try self.values { _ in true }, try variables.file.chosen { _ in true })
-        let live = try mount.live(options, context)
         let sources = try admission.overlay(context)
+        let live = try mount.live(options, sources, context)
         let admitted = try Admission.decide(options, keyOptions, admission, sources, context)
         let isName = { (name: SecretName) in admitted.manifest.map { $0.index(of: name) != nil } ?? true }
         let (values, chosen) = (try self.values(isName), try variables.file.chosen(isName))
