@@ -14,6 +14,13 @@ extension AuditEntry {
             entry.secret = names.first ?? secret
             return [entry]
         }
+        return listing(names)
+    }
+
+    /// The entry of an open of a rendered file with the names of its parts, or as many entries as these need.
+    package func naming(parts: [String]) -> [AuditEntry] { parts.isEmpty ? [self] : listing(parts) }
+
+    private func listing(_ names: [String]) -> [AuditEntry] {
         var entries: [AuditEntry] = []
         var rest = names[...]
         while !rest.isEmpty {
@@ -26,7 +33,7 @@ extension AuditEntry {
                 }
             )
             // A name that fits nowhere is cut, as every text is.
-            if entry.secrets.isEmpty { entry.secret = rest.first }
+            if entry.secrets.isEmpty { entry.secrets = Array(rest.prefix(1)) }
             rest = rest.dropFirst(max(1, entry.secrets.count))
             entries.append(entry)
         }

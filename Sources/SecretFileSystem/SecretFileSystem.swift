@@ -34,6 +34,8 @@ package final class SecretFileSystem: Sendable {
 
         /// The name.
         package var name: SecretName { record.name }
+        /// The generation that was served.
+        var generation: UInt64 { snapshot.generation }
         /// The names of the secrets that it is rendered from.
         package var parts: [SecretName] { record.parts.map(\.name) }
         /// An open of it or of one of its parts raises an alarm.

@@ -270,6 +270,53 @@ import Testing
         #expect(count > 0 && count <= 4 * 4096)
     }
 
+    @Test func whatCannotBeAPartIsRefused() throws {
+        let values = try Values([("A", [0x31])])
+        try values.add("OTHER", []) { $0.value = (try? Template("x")).map { .template($0) } ?? .empty }
+        let error = failure { _ = try values.file("{{ OTHER }}") }
+        #expect(error?.message == "'FILE' cannot be rendered from 'OTHER', which has no value of its own")
+        switch try values.file("{{ A }}{{ NOWHERE }}") {
+        case .success: #expect(Bool(false), "a part is missing")
+        case .failure(let lack): #expect(lack.part.text == "NOWHERE" && lack.expired == nil)
+        }
+    }
+
+    /// A set says of a rendered file what it says of a value.
+    @Test func aFileOfASetIsLikeAValue() throws {
+        let values = try Values([("A", Array("one".utf8))])
+        try values.add("PLAIN", Array("plain".utf8)) { $0.mode = .ownerAndGroup }
+        try values.add("EMPTY", [])
+        try values.add("FILE", []) { $0.value = (try? Template("<{{ A }}>")).map { .template($0) } ?? .empty }
+        try values.add("LACKING", []) { $0.value = (try? Template("{{ OLD }}")).map { .template($0) } ?? .empty }
+        try values.add("OLD", [1]) { $0.expires = Self.now }
+        func entry(_ name: String) throws -> SecretEntry { try #require(values.entries.first { $0.name.text == name }) }
+        var set = values.set
+        #expect(try set.hasContent(entry("FILE")) == false)
+        #expect(try set.render(limit: 5, now: Self.now).map(\.name.text) == ["LACKING"])
+        #expect(!set.entries.contains { $0.name.text == "LACKING" })
+        #expect(try set.render(limit: 5, now: Self.now).isEmpty)
+        #expect(try set.byteCount(of: entry("FILE")) == 5 && set.byteCount(of: entry("PLAIN")) == 5)
+        #expect(try set.byteCount(of: entry("EMPTY")) == 0 && !set.hasContent(entry("EMPTY")))
+        #expect(try set.hasContent(entry("FILE")) && set.hasContent(entry("PLAIN")))
+        #expect(try set.admitsGroup(entry("PLAIN")) && !set.admitsGroup(entry("FILE")))
+        #expect(try !set.isRestricted(entry("FILE")))
+        for (name, expected) in [("FILE", "<one>"), ("PLAIN", "plain"), ("EMPTY", "")] {
+            var text = ""
+            try set.readParts(of: entry(name)) { part in
+                text += String(decoding: part.indices.map { part[$0] }, as: UTF8.self)
+            }
+            #expect(text == expected)
+            var content = try SecureBuffer(count: 0)
+            try set.open(entry(name), set.renderedFiles[entry(name).name], into: &content)
+            #expect(Self.text(SecretStoreTests.bytes(content)) == expected)
+        }
+        values.entries[0].policy = ReadPolicy()
+        var restricted = values.set
+        _ = try restricted.render(limit: 5, now: Self.now)
+        #expect(try restricted.isRestricted(entry("FILE")) && restricted.isRestricted(entry("A")))
+        #expect(try restricted.file(of: entry("A")) == nil)
+    }
+
     @Test func anErrorOfAPartIsThatOfTheFile() throws {
         let values = try Values([("A", Array("value".utf8))])
         let file = try values.file("{{ A }}").get()

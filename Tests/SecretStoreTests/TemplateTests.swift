@@ -194,6 +194,51 @@ import Testing
         #expect(failure?.message.contains("required file 'FILE' is rendered from 'A', which expired") == true)
     }
 
+    @Test func aFormatIsCheckedBeforeAChangeIsStored() throws {
+        let fixture = try StoreFixture()
+        try manifest(fixture, "{{ A }}")
+        let keys = try fixture.keys()
+        func set(_ value: String) throws {
+            try fixture.store().update(keys, now: fixture.now, waiting: {}) { manifest in
+                var cipher = try keys.valueCipher()
+                try manifest.secrets[0].enter(secure(value), with: &cipher, now: fixture.now)
+                manifest.secrets[2].format = .json
+            }
+        }
+        #expect(failure { try set("no json") }?.message == "the value of 'FILE' is not json")
+        try set("{}")
+        // What concerns no file is not asked about any.
+        try fixture.store().update(keys, now: fixture.now, waiting: {}) { $0.secrets[1].description = "other" }
+        #expect(fixture.examine().failure == nil)
+    }
+
+    @Test func filesAndPartsOfAManifestAreFound() throws {
+        let fixture = try StoreFixture()
+        try manifest(fixture, "{{ B }}{{ all | json }}")
+        var manifest = try LoadedManifest(fixture.store()).manifest
+        var other = try entry("OTHER")
+        other.value = .template(try Template("{{ A }}"))
+        manifest.secrets += [other, try entry("EMPTY")]
+        #expect(manifest.parts(of: manifest.secrets[2]).map(\.name.text) == ["B", "A"])
+        #expect(manifest.parts(of: other).map(\.name.text) == ["A"])
+        #expect(manifest.parts(of: manifest.secrets[0]).isEmpty)
+        #expect(manifest.files(of: manifest.secrets[0].name).map(\.text) == ["OTHER"])
+        #expect(manifest.files(of: manifest.secrets[1].name).map(\.text) == ["FILE"])
+    }
+
+    @Test func templatesOfADocumentGetATime() throws {
+        let time = Timestamp(seconds: 1_800_000_000)
+        let text =
+            "secrets:\n  A: {template: x}\n  B: {value: ''}\n  C: {template: y, rotated: '2020-01-01T00:00:00Z'}\n"
+        var reading = try ManifestReader.read(text.utf8.span, as: .template)
+        reading.noteTemplates(at: time)
+        #expect(reading.secrets?.map(\.rotated) == [time, nil, Timestamp("2020-01-01T00:00:00Z")])
+    }
+
+    @Test func aTemplateInAListIsAScalar() throws {
+        #expect(ManifestNode.list([.lines("a")]) == .list([.text("a")]))
+    }
+
     @Test func changesAreTold() throws {
         var (value, file) = (try entry("A"), try entry("A"))
         value.value = .sealed(sealedValue(1))

@@ -47,6 +47,7 @@ package final class OpenAudit: Sendable {
     /// - Parameters:
     ///   - secret: its name.
     ///   - parts: the secrets that it is rendered from; none of a secret with a value.
+    ///   - generation: the generation that they are of.
     ///   - caller: who asks.
     ///   - identity: what is known of the caller.
     ///   - result: how it was decided.
@@ -57,6 +58,7 @@ package final class OpenAudit: Sendable {
     package func record(
         _ secret: SecretName,
         _ parts: [SecretName] = [],
+        of generation: UInt64 = 0,
         _ caller: Caller,
         _ identity: ProcessIdentity,
         _ result: Outcome,
@@ -65,10 +67,10 @@ package final class OpenAudit: Sendable {
     ) -> Bool {
         var key: AuditWriter.FoldingKey?
         for alert in alerts {
-            var entry = entry(secret, parts, caller, result, identity)
+            var entry = entry(secret, caller, result, identity)
             entry.operation = "alert"
             entry.reason = alert.kind == .decoy ? "decoy opened" : alert.text
-            writer.record(entry, folding: nil) { _ in }
+            for entry in entry.naming(parts: parts.map(\.text)) { writer.record(entry, folding: nil) { _ in } }
         }
         if alerts.isEmpty, result == .opened, let startTime = identity.startTime, let file = identity.executable {
             let folding = AuditWriter.FoldingKey(
@@ -77,12 +79,17 @@ package final class OpenAudit: Sendable {
                 device: file.device,
                 inode: file.inode,
                 user: caller.user,
-                secret: parts.isEmpty ? secret.text : ([secret] + parts).map(\.text).joined(separator: "/")
+                // No name has a slash.
+                secret: parts.isEmpty ? secret.text : "\(secret.text)/\(generation)"
             )
             if writer.fold(folding, at: AuditTime.now) { return true }
             key = folding
         }
-        writer.record(entry(secret, parts, caller, result, identity), folding: key, done: waiting())
+        // The parts of a file of very many are named in several entries, of which the last is waited for.
+        var entries = entry(secret, caller, result, identity).naming(parts: parts.map(\.text))
+        let last = entries.removeLast()
+        for entry in entries { writer.record(entry, folding: nil) { _ in } }
+        writer.record(last, folding: key, done: waiting())
         return false
     }
 
@@ -96,7 +103,6 @@ package final class OpenAudit: Sendable {
 
     private func entry(
         _ secret: SecretName,
-        _ parts: [SecretName],
         _ caller: Caller,
         _ result: Outcome,
         _ identity: ProcessIdentity
@@ -104,7 +110,6 @@ package final class OpenAudit: Sendable {
         let (status, reason) = Self.words(result)
         var entry = AuditEntry(timestamp: AuditTime.now(), operation: "open", status: status)
         entry.secret = secret.text
-        entry.secrets = parts.map(\.text)
         entry.reason = reason
         entry.uid = Int64(caller.user)
         entry.user = users.name(of: caller.user)

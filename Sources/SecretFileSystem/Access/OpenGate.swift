@@ -210,7 +210,15 @@ final class OpenGate: Sendable {
         )
         guard let audit else { return answer(reply, true) }
         var reply: Reply<Answer>? = consume reply
-        let isAtOnce = audit.record(candidate.name, candidate.parts, caller.caller, caller.identity, outcome, alerts) {
+        let isAtOnce = audit.record(
+            candidate.name,
+            candidate.parts,
+            of: candidate.generation,
+            caller.caller,
+            caller.identity,
+            outcome,
+            alerts
+        ) {
             let waiting = ParkedBox(reply.take()?.park())
             let answer = { @Sendable (isAdmitted: Bool) in
                 guard let reply = waiting.resume() else { return }

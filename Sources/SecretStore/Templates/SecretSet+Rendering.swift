@@ -27,13 +27,13 @@ extension SecretSet {
     /// - Returns: what was taken out.
     /// - Throws: class `invalid` for a file that is too large or cannot be rendered.
     package mutating func render(limit: Int, now: Timestamp) throws(StoreError) -> [MissingFile] {
-        let templates = entries.filter { $0.template != nil }
+        let templates = entries.compactMap { entry in entry.template.map { (entry.name, $0) } }
         guard !templates.isEmpty else { return [] }
         let binder = TemplateBinder(self, now: now)
         var missing: [MissingFile] = []
-        for entry in templates {
-            switch try binder.file(entry, limit: limit) {
-            case .success(let file): renderedFiles[entry.name] = file
+        for (name, template) in templates {
+            switch try binder.file(name, template, limit: limit) {
+            case .success(let file): renderedFiles[name] = file
             case .failure(let lack): missing.append(lack)
             }
         }
@@ -55,8 +55,8 @@ extension SecretSet {
         limit: Int = Manifest.maximumSecretByteCount,
         now: Timestamp? = nil
     ) throws(StoreError) -> Result<RenderedFile, MissingFile>? {
-        guard entry.template != nil else { return nil }
-        return try TemplateBinder(self, now: now).file(entry, limit: limit)
+        guard let template = entry.template else { return nil }
+        return try TemplateBinder(self, now: now).file(entry.name, template, limit: limit)
     }
 
     /// The parts of a rendered file, in its order.
@@ -180,8 +180,6 @@ extension SecretSet {
 /// Sealed values of the parts of a file, in its order, each with its keys.
 struct SealedParts {
     private var values: [(value: SealedValue, keys: StoreKeys)] = []
-
-    var count: Int { values.count }
 
     mutating func append(_ value: SealedValue, _ keys: StoreKeys) { values.append((value, keys)) }
 

@@ -4,9 +4,6 @@ internal import SecureMemory
 
 /// Binding of templates to the values of a set: which parts there are, how filters quote them, and the exact size.
 struct TemplateBinder {
-    /// The largest content that a filter is given.
-    private static let maximumInputByteCount = 4 * Manifest.maximumSecretByteCount
-
     private let set: SecretSet
     private let entries: [SecretName: SecretEntry]
     private let now: Timestamp?
@@ -20,6 +17,8 @@ struct TemplateBinder {
     /// What is found out about one file.
     private struct Draft {
         let name: SecretName
+        /// The largest file, and the largest input of a filter, in bytes.
+        let limit: Int
         var names: [SecretName] = []
         var indices: [SecretName: Int] = [:]
         var sealed = SealedParts()
@@ -28,13 +27,17 @@ struct TemplateBinder {
     /// Binds the template of an entry.
     ///
     /// - Parameters:
-    ///   - entry: an entry with a template.
+    ///   - name: the name of the file.
+    ///   - template: its template.
     ///   - limit: the largest file in bytes.
     /// - Returns: the file, or what it lacks.
     /// - Throws: class `invalid` for a file that is too large or cannot be rendered.
-    func file(_ entry: SecretEntry, limit: Int) throws(StoreError) -> Result<RenderedFile, MissingFile> {
-        guard let template = entry.template else { throw StoreError(.failed, "'\(entry.name.text)' has no template") }
-        var draft = Draft(name: entry.name)
+    func file(
+        _ name: SecretName,
+        _ template: Template,
+        limit: Int
+    ) throws(StoreError) -> Result<RenderedFile, MissingFile> {
+        var draft = Draft(name: name, limit: limit)
         var pieces: [RenderedFile.Piece] = []
         var scratch = try SecureBuffer.scratch()
         for piece in template.pieces {
@@ -43,21 +46,15 @@ struct TemplateBinder {
                 switch operand {
                 case .text(let bytes): operands.append(.init(source: .text(bytes)))
                 case .secret(let name):
-                    if let lack = lack(of: name, in: entry) { return .failure(lack) }
-                    operands.append(.init(source: try source(name, &draft)))
+                    let entry = entries[name] ?? SecretEntry(name: name)
+                    if let lack = lack(of: entry, in: draft) { return .failure(lack) }
+                    operands.append(.init(source: try source(entry, &draft)))
                 case .all(let collection): operands += try all(collection, &draft, &scratch)
                 }
             }
             pieces.append(try filtered(operands, piece.filters, draft, &scratch))
         }
-        let pass = try measure(pieces, draft, limit: limit, findsTraits: false, &scratch)
-        guard pass.position <= limit else {
-            throw StoreError(
-                .invalid,
-                "the rendered file '\(entry.name.text)' is larger than \(limit) bytes",
-                hint: limit < Manifest.maximumSecretByteCount ? "allow it with --max-size" : "leave parts of it out"
-            )
-        }
+        let pass = try measure(pieces, draft, findsTraits: false, &scratch)
         return .success(
             RenderedFile(
                 template,
@@ -70,30 +67,30 @@ struct TemplateBinder {
     }
 
     /// Finds out whether a part makes its file missing: an optional one without a value is rendered as nothing.
-    private func lack(of name: SecretName, in file: SecretEntry) -> MissingFile? {
-        guard let entry = entries[name] else { return MissingFile(name: file.name, part: name, expired: nil) }
+    private func lack(of entry: SecretEntry, in draft: Draft) -> MissingFile? {
         if let now, let expires = entry.expires, expires <= now {
-            return MissingFile(name: file.name, part: name, expired: expires)
+            return MissingFile(name: draft.name, part: entry.name, expired: expires)
         }
-        guard entry.value == .empty, entry.required else { return nil }
-        return MissingFile(name: file.name, part: name, expired: nil)
+        // What is not in the set was required at the latest by the template.
+        guard entry.value == .empty, entry.required || entries[entry.name] == nil else { return nil }
+        return MissingFile(name: draft.name, part: entry.name, expired: nil)
     }
 
-    private func source(_ name: SecretName, _ draft: inout Draft) throws(StoreError) -> RenderedFile.Operand.Source {
-        guard let entry = entries[name] else { return .text([]) }
+    private func source(_ entry: SecretEntry, _ draft: inout Draft) throws(StoreError) -> RenderedFile.Operand.Source {
         switch entry.value {
         case .empty: return .text([])
         case .sealed(let value):
-            if let index = draft.indices[name] { return .part(index, count: value.ciphertext.count) }
+            let count = value.ciphertext.count
+            if let index = draft.indices[entry.name] { return .part(index, count: count) }
             let index = draft.names.count
-            draft.indices[name] = index
-            draft.names.append(name)
+            draft.indices[entry.name] = index
+            draft.names.append(entry.name)
             draft.sealed.append(value, set.keys(of: entry))
-            return .part(index, count: value.ciphertext.count)
+            return .part(index, count: count)
         case .template, .unsealed:
             throw StoreError(
                 .invalid,
-                "'\(draft.name.text)' cannot be rendered from '\(name.text)', which has no value"
+                "'\(draft.name.text)' cannot be rendered from '\(entry.name.text)', which has no value of its own"
             )
         }
     }
@@ -110,7 +107,7 @@ struct TemplateBinder {
             .sorted { $0.name < $1.name }
         if collection == .json { operands.append(Self.text("{")) }
         for (index, entry) in shown.enumerated() {
-            var operand = RenderedFile.Operand(source: try source(entry.name, &draft))
+            var operand = RenderedFile.Operand(source: try source(entry, &draft))
             let traits = try traits([.init(operands: [operand])], draft, &scratch)
             let filter: TemplateFilter = collection == .json ? .json : .dotenv
             if let obstacle = filter.obstacle(traits) { throw Self.failure(draft, entry.name, filter, obstacle) }
@@ -147,7 +144,7 @@ struct TemplateBinder {
     ) throws(StoreError) -> RenderedFile.Piece {
         var piece = RenderedFile.Piece(operands: operands)
         for filter in filters {
-            let traits = try traits([piece], draft, &scratch)
+            let traits = filter.looksAtAll ? try traits([piece], draft, &scratch) : ContentTraits()
             if let obstacle = filter.obstacle(traits) {
                 throw Self.failure(draft, Self.names(of: operands, draft), filter, obstacle)
             }
@@ -161,25 +158,30 @@ struct TemplateBinder {
         _ draft: Draft,
         _ scratch: inout SecureBuffer
     ) throws(StoreError) -> ContentTraits {
-        let limit = Self.maximumInputByteCount
-        let pass = try measure(pieces, draft, limit: limit, findsTraits: true, &scratch)
-        guard pass.position <= limit, let traits = pass.traits else {
-            throw StoreError(.invalid, "an expression of '\(draft.name.text)' is larger than \(limit) bytes")
-        }
-        return traits
+        try measure(pieces, draft, findsTraits: true, &scratch).traits ?? ContentTraits()
     }
 
+    /// Passes content through the stages to count it.
+    ///
+    /// - Throws: class `invalid` for more than the limit.
     private func measure(
         _ pieces: [RenderedFile.Piece],
         _ draft: Draft,
-        limit: Int,
         findsTraits: Bool,
         _ scratch: inout SecureBuffer
     ) throws(StoreError) -> RenderPass {
-        var pass = RenderPass(measuring: pieces, limit: limit, findsTraits: findsTraits)
+        var pass = RenderPass(measuring: pieces, limit: draft.limit, findsTraits: findsTraits)
         var nothing: [UInt8] = []
         var output = nothing.mutableSpan
         try pass.run(from: RenderedFile.Checkpoint(), &scratch, &output, draft.sealed.read)
+        guard pass.position <= draft.limit else {
+            throw StoreError(
+                .invalid,
+                "the rendered file '\(draft.name.text)' is larger than \(draft.limit) bytes",
+                hint: draft.limit < Manifest.maximumSecretByteCount
+                    ? "allow it with --max-size" : "leave parts of it out"
+            )
+        }
         return pass
     }
 

@@ -18,6 +18,9 @@ package enum TemplateFilter: String, Sendable, CaseIterable {
     /// The filters in a message.
     static let list = allCases.map(\.rawValue).joined(separator: ", ")
 
+    /// The filter has to know all of a content before it can spell any of it.
+    var looksAtAll: Bool { self != .base64 && self != .url }
+
     /// Reason why the filter cannot spell a content; nil where it can.
     func obstacle(_ traits: ContentTraits) -> String? {
         switch self {

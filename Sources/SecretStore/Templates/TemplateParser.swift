@@ -133,7 +133,7 @@ enum TemplateParser {
         default:
             let first = index
             while index < text.count, !isSpace(text[index]), !isSpecial(text[index]) { index += 1 }
-            return .word(string(text.extracting(first..<index)))
+            return .word(string((first..<index).map { text[$0] }))
         }
     }
 
@@ -171,7 +171,7 @@ enum TemplateParser {
         while index < text.count {
             if text[index] == quote {
                 index += 1
-                guard index < text.count, text[index] == quote else { return string(bytes.span) }
+                guard index < text.count, text[index] == quote else { return string(bytes) }
             }
             bytes.append(text[index])
             index += 1
@@ -186,9 +186,10 @@ enum TemplateParser {
         return reference.name
     }
 
-    private static func string(_ bytes: Span<UInt8>) -> String {
-        guard let text = try? UTF8Span(validating: bytes) else { return "" }
-        return String(copying: text)
+    /// Text between two places of a template.
+    private static func string(_ bytes: [UInt8]) -> String {
+        // NOT SECRET: templates are readable in the manifest.
+        String(decoding: bytes, as: UTF8.self)
     }
 
     private static func skipSpace(_ text: Span<UInt8>, _ index: inout Int) {
