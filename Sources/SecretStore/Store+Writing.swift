@@ -87,7 +87,7 @@ extension Store {
         if let previous, !removesBackups { try folder.replace(backup, with: previous.bytes.span) }
         try folder.replace(name, with: text.span, mode: mode(permissions ?? previous?.status.permissions))
         if removesBackups { try removeBackups(folder, backup, manifest.store) }
-        rememberSigned(text.span, manifest.store)
+        rememberSigned(text.span, manifest.store, isDurable: removesBackups)
         return manifest
     }
 
