@@ -78,7 +78,7 @@ struct AdmissionOptions: ParsableArguments {
 
     /// The sources to lay over the store; nothing is read yet.
     func overlay(_ context: CommandContext) throws -> SourceOverlay {
-        try SourceOverlay(source, limit: size.maxSize, context.checker)
+        try SourceOverlay(source, limit: size.maxSize, context.checker, in: AbsolutePath.workingDirectory)
     }
 
     /// The entries that are shown.

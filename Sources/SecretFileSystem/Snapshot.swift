@@ -185,8 +185,10 @@ package final class Snapshot: Sendable {
         }
     }
 
-    /// The number of the generation.
+    /// The number of the generation: that of the manifest, and what other sources changed beside it.
     package let generation: UInt64
+    /// Changes that the number of the manifest does not tell.
+    private let changeCount: UInt64
     /// Decryptors of its values.
     package let sources: [any ValueDecryptor]
     /// Time when the directory last changed.
@@ -207,7 +209,7 @@ package final class Snapshot: Sendable {
     /// Makes a generation.
     ///
     /// - Parameters:
-    ///   - generation: its number.
+    ///   - generation: the number of the manifest; a change without another number counts as one more.
     ///   - items: the secrets, each name once.
     ///   - modified: when the set of names last changed.
     ///   - sources: what opens the values.
@@ -231,7 +233,14 @@ package final class Snapshot: Sendable {
         for (position, record) in records.enumerated() {
             positions[Int(record.inode.value - Self.firstFile)] = position
         }
-        self.generation = generation
+        var changeCount = previous?.changeCount ?? 0
+        if let previous, previous.generation == generation &+ changeCount,
+            !previous.hasSame(records, draft.arena)
+        {
+            changeCount &+= 1
+        }
+        self.generation = generation &+ changeCount
+        self.changeCount = changeCount
         self.sources = sources
         self.modified = modified
         self.records = records
@@ -338,6 +347,16 @@ package final class Snapshot: Sendable {
     ) throws(FileSystemError) {
         guard case .value(let range) = record.content else { throw .damaged }
         try sources[record.source].decrypt(SealedContent(arena, range), at: offset, into: &content)
+    }
+
+    /// Compares the secrets of another generation: names, attributes and sealed bytes.
+    private func hasSame(_ others: [Record], _ bytes: [UInt8]) -> Bool {
+        guard records.count == others.count else { return false }
+        return zip(records, others).allSatisfy { record, other in
+            record.inode == other.inode && record.permissions == other.permissions
+                && record.modified == other.modified && record.expires == other.expires
+                && Self.same(record, arena, other, bytes)
+        }
     }
 
     /// Compares a record with one of another generation: attributes and sealed bytes.

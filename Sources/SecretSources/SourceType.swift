@@ -12,6 +12,8 @@ package protocol SourceType: Sendable {
     var location: String { get }
     /// Read again by a reload; of any other source the values of the start stay.
     var isReadAgain: Bool { get }
+    /// The location is a path, which is meant in the working directory of the start.
+    var isPath: Bool { get }
 
     /// Opens a source.
     ///
@@ -22,6 +24,13 @@ package protocol SourceType: Sendable {
     /// - Returns: the source.
     /// - Throws: class `usage` for a location that cannot be meant; what opening throws.
     func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource
+
+    /// Leaves a source unread: what it would have taken is kept from the job all the same.
+    func discard(_ location: String) throws
+}
+
+extension SourceType {
+    package func discard(_ location: String) throws {}
 }
 
 /// Registry of the kinds of sources.
@@ -44,7 +53,7 @@ package struct SourceAddress: Sendable {
     /// The text as it was given.
     package let text: String
     let type: any SourceType
-    let location: String
+    private(set) var location: String
 
     /// Reads an address.
     ///
@@ -57,5 +66,11 @@ package struct SourceAddress: Sendable {
         self.text = text
         self.type = type
         location = String(parts[1])
+    }
+
+    /// Resolves a path in the working directory, which a server leaves.
+    mutating func resolve(in directory: () throws(StoreError) -> String) throws(StoreError) {
+        guard type.isPath, !location.hasPrefix("/") else { return }
+        location = "\(try directory())/\(location)"
     }
 }

@@ -37,6 +37,7 @@ extension Store {
                 manifest,
                 signedWith: keys,
                 previous: loaded.file,
+                since: loaded.manifest,
                 removingBackups: removesBackups,
                 now: now
             )
@@ -50,6 +51,7 @@ extension Store {
     ///   - keys: the keys of the store.
     ///   - previous: the content of the file that is replaced, kept as `.bak`; nil where it held plaintext or there was
     ///     none.
+    ///   - known: what was read of it, if it was.
     ///   - removesBackups: whether `.bak` and the copy in the state directory are removed once the new manifest is there.
     ///   - permissions: the mode of the new file where `previous` does not tell it.
     ///   - now: the time.
@@ -60,6 +62,7 @@ extension Store {
         _ manifest: Manifest,
         signedWith keys: StoreKeys,
         previous: FileContents?,
+        since known: Manifest? = nil,
         removingBackups removesBackups: Bool = false,
         permissions: UInt16? = nil,
         now: Timestamp
@@ -76,6 +79,7 @@ extension Store {
                 hint: "keep large or many secrets in a second store"
             )
         }
+        try manifest.checkReadingBack(since: known)
         let (folder, name) = try manifestPlace()
         let backup = name + Self.backupSuffix
         try folder.removeLeftovers(of: name)

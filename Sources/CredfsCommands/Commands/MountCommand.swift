@@ -64,8 +64,8 @@ struct MountCommand: CredfsCommand {
     func failure(of error: any Error) -> CommandError { advised(error, way: .shared) }
 
     func run(_ context: CommandContext) throws {
-        let live = try mount.live(options, context)
         let sources = try admission.overlay(context)
+        let live = try mount.live(options, sources, context)
         var admitted = try Admission.decide(options, keyOptions, admission, sources, context)
         var rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
         let observing = try alerts.begin(admitted, context)

@@ -216,12 +216,12 @@ struct PolicySuggestCommand: CredfsCommand {
         let suggestion: PolicySuggestion
         do {
             guard let log = try AuditTrail.log(of: store, context.store, context) else { throw AuditError.noLog }
-            suggestion = try PolicySuggestion(log.tail(isFollowing: false), since: since)
+            suggestion = try PolicySuggestion(log.tail(isFollowing: false), since: since, for: loaded.manifest)
         } catch let error as AuditError { throw CommandError(error) }
-        let policies = suggestion.policies.filter { loaded.manifest.index(of: $0.name) != nil }
+        let policies = suggestion.policies
         for warning in suggestion.warnings { context.console.warning(warning) }
         guard !policies.isEmpty else {
-            return context.console.note("the log has no open of a secret of this store: run the job first")
+            return context.console.note("the log has no open that a policy can be made of: run the job first")
         }
         guard apply else {
             let lines = policies.map { "credfs policy set \(quoted($0.name.text)) \($0.arguments)\n" }

@@ -75,8 +75,8 @@ struct RunCommand: CredfsCommand {
         try refuseAssignment()
         // What is wrong in any case is said before anybody is asked for a password.
         _ = (try self.values { _ in true }, try variables.file.chosen { _ in true })
-        let live = try mount.live(options, context)
         let sources = try admission.overlay(context)
+        let live = try mount.live(options, sources, context)
         let admitted = try Admission.decide(options, keyOptions, admission, sources, context)
         let isName = { (name: SecretName) in admitted.manifest.map { $0.index(of: name) != nil } ?? true }
         let (values, chosen) = (try self.values(isName), try variables.file.chosen(isName))
@@ -86,7 +86,10 @@ struct RunCommand: CredfsCommand {
                 try admission.reportMissing(assignment.secret, admitted.manifest, context)
             }
         }
-        let paths = try variables.file.variables(snapshot?.names ?? [], chosen) { context.console.warning($0) }
+        let paths = try variables.file.variables(
+            try namesWithVariable(snapshot, admitted, chosen, context),
+            chosen
+        ) { context.console.warning($0) }
         try refuseClashes(values, paths, admitted)
         let backend = place.backend.flatMap(Backend.init) ?? .fuse
         if backend != .fuse {
@@ -152,6 +155,20 @@ struct RunCommand: CredfsCommand {
             return environment.entries + (variables.pristine ? Self.path() : [])
         }
         conclude(outcome, context)
+    }
+
+    /// Names that get a variable: one of a hidden secret would tell the whole job that it is there.
+    private func namesWithVariable(
+        _ snapshot: Snapshot?,
+        _ admitted: Admission,
+        _ chosen: [VariableAssignment],
+        _ context: CommandContext
+    ) throws -> [SecretName] {
+        let isObserving = try mount.rules(context, group: ProcessAttributes.effectiveGroup).observes
+        let hidden = Set(admitted.entries.filter { $0.policy?.hidden == true }.map(\.name))
+        guard let names = snapshot?.names, !isObserving, !hidden.isEmpty else { return snapshot?.names ?? [] }
+        let wanted = Set(chosen.map(\.secret))
+        return names.filter { !hidden.contains($0) || wanted.contains($0) }
     }
 
     private func values(_ isName: (SecretName) -> Bool) throws -> [VariableAssignment] {
