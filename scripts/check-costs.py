@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Counts what fixed tasks of a built program cost, and compares that with scripts/costs.json.
+"""Counts what fixed tasks of a built program cost, and compares that with scripts/costs.txt.
 
 Usage: check-costs.py [--print] [PROGRAM]
 
-With --print the counts are printed as they belong into scripts/costs.json, with the room that a count needs.
+With --print the counts are printed as they belong into scripts/costs.txt, with the room that a count needs.
 """
 
 import collections
@@ -24,7 +24,7 @@ DURABLE = {"fsync", "fdatasync", "sync_file_range", "syncfs"}
 CYCLES = 200
 # Runs of which the cheapest counts: a page fault or a thread more or less is the kernel's.
 ROUNDS = 3
-COSTS = pathlib.Path("scripts/costs.json")
+COSTS = pathlib.Path("scripts/costs.txt")
 
 
 def main():
@@ -33,9 +33,11 @@ def main():
     with tempfile.TemporaryDirectory(prefix="credfs-costs.") as directory:
         counts = Tasks(program, pathlib.Path(directory)).counts()
     if "--print" in sys.argv[1:]:
-        print(json.dumps({name: allowed(name, count) for name, count in counts.items()}, indent=2))
+        for name, count in counts.items():
+            print(f"{allowed(name, count):>8} {name}")
         return 0
-    limits = json.loads(COSTS.read_text())
+    lines = [line.split(maxsplit=1) for line in COSTS.read_text().splitlines() if not line.startswith("#")]
+    limits = {name: int(limit) for limit, name in lines}
     failed = [name for name in sorted(counts.keys() | limits.keys()) if not fits(name, counts, limits)]
     print(f"check-costs: {len(counts)} counts, {len(failed)} above their limits")
     return 1 if failed else 0
