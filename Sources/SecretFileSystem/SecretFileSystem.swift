@@ -209,11 +209,13 @@ package final class SecretFileSystem: Sendable {
         }
         let now = now()
         var needsDigest = false
-        for policy in policies {
+        for (owner, policy) in record.restrictions {
             switch policy.decide(on: subject, now: now, isCaller: { access.isCaller($0, request) }) {
             case .allow: continue
             case .needsDigest: needsDigest = true
-            case .refuse(let key): return access.observes ? .observed(key) : .refuse(key)
+            case .refuse(let key):
+                let refusal = PolicyRefusal(key, of: owner == record.name ? nil : owner)
+                return access.observes ? .observed(refusal) : .refuse(refusal)
             }
         }
         return needsDigest ? .needsDigest : .allow
@@ -236,13 +238,13 @@ package final class SecretFileSystem: Sendable {
     ///   - candidate: the secret.
     ///   - isCounted: false for an open that is granted only since policies are observed.
     ///   - scratch: memory that the plaintext passes through; zeros afterwards.
-    /// - Returns: the open secret, and the key that would refuse it where policies are only observed.
+    /// - Returns: the open secret, and what would refuse it where policies are only observed.
     /// - Throws: `expired`, `damaged`, or `spent` where `max_reads` were granted.
     package func open(
         _ candidate: Candidate,
         isCounted: Bool = true,
         scratch: inout SecureBuffer
-    ) throws(FileSystemError) -> (secret: OpenSecret, observed: PolicyKey?) {
+    ) throws(FileSystemError) -> (secret: OpenSecret, observed: PolicyRefusal?) {
         let (snapshot, record) = (candidate.snapshot, candidate.record)
         guard !isClosing.load(ordering: .acquiring) else { throw .closing }
         guard !isLocked else { throw .locked }
@@ -251,7 +253,7 @@ package final class SecretFileSystem: Sendable {
         let isGranted = !isCounted || Self.countRead(record.policies)
         guard isGranted || access.observes else { throw .spent }
         _ = opened.withLock { $0.insert(record.inode) }
-        return (OpenSecret(self, snapshot, record), isGranted ? nil : .maxReads)
+        return (OpenSecret(self, snapshot, record), isGranted ? nil : PolicyRefusal(.maxReads))
     }
 
     /// Gets the attributes of a secret that was looked up.

@@ -180,8 +180,12 @@ package final class Snapshot: Sendable {
         }
 
         /// Every policy that holds for a reader: its own and those of its parts.
-        var policies: [SecretPolicy] {
-            parts.isEmpty ? [policy].compactMap(\.self) : [policy].compactMap(\.self) + parts.compactMap(\.policy)
+        var policies: [SecretPolicy] { restrictions.map(\.policy) }
+
+        /// The same with the names of those whose policies they are.
+        var restrictions: [(owner: SecretName, policy: SecretPolicy)] {
+            let own = policy.map { [(name, $0)] } ?? []
+            return own + parts.compactMap { part in part.policy.map { (part.name, $0) } }
         }
     }
 

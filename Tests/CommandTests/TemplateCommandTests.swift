@@ -244,7 +244,7 @@ import Testing
                 $0.contains(#""secret":"NETRC""#) && $0.contains(#""secrets":["GHCR_USER","GHCR_TOKEN"]"#)
             }
         )
-        #expect(opens.last?.contains(#""reason":"policy: max_reads""#) == true)
+        #expect(opens.last?.contains(#""reason":"policy of GHCR_TOKEN: max_reads""#) == true)
         #expect(!log.outputText.contains("not-a-real-token"))
         let test = try await box.credfs("policy", "test", "NETRC", "--uid", "1")
         #expect(test.outputText == "allow\n")

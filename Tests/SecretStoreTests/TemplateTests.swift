@@ -89,6 +89,18 @@ import Testing
         #expect(try ManifestReader.read(again.span).manifest() == loaded.manifest)
     }
 
+    /// In a document for an editor a template stands as it is, and values as the function says.
+    @Test(arguments: texts) func anEditorHasTheTemplate(_ text: String) throws {
+        let fixture = try StoreFixture()
+        try manifest(fixture, text)
+        let manifest = try LoadedManifest(fixture.store()).manifest
+        let document = try ManifestWriter.editableText(manifest.editable) { (_) throws(StoreError) in Array("''".utf8) }
+        let again = try ManifestReader.read(document.span, as: .template).secrets
+        #expect(again?.map(\.template) == manifest.secrets.map(\.template))
+        let scalar = try #require(manifest.secrets.last?.template?.scalar)
+        #expect(String(decoding: document, as: UTF8.self).contains("    template: \(scalar)\n"))
+    }
+
     @Test func theTemplateIsReadableAndSigned() throws {
         let fixture = try StoreFixture()
         try manifest(fixture, "user {{ A }}\n")

@@ -12,10 +12,10 @@ package final class OpenAudit: Sendable {
     package enum Outcome: Sendable, Equatable {
         case opened
         case failed(FileSystemError)
-        /// Refused by a key of the policy, or by the mount.
-        case denied(PolicyKey?, Answer)
+        /// Refused by a policy, or by the mount.
+        case denied(PolicyRefusal?, Answer)
         /// Granted, since policies are only observed.
-        case wouldDeny(PolicyKey)
+        case wouldDeny(PolicyRefusal)
     }
 
     /// Answer to a caller who is refused.
@@ -119,8 +119,9 @@ package final class OpenAudit: Sendable {
         return entry
     }
 
-    private static func rule(_ key: PolicyKey?) -> String {
-        key.map { "policy: \($0.rawValue)" } ?? "the caller is not one of those who may open it"
+    private static func rule(_ refusal: PolicyRefusal?) -> String {
+        guard let refusal else { return "the caller is not one of those who may open it" }
+        return "policy\(refusal.part.map { " of \($0.text)" } ?? ""): \(refusal.key.rawValue)"
     }
 
     private static func text(_ answer: Answer) -> String {
@@ -134,8 +135,8 @@ package final class OpenAudit: Sendable {
     private static func words(_ result: Outcome) -> (status: String, reason: String?) {
         switch result {
         case .opened: ("success", nil)
-        case .denied(let key, let answer): ("denied", "\(Self.rule(key))\(Self.text(answer))")
-        case .wouldDeny(let key): ("would-deny", Self.rule(key))
+        case .denied(let refusal, let answer): ("denied", "\(Self.rule(refusal))\(Self.text(answer))")
+        case .wouldDeny(let refusal): ("would-deny", Self.rule(refusal))
         case .failed(.noSuchName): ("denied", "hidden from the caller")
         case .failed(.expired): ("failed", "the secret has expired")
         case .failed(.damaged): ("failed", "the sealed value does not authenticate")

@@ -14,6 +14,18 @@ package enum PolicyKey: String, Sendable, CaseIterable {
     case maxReads = "max_reads"
 }
 
+/// Refusal by a policy: its key, and the part of a rendered file that has the policy.
+package struct PolicyRefusal: Sendable, Equatable {
+    package let key: PolicyKey
+    /// The part; nil where the policy is that of the file itself.
+    package let part: SecretName?
+
+    package init(_ key: PolicyKey, of part: SecretName? = nil) {
+        self.key = key
+        self.part = part
+    }
+}
+
 /// Caller as a policy sees it.
 package struct PolicySubject: Sendable {
     /// The user id for access to files.

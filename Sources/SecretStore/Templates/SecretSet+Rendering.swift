@@ -62,8 +62,8 @@ extension SecretSet {
     /// The parts of a rendered file, in its order.
     package func parts(of file: RenderedFile) -> [SecretEntry] {
         let wanted = Set(file.parts)
-        let found = Dictionary(available.filter { wanted.contains($0.name) }.map { ($0.name, $0) }) { first, _ in first
-        }
+        let parts = available.filter { wanted.contains($0.name) }.map { ($0.name, $0) }
+        let found = Dictionary(parts) { first, _ in first }
         return file.parts.compactMap { found[$0] }
     }
 

@@ -53,7 +53,8 @@ enum TemplateParser {
         let start = index
         var piece = Template.Piece(operands: [])
         var wantsFilter = false
-        while true {
+        var isOpen = true
+        while isOpen {
             skipSpace(text, &index)
             let place = index
             switch try token(text, &index, since: start) {
@@ -81,9 +82,10 @@ enum TemplateParser {
             case .end:
                 guard !wantsFilter else { throw error("a filter is expected", at: place, text) }
                 guard !piece.operands.isEmpty else { throw error("the name of a secret is expected", at: place, text) }
-                return try resolved(piece, at: start, text)
+                isOpen = false
             }
         }
+        return try resolved(piece, at: start, text)
     }
 
     private static let all = "all"
