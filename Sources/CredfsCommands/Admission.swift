@@ -120,9 +120,9 @@ struct Admission {
         )
         if !sources.isEmpty {
             manifest.secrets = secrets.entries
-            try rules.requireValues(manifest)
+            try rules.requireValues(manifest, sources)
         }
-        admission.secrets = secrets.restricted(to: try rules.choose(from: manifest, context))
+        admission.secrets = secrets.restricted(to: try rules.choose(from: manifest, sources, context))
         admission.manifest = manifest
         context.servedCount = admission.entries.count
         return admission
