@@ -393,7 +393,8 @@ extension RunTests {
             #expect(sources[1]["lastError"] as? String == "\(program.path) ended with status 1")
             try program.fail(nil)
             let well = try await box.credfs("health", "--source", source)
-            #expect(well.status == .exited(0) && well.outputText.hasPrefix("ok  \(source)  1 value"), "\(well.outputText)")
+            #expect(well.status == .exited(0), "\(well.errorText)")
+            #expect(well.outputText.hasPrefix("ok  \(source)  1 value"), "\(well.outputText)")
             #expect(well.outputText.contains("ok  store  2 values"))
         }
 
