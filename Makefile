@@ -5,7 +5,8 @@
 PREFIX ?= /usr/local
 DESTDIR ?=
 
-.PHONY: demo test test-all check build docs install coverage faults benchmark clean
+.DEFAULT_GOAL := docs
+.PHONY: build docs demo test test-all check install uninstall package coverage faults benchmark clean
 
 build:
 	scripts/build
@@ -34,8 +35,15 @@ faults:
 benchmark:
 	scripts/benchmark
 
-install: docs
+# Builds nothing: what is installed as root was built as somebody else (make docs).
+install:
 	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install
+
+uninstall:
+	PREFIX='$(PREFIX)' DESTDIR='$(DESTDIR)' scripts/install --remove
+
+package:
+	scripts/package
 
 clean:
 	scripts/clean

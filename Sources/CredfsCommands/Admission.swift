@@ -122,7 +122,11 @@ struct Admission {
             manifest.secrets = secrets.entries
             try rules.requireValues(manifest, sources)
         }
-        admission.secrets = secrets.restricted(to: try rules.choose(from: manifest, sources, context))
+        admission.secrets = try rules.render(
+            secrets.restricted(to: try rules.choose(from: manifest, sources, context)),
+            manifest,
+            context
+        )
         admission.manifest = manifest
         context.servedCount = admission.entries.count
         return admission

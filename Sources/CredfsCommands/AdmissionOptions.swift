@@ -128,6 +128,27 @@ struct AdmissionOptions: ParsableArguments {
         return entries
     }
 
+    /// Binds the templates of what is shown; a file that lacks a part is reported and not shown.
+    func render(_ secrets: SecretSet, _ manifest: Manifest, _ context: CommandContext) throws -> SecretSet {
+        var secrets = secrets
+        let lacking = try secrets.render(limit: size.maxSize, now: context.now())
+        guard !lacking.isEmpty else { return secrets }
+        let named = try Set(manifest.listed(only).map { try Self.name($0) })
+        for lack in lacking {
+            guard named.contains(lack.name), missing == .error else {
+                // The guard has warned of what has expired.
+                if missing != .ignore && lack.expired == nil { context.console.warning("left out: \(lack.message)") }
+                continue
+            }
+            throw CommandError(
+                lack.expired == nil ? .noSuchSecret : .expired,
+                lack.message,
+                hint: "set a new value with: credfs set \(quoted(lack.part.text)); or pass --if-missing=warn"
+            )
+        }
+        return secrets
+    }
+
     /// Reports that a secret that was named is not shown, or stops.
     func reportMissing(
         _ name: SecretName,
@@ -172,9 +193,9 @@ struct AdmissionOptions: ParsableArguments {
 
     /// Refuses secrets with a policy in a place where nothing enforces it: nothing is shown that is less protected than its
     /// owner said.
-    func refusePolicies(of entries: [SecretEntry], in place: String) throws {
+    func refusePolicies(of entries: [SecretEntry], _ secrets: SecretSet?, in place: String) throws {
         guard !ignorePolicy else { return }
-        let names = entries.filter { $0.policy != nil }.map { "'\($0.name.text)'" }
+        let names = entries.filter { $0.policy != nil || secrets?.isRestricted($0) == true }.map { "'\($0.name.text)'" }
         guard names.isEmpty else {
             throw CommandError(
                 .refused,

@@ -120,14 +120,19 @@ extension CredfsCommand {
         return reference
     }
 
-    /// Reads the configuration; `doctor` makes a finding of one that cannot be used.
+    /// Reads the configuration; `doctor` makes a finding of one that cannot be used, and whoever wants secrets to be shown
+    /// no longer must not be kept from that.
     private func configure(_ context: CommandContext) throws {
         do throws(StoreError) {
             let found = try options.configuration(context)
             context.configuration = found.configuration
             context.configurationPath = found.path
         } catch {
-            guard operation == .doctor else { throw error }
+            switch operation {
+            case .doctor: break
+            case .lock, .unmount: context.console.warning("the configuration is not used: \(error.message)")
+            default: throw error
+            }
         }
         // A process that serves connects to nothing later.
         _ = context.forwarder

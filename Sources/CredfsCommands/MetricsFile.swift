@@ -46,6 +46,7 @@ final class MetricsFile: Sendable {
         guard !parts.name.isEmpty, let directory = try StoreDirectory.open(parts.directory, followingLink: true) else {
             throw StoreError.system("create", path, .noSuchFileOrDirectory)
         }
+        try directory.refuseReplacing(parts.name, unlessItBeginsWith: "# HELP credfs_", as: "a file of metrics")
         self.directory = directory
         name = parts.name
         self.counters = counters
@@ -76,7 +77,7 @@ final class MetricsFile: Sendable {
     private func write() throws(StoreError) {
         let text = counters.text + factsText
         do { try directory.replace(name, with: text.utf8.span, mode: 0o644, isDurable: false) } catch {
-            throw StoreError(.failed, "cannot write the metrics: \(error)")
+            throw StoreError(error.code, "cannot write the metrics: \(error.message)", hint: error.hint)
         }
     }
 

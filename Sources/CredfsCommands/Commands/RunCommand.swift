@@ -86,13 +86,17 @@ struct RunCommand: CredfsCommand {
                 try admission.reportMissing(assignment.secret, admitted.manifest, sources, context)
             }
         }
-        let paths = try variables.file.variables(snapshot?.names ?? [], chosen) { context.console.warning($0) }
+        let paths = try variables.file.variables(
+            try namesWithVariable(snapshot, admitted, chosen, context),
+            chosen
+        ) { context.console.warning($0) }
         try refuseClashes(values, paths, admitted)
         let backend = place.backend.flatMap(Backend.init) ?? .fuse
         if backend != .fuse {
-            try admission.refusePolicies(of: admitted.entries, in: "the backend \(backend.rawValue)")
+            try admission.refusePolicies(of: admitted.entries, admitted.secrets, in: "the backend \(backend.rawValue)")
         }
-        try admission.refusePolicies(of: values.compactMap { admitted.entry($0.secret) }, in: "a variable")
+        let inVariables = values.compactMap { admitted.entry($0.secret) }
+        try admission.refusePolicies(of: inVariables, admitted.secrets, in: "a variable")
         var secrets = try ValueVariables.block(values, admitted)
         warn(of: values, admitted, context)
 
@@ -151,6 +155,20 @@ struct RunCommand: CredfsCommand {
             return environment.entries + (variables.pristine ? Self.path() : [])
         }
         conclude(outcome, context)
+    }
+
+    /// Names that get a variable: one of a hidden secret would tell the whole job that it is there.
+    private func namesWithVariable(
+        _ snapshot: Snapshot?,
+        _ admitted: Admission,
+        _ chosen: [VariableAssignment],
+        _ context: CommandContext
+    ) throws -> [SecretName] {
+        let isObserving = try mount.rules(context, group: ProcessAttributes.effectiveGroup).observes
+        let hidden = Set(admitted.entries.filter { $0.policy?.hidden == true }.map(\.name))
+        guard let names = snapshot?.names, !isObserving, !hidden.isEmpty else { return snapshot?.names ?? [] }
+        let wanted = Set(chosen.map(\.secret))
+        return names.filter { !hidden.contains($0) || wanted.contains($0) }
     }
 
     private func values(_ isName: (SecretName) -> Bool) throws -> [VariableAssignment] {
