@@ -120,10 +120,10 @@ struct Admission {
         )
         if !sources.isEmpty {
             manifest.secrets = secrets.entries
-            try rules.requireValues(manifest)
+            try rules.requireValues(manifest, sources)
         }
         admission.secrets = try rules.render(
-            secrets.restricted(to: try rules.choose(from: manifest, context)),
+            secrets.restricted(to: try rules.choose(from: manifest, sources, context)),
             manifest,
             context
         )

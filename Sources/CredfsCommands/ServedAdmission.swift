@@ -63,6 +63,19 @@ final class ServedAdmission: ServedStore {
         }
     }
 
+    var notice: Int32 { sources.asked?.notice ?? -1 }
+
+    func takeNotice() { sources.asked?.takeChange() }
+
+    func begin() throws(Errno) { try sources.serve() }
+
+    func end() { sources.asked?.end() }
+
+    var refresh: SourceRefresh {
+        guard let asked = sources.asked else { return { SourceRefreshing.failure(of: $0, nil) } }
+        return { SourceRefreshing.failure(of: $0, asked) }
+    }
+
     func lock() {
         for keys in [keys, firstKeys] { keys?.forget() }
         sources.forgetKeys()

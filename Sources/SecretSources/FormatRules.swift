@@ -4,7 +4,7 @@ internal import SecretStore
 
 /// Formats that the store says of its secrets, which hold for a value of another source, too.
 struct FormatRules {
-    private var formats: [SecretName: SecretEntry.Format] = [:]
+    private(set) var formats: [SecretName: SecretEntry.Format] = [:]
 
     /// Takes the formats of the secrets of a store.
     init(_ secrets: SecretSet) {

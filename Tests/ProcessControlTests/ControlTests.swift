@@ -57,6 +57,8 @@ import Testing
             let request = ControlRequest(action)
             #expect(ControlRequest(request.text.utf8.span) == request)
         }
+        let refresh = ControlRequest(.refresh, names: ["A", "B C"])
+        #expect(ControlRequest(refresh.text.utf8.span) == refresh)
         let answers = [
             ControlAnswer(), ControlAnswer(counts: ["generation": .max, "opens": 0]),
             ControlAnswer(.init(status: 17, message: "bad \"name\"\n", hint: nil)),
@@ -71,7 +73,9 @@ import Testing
     @Test(arguments: [
         "", "{}", "reload", "{\"request\":\"reload\"", "{\"request\":\"Reload\"}", "{\"request\":1}", "[\"reload\"]",
         "{\"request\":\"reload\",\"request\":\"status\"}", "{\"request\":\"reload\",\"key\":\"x\"}",
-        "{\"request\":{\"request\":\"reload\"}}", "\u{feff}{\"request\":\"reload\"}", "{\"request\":\"reload\"}x",
+        "{\"request\":\"reload\",\"names\":\"A\"}", "{\"request\":\"refresh\",\"names\":\"\"}",
+        "{\"request\":\"refresh\",\"names\":7}", "{\"request\":{\"request\":\"reload\"}}",
+        "\u{feff}{\"request\":\"reload\"}", "{\"request\":\"reload\"}x",
     ])
     func anythingElseIsNoRequest(_ text: String) {
         #expect(ControlRequest(text.utf8.span) == nil)

@@ -4,6 +4,7 @@ internal import AuditLog
 internal import PlaintextDocuments
 internal import ProcessControl
 internal import Sealing
+internal import SecretSources
 internal import SecretStore
 internal import SecureMemory
 
@@ -37,6 +38,16 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "words", accepts: wordsComeBack),
         FuzzTarget(name: "format", accepts: formatsAreDecided),
         FuzzTarget(name: "control", accepts: controlMessagesComeBack),
+        FuzzTarget(name: "provider", accepts: providerMessagesComeBack),
+        FuzzTarget(
+            name: "source",
+            accepts: { text in
+                do throws(StoreError) { _ = try SourceAddress(String(decoding: text, as: UTF8.self)) } catch {
+                    return error.code == .usage
+                }
+                return true
+            }
+        ),
         FuzzTarget(
             name: "configuration",
             accepts: { text in
@@ -45,6 +56,18 @@ struct FuzzTarget: Sendable {
             }
         ),
     ]
+
+    /// What is written of a message that was read says the same.
+    private static func providerMessagesComeBack(_ bytes: [UInt8]) -> Bool {
+        let headByteCount = ProviderMessage.headByteCount
+        guard let head = ProviderMessage.head(Array(bytes.prefix(headByteCount))),
+            head.byteCount == bytes.count - min(bytes.count, headByteCount),
+            let text = String(validating: bytes.dropFirst(headByteCount), as: UTF8.self),
+            let message = ProviderMessage(head.kind, text)
+        else { return true }
+        let again = Array(message.bytes.dropFirst(headByteCount))
+        return ProviderMessage(message.kind, String(decoding: again, as: UTF8.self)) == message
+    }
 
     /// What is written of a manifest that was read says the same.
     private static func manifestComesBack(_ text: [UInt8]) -> Bool {

@@ -83,7 +83,7 @@ struct RunCommand: CredfsCommand {
         let snapshot = admitted.snapshot(now: context.now())
         if admitted.auth == .authenticated {
             for assignment in values + chosen where admitted.entry(assignment.secret) == nil {
-                try admission.reportMissing(assignment.secret, admitted.manifest, context)
+                try admission.reportMissing(assignment.secret, admitted.manifest, sources, context)
             }
         }
         let paths = try variables.file.variables(
@@ -102,10 +102,10 @@ struct RunCommand: CredfsCommand {
 
         var settings = JobRun.Settings(rules: try mount.rules(context, group: ProcessAttributes.effectiveGroup))
         settings.backend = backend
-        let observing = try alerts.begin(admitted, context)
+        let observing = try alerts.begin(admitted, sources.asked, context)
         defer { observing.end() }
         settings.rules.monitor = observing.monitor
-        settings.alertHelper = observing.helper?.id
+        settings.helpers = [observing.helper?.id].compactMap { $0 } + sources.helpers
         settings.isShared = place.shared
         settings.linger = program.linger?.duration ?? .zero
         settings.live = live

@@ -69,13 +69,25 @@ final class MountEvents {
     /// - Parameters:
     ///   - job: the processes that may ask for nothing; nil for a mount that belongs to no job.
     ///   - status: what is served, asked for on the thread of the socket.
+    ///   - asksSources: whether sources are asked again when their values are due.
     /// - Throws: class `failed`.
-    func begin(refusing job: ProcessTreePolicy?, status: @escaping @Sendable () -> ControlAnswer) throws(MountError) {
-        try control.begin(refusing: job, status: status)
+    func begin(
+        refusing job: ProcessTreePolicy?,
+        status: @escaping @Sendable () -> ControlAnswer,
+        asking asksSources: Bool
+    ) throws(MountError) {
+        if asksSources, let store {
+            try MountError.wrapping(.failed, "start the thread that asks sources") { () throws(Errno) in
+                try store.begin()
+            }
+        }
+        try control.begin(refusing: job, status: status, refresh: store?.refresh)
     }
 
     /// Descriptors of which one can be read when there is something to act on.
-    var numbers: [Int32] { [control.notice] + timers.map { $0.timer.number } + watches.flatMap(\.numbers) }
+    var numbers: [Int32] {
+        [control.notice, store?.notice ?? -1] + timers.map { $0.timer.number } + watches.flatMap(\.numbers)
+    }
 
     /// Acts on what has happened.
     ///
@@ -84,6 +96,7 @@ final class MountEvents {
         if timers.contains(where: { SignalQueue.isReadable($0.timer.number) }) { return false }
         control.answer(served, store, record)
         follow(served)
+        takeChange(served)
         tell(served)
         return true
     }
@@ -111,6 +124,18 @@ final class MountEvents {
         }
     }
 
+    /// Serves what sources have told since.
+    private func takeChange(_ served: ServedMount?) {
+        guard let store, store.notice >= 0, SignalQueue.isReadable(store.notice) else { return }
+        store.takeNotice()
+        // A mount that is locked reads everything again when it is unlocked.
+        guard let served, !served.isLocked else { return }
+        do {
+            try served.reload(store, record)
+            store.reportReload(of: served.snapshot.generation)
+        } catch { store.reportSkipped(error) }
+    }
+
     /// Reads the store again since a signal asks for it.
     ///
     /// - Returns: whether what it holds is served now.
@@ -129,6 +154,8 @@ final class MountEvents {
 
     /// Listens no more and removes the record; one that is left says that something has to be taken away.
     func end(leavingRecord isLeft: Bool) {
+        // A request that waits for a source ends with it.
+        store?.end()
         control.end()
         if isLeft { record?.leave() }
         record = nil
