@@ -214,6 +214,11 @@ extension RunTests {
             try await box.unmountAll()
             #expect(ContinuousClock.now - end < .seconds(20))
             #expect(try await refreshed.status != .exited(0))
+            // Nor does the program outlive the mount by its timeout.
+            let all = String(decoding: try Files.read(box.sandbox.directory.path("asked/children")), as: UTF8.self)
+            let last = try #require(all.split(separator: "\n").last.flatMap { Int32($0) })
+            #expect(!processes.contains(last))
+            try await Eventually.holds("the end of \(last)", within: .seconds(20)) { !ProcessState.isAlive(last) }
         }
 
         @Test func missingAndUnavailableAreDifferentFailures() async throws {

@@ -11,13 +11,14 @@ internal import SystemPackage
 package final class ExecProvider: SecretProvider {
     /// Status of a program that knows no such secret: that of credfs.
     private static let notFound: Int32 = 11
-    /// Milliseconds between two looks at whether a program that closed its output has ended.
-    private static let pause: UInt32 = 500
+    /// Time between two looks at whether a program that closed its output has ended.
+    private static let pause = Duration.milliseconds(1)
 
     package let batchLimit = 1
     private let path: String
     private let limit: Int
     private let keepsNewline: Bool
+    private let asker: Int32
 
     /// Makes a provider.
     ///
@@ -25,7 +26,9 @@ package final class ExecProvider: SecretProvider {
     ///   - path: the program, absolute.
     ///   - limit: the largest value in bytes.
     ///   - keepsNewline: whether a newline at the end is part of the value.
-    package init(_ path: String, limit: Int, keepsNewline: Bool) {
+    ///   - asker: a descriptor that can be read once whoever asks has gone; then a program that runs is killed. -1 for none.
+    package init(_ path: String, limit: Int, keepsNewline: Bool, asker: Int32 = -1) {
+        self.asker = asker
         self.path = path
         self.limit = limit
         self.keepsNewline = keepsNewline
@@ -94,8 +97,10 @@ package final class ExecProvider: SecretProvider {
             { (bytes, start) throws(ProviderError) in
                 let rest = deadline - BootClock.milliseconds()
                 guard rest > 0,
-                    (try? Readiness.wait(for: [output.number], timeout: .milliseconds(rest))) == [true]
+                    let ready = try? Readiness.wait(for: [output.number, asker], timeout: .milliseconds(rest)),
+                    ready != [false, false]
                 else { throw late() }
+                if ready[1] { throw abandoned() }
                 do throws(Errno) { return try output.read(into: &bytes, from: start) } catch {
                     throw ProviderError(.unavailable, "\(path) cannot be read from: \(error.message)")
                 }
@@ -123,9 +128,11 @@ package final class ExecProvider: SecretProvider {
             case nil: break
             }
             guard BootClock.milliseconds() < deadline else { throw late() }
-            usleep(Self.pause)
+            if (try? Readiness.wait(for: [asker], timeout: Self.pause)) == [true] { throw abandoned() }
         }
     }
+
+    private func abandoned() -> ProviderError { ProviderError(.unavailable, "nobody waits for \(path) any more") }
 
     private func late() -> ProviderError { ProviderError(.unavailable, "\(path) did not end in time") }
 

@@ -28,7 +28,12 @@ package enum ProviderHelper {
         let output = OwnedDescriptor(owning: 1)
         // What it starts gets neither.
         guard (try? input.closeOnExec()) != nil, (try? output.closeOnExec()) != nil else { return 1 }
-        let provider = ExecProvider(arguments[3], limit: limit, keepsNewline: arguments[5] == "exact")
+        let provider = ExecProvider(
+            arguments[3],
+            limit: limit,
+            keepsNewline: arguments[5] == "exact",
+            asker: input.number
+        )
         ProviderServer.serve(provider, input, output)
         return 0
     }
