@@ -136,8 +136,8 @@ let package = Package(
         .target(
             name: "SecretSources",
             dependencies: [
-                "PlaintextDocuments", "SecretStore", "Sealing", "SecureFiles", "SecureMemory", "SystemCalls",
-                systemPackage,
+                "PlaintextDocuments", "ProcessControl", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
+                "SystemCalls", systemPackage,
             ],
             swiftSettings: strict
         ),
@@ -230,6 +230,14 @@ let package = Package(
         .testTarget(
             name: "PlaintextDocumentsTests",
             dependencies: ["PlaintextDocuments", "SecretStore", "SecureMemory", "CredfsTestSupport"],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "SecretSourcesTests",
+            dependencies: [
+                "SecretSources", "SecretStore", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport",
+                systemPackage,
+            ],
             swiftSettings: strict
         ),
         .testTarget(

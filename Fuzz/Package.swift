@@ -63,10 +63,19 @@ let package = Package(
             ],
             swiftSettings: counted
         ),
+        .target(
+            name: "SecretSources",
+            dependencies: [
+                "PlaintextDocuments", "ProcessControl", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
+                "SystemCalls", systemPackage,
+            ],
+            swiftSettings: counted
+        ),
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CFuzzer", "AuditLog", "PlaintextDocuments", "ProcessControl", "SecretStore", "Sealing", "SecureMemory",
+                "CFuzzer", "AuditLog", "PlaintextDocuments", "ProcessControl", "SecretSources", "SecretStore",
+                "Sealing", "SecureMemory",
             ],
             swiftSettings: counted,
             linkerSettings: [.unsafeFlags(library)]

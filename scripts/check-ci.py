@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs action/ and examples/ci by stand-ins of the runners, which do what is known of GitHub, GitLab, Jenkins and Woodpecker.
+"""Runs examples/github-action and examples/ci by stand-ins of their runners: GitHub, GitLab, Jenkins and Woodpecker.
 
 Usage: check-ci.py CREDFS, as root in a mount namespace of its own.
 """
@@ -122,7 +122,7 @@ class Workspace:
         (self.repository / "secrets.yaml").write_text(person.manifest)
         (self.repository / "deploy.sh").write_text(script)
         (self.repository / "deploy.sh").chmod(0o755)
-        shutil.copytree(ROOT / "action", self.repository / "action")
+        shutil.copytree(ROOT / "examples/github-action", self.repository / "examples/github-action")
         for path in self.repository.rglob("*"):
             os.chown(path, person.uid, person.uid)
         os.mkfifo(self.out / "go")

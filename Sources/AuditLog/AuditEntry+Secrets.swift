@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 extension AuditEntry {
-    /// The names of its secrets, be it one or a list.
-    var names: [String] { secrets.isEmpty ? [secret].compactMap(\.self) : secrets }
+    /// The names of its secrets, be it one or a list; of a rendered file its own and those of its parts.
+    package var names: [String] { [secret].compactMap(\.self) + secrets }
 
     /// Searches the secrets of the entry for a name.
     package func concerns(_ name: String) -> Bool { secret == name || secrets.contains(name) }
@@ -14,6 +14,13 @@ extension AuditEntry {
             entry.secret = names.first ?? secret
             return [entry]
         }
+        return listing(names)
+    }
+
+    /// The entry of an open of a rendered file with the names of its parts, or as many entries as these need.
+    package func naming(parts: [String]) -> [AuditEntry] { parts.isEmpty ? [self] : listing(parts) }
+
+    private func listing(_ names: [String]) -> [AuditEntry] {
         var entries: [AuditEntry] = []
         var rest = names[...]
         while !rest.isEmpty {
@@ -26,7 +33,7 @@ extension AuditEntry {
                 }
             )
             // A name that fits nowhere is cut, as every text is.
-            if entry.secrets.isEmpty { entry.secret = rest.first }
+            if entry.secrets.isEmpty { entry.secrets = Array(rest.prefix(1)) }
             rest = rest.dropFirst(max(1, entry.secrets.count))
             entries.append(entry)
         }

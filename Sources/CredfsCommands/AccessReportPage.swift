@@ -21,11 +21,13 @@ struct AccessReportPage {
         span = first...max(last, first + 1)
     }
 
+    /// The first line, by which a page of before is known.
+    static let beginning = "<!DOCTYPE html>\n"
+
     /// The page.
     var text: String {
         """
-        <!DOCTYPE html>
-        <html lang="en">
+        \(Self.beginning)<html lang="en">
         <head>
         <meta charset="utf-8">
         <meta name="viewport" content="width=device-width, initial-scale=1">

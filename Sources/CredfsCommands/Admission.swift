@@ -79,6 +79,7 @@ struct Admission {
         defer { context.decided = .now }
         if let variable = context.ignoringVariable {
             context.console.warning("secrets are ignored because \(variable) is set")
+            try sources.discard()
             context.subjects.resolve(.unauthenticated(reason: variable))
             return Admission(.unauthenticated(reason: variable))
         }
@@ -101,6 +102,7 @@ struct Admission {
             guard rules.goesOnUnauthenticated(context) else { throw refusal }
             context.console.error(refusal)
             context.console.warning("going on without secrets")
+            try sources.discard()
             return Admission(.unauthenticated(reason: failure.check.reason))
         }
         for result in outcome.results where result.status == .warning && result.check != .permissions {
@@ -118,9 +120,13 @@ struct Admission {
         )
         if !sources.isEmpty {
             manifest.secrets = secrets.entries
-            try rules.requireValues(manifest)
+            try rules.requireValues(manifest, sources)
         }
-        admission.secrets = secrets.restricted(to: try rules.choose(from: manifest, context))
+        admission.secrets = try rules.render(
+            secrets.restricted(to: try rules.choose(from: manifest, sources, context)),
+            manifest,
+            context
+        )
         admission.manifest = manifest
         context.servedCount = admission.entries.count
         return admission

@@ -41,6 +41,14 @@ struct AdmissionOptions: ParsableArguments {
     )
     var source: [String] = []
 
+    @Option(
+        help: ArgumentHelp(
+            "Serve values of before for so long while a source that is asked fails (24h if left out).",
+            valueName: "time"
+        )
+    )
+    var maxStale: DurationArgument?
+
     @Flag(help: "Show secrets with a policy also where nothing enforces it: in variables and with weaker backends.")
     var ignorePolicy = false
 
@@ -71,18 +79,34 @@ struct AdmissionOptions: ParsableArguments {
     }
 
     /// Requires a value of every secret that must have one.
-    func requireValues(_ manifest: Manifest) throws(StoreError) {
+    ///
+    /// - Throws: class `unavailable` or `noSuchSecret` where a source that is asked has none for a reason, else `invalid`.
+    func requireValues(_ manifest: Manifest, _ sources: SourceOverlay) throws(StoreError) {
         guard missing == .error else { return }
+        let names = manifest.secrets.filter { $0.required && $0.value == .empty }.map(\.name)
+        let failures = names.compactMap { sources.failure(of: $0) }
+        if let failure = failures.first(where: { $0.code == .unavailable }) ?? failures.first { throw failure }
         try AcceptanceGuard.requireValues(manifest)
     }
 
-    /// The sources to lay over the store; nothing is read yet.
-    func overlay(_ context: CommandContext) throws -> SourceOverlay {
-        try SourceOverlay(source, limit: size.maxSize, context.checker)
+    /// The sources to lay over the store, those of the configuration below those of options; nothing is read yet.
+    ///
+    /// - Parameters:
+    ///   - context: configuration, variables and checker.
+    ///   - speaks: whether programs that are asked write messages to standard error.
+    /// - Returns: the overlay.
+    /// - Throws: class `usage` for what cannot be meant.
+    func overlay(_ context: CommandContext, speaks: Bool = true) throws -> SourceOverlay {
+        try SourceChoice(options: source, maximumStale: maxStale?.duration)
+            .overlay(limit: size.maxSize, speaks: speaks, context)
     }
 
     /// The entries that are shown.
-    func choose(from manifest: Manifest, _ context: CommandContext) throws -> [SecretEntry] {
+    func choose(
+        from manifest: Manifest,
+        _ sources: SourceOverlay,
+        _ context: CommandContext
+    ) throws -> [SecretEntry] {
         let now = context.now()
         var entries = manifest.secrets.filter { $0.isCurrent(at: now) }
         if !only.isEmpty {
@@ -90,7 +114,10 @@ struct AdmissionOptions: ParsableArguments {
             let wanted = Set(names)
             entries = entries.filter { wanted.contains($0.name) }
             let there = Set(entries.map(\.name))
-            for name in names where !there.contains(name) { try reportMissing(name, manifest, context) }
+            for name in names where !there.contains(name) { try reportMissing(name, manifest, sources, context) }
+            for name in names where manifest.index(of: name).map({ manifest.secrets[$0].value == .empty }) == true {
+                if sources.failure(of: name) != nil { try reportMissing(name, manifest, sources, context) }
+            }
         }
         if missing == .warn {
             for entry in manifest.secrets where entry.required && entry.value == .empty {
@@ -101,9 +128,36 @@ struct AdmissionOptions: ParsableArguments {
         return entries
     }
 
+    /// Binds the templates of what is shown; a file that lacks a part is reported and not shown.
+    func render(_ secrets: SecretSet, _ manifest: Manifest, _ context: CommandContext) throws -> SecretSet {
+        var secrets = secrets
+        let lacking = try secrets.render(limit: size.maxSize, now: context.now())
+        guard !lacking.isEmpty else { return secrets }
+        let named = try Set(manifest.listed(only).map { try Self.name($0) })
+        for lack in lacking {
+            guard named.contains(lack.name), missing == .error else {
+                // The guard has warned of what has expired.
+                if missing != .ignore && lack.expired == nil { context.console.warning("left out: \(lack.message)") }
+                continue
+            }
+            throw CommandError(
+                lack.expired == nil ? .noSuchSecret : .expired,
+                lack.message,
+                hint: "set a new value with: credfs set \(quoted(lack.part.text)); or pass --if-missing=warn"
+            )
+        }
+        return secrets
+    }
+
     /// Reports that a secret that was named is not shown, or stops.
-    func reportMissing(_ name: SecretName, _ manifest: Manifest?, _ context: CommandContext) throws {
-        var error = Self.absence(of: name, from: manifest, context.now())
+    func reportMissing(
+        _ name: SecretName,
+        _ manifest: Manifest?,
+        _ sources: SourceOverlay,
+        _ context: CommandContext
+    ) throws {
+        var error =
+            sources.failure(of: name).map { CommandError($0) } ?? Self.absence(of: name, from: manifest, context.now())
         switch missing {
         case .ignore: break
         case .warn: context.console.warning(error.message)
@@ -139,9 +193,9 @@ struct AdmissionOptions: ParsableArguments {
 
     /// Refuses secrets with a policy in a place where nothing enforces it: nothing is shown that is less protected than its
     /// owner said.
-    func refusePolicies(of entries: [SecretEntry], in place: String) throws {
+    func refusePolicies(of entries: [SecretEntry], _ secrets: SecretSet?, in place: String) throws {
         guard !ignorePolicy else { return }
-        let names = entries.filter { $0.policy != nil }.map { "'\($0.name.text)'" }
+        let names = entries.filter { $0.policy != nil || secrets?.isRestricted($0) == true }.map { "'\($0.name.text)'" }
         guard names.isEmpty else {
             throw CommandError(
                 .refused,

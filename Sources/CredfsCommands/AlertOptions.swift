@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import Jobs
 internal import SecretFileSystem
+internal import SecretSources
 internal import SecretStore
 internal import SecureJSON
 internal import SystemCalls
@@ -58,7 +59,11 @@ struct AlertOptions: ParsableArguments {
     /// Begins to observe a mount.
     ///
     /// - Throws: class `failed` where the process for the command cannot be started, or the metrics cannot be written.
-    func begin(_ admitted: Admission, _ context: CommandContext) throws -> Observing {
+    func begin(
+        _ admitted: Admission,
+        _ sources: AskedSources?,
+        _ context: CommandContext
+    ) throws -> Observing {
         var settings = AlertDetector.Settings()
         for pattern in alert {
             switch pattern.kind {
@@ -77,7 +82,7 @@ struct AlertOptions: ParsableArguments {
             console.warningWithoutWaiting("the command of --on-alert does not keep up: an alert was dropped")
         }
         do {
-            return Observing(monitor: monitor, helper: helper, file: try file(counters, admitted, context))
+            return Observing(monitor: monitor, helper: helper, file: try file(counters, admitted, sources, context))
         } catch {
             helper?.end()
             throw error
@@ -87,6 +92,7 @@ struct AlertOptions: ParsableArguments {
     private func file(
         _ counters: OpenMetrics?,
         _ admitted: Admission,
+        _ sources: AskedSources?,
         _ context: CommandContext
     ) throws -> MetricsFile? {
         guard let metrics, let counters else { return nil }
@@ -94,7 +100,8 @@ struct AlertOptions: ParsableArguments {
             authMode: admitted.auth.text,
             expiries: admitted.entries.compactMap { entry in entry.expires.map { (entry.name.text, $0) } },
             namesSecrets: metricsNames,
-            forwarder: context.forwarder
+            forwarder: context.forwarder,
+            sources: sources
         )
         return try MetricsFile(metrics, counters, facts)
     }

@@ -48,6 +48,8 @@ final class CommandContext {
     var disclosure: OperationEvent?
     /// Settings of this machine or user.
     var configuration = Configuration()
+    /// The file that they are from; nil where there is none.
+    var configurationPath: String?
     /// Takes copies of entries of the audit log; nil where nobody asked for them.
     private(set) lazy var forwarder = makeForwarder()
     /// The audit log of the store at hand.

@@ -35,13 +35,15 @@ package struct Credfs: ParsableCommand {
                 name: "Use",
                 subcommands: [
                     RunCommand.self, MountCommand.self, UnmountCommand.self, EnvCommand.self, ReloadCommand.self,
-                    LockCommand.self, UnlockCommand.self, WaitCommand.self, ShowCommand.self, ExportCommand.self,
+                    RefreshCommand.self, LockCommand.self, UnlockCommand.self, WaitCommand.self, ShowCommand.self,
+                    ExportCommand.self,
                 ]
             ),
             CommandGroup(
                 name: "Look and check",
                 subcommands: [
-                    ListCommand.self, GetCommand.self, VerifyCommand.self, StatusCommand.self, DoctorCommand.self,
+                    ListCommand.self, GetCommand.self, VerifyCommand.self, StatusCommand.self, ExplainCommand.self,
+                    HealthCommand.self, DoctorCommand.self,
                 ]
             ),
             CommandGroup(
@@ -118,10 +120,19 @@ extension CredfsCommand {
         return reference
     }
 
-    /// Reads the configuration; `doctor` makes a finding of one that cannot be used.
+    /// Reads the configuration; `doctor` makes a finding of one that cannot be used, and whoever wants secrets to be shown
+    /// no longer must not be kept from that.
     private func configure(_ context: CommandContext) throws {
-        do throws(StoreError) { context.configuration = try options.configuration(context).configuration } catch {
-            guard operation == .doctor else { throw error }
+        do throws(StoreError) {
+            let found = try options.configuration(context)
+            context.configuration = found.configuration
+            context.configurationPath = found.path
+        } catch {
+            switch operation {
+            case .doctor: break
+            case .lock, .unmount: context.console.warning("the configuration is not used: \(error.message)")
+            default: throw error
+            }
         }
         // A process that serves connects to nothing later.
         _ = context.forwarder

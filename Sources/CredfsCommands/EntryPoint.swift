@@ -6,6 +6,7 @@ internal import HostChecks
 internal import Jobs
 internal import PlaintextDocuments
 internal import ProcessControl
+internal import SecretSources
 internal import SecretStore
 internal import SecureMemory
 internal import SystemCalls
@@ -40,6 +41,7 @@ package enum EntryPoint {
         if mode == HostProbe.mode { return HostProbe.main(arguments) }
         if mode == UnmountHelper.mode { return UnmountHelper.main(arguments) }
         if mode == AlertHelper.mode { return AlertHelper.main(arguments) }
+        if mode == ProviderHelper.mode { return ProviderHelper.main(arguments) }
         // A file of another name is not the one that is meant. What follows the `--` of `run` is a job's, which gets it
         // as it is.
         let own = mode == RunCommand.name ? raw.prefix { $0 != Array("--".utf8) } : raw[...]

@@ -19,6 +19,7 @@ struct ExitStatus: Sendable, Equatable {
     static let invalid = ExitStatus(code: 17)
     static let noStore = ExitStatus(code: 18)
     static let mount = ExitStatus(code: 19)
+    static let unavailable = ExitStatus(code: 20)
     static let refused = ExitStatus(code: 21)
     static let unsealed = ExitStatus(code: 22)
     static let usage = ExitStatus(code: 64)
@@ -42,6 +43,7 @@ extension ExitStatus {
             case .noStore: .noStore
             case .unsealed: .unsealed
             case .usage: .usage
+            case .unavailable: .unavailable
             }
     }
 }

@@ -31,6 +31,7 @@ enum JSONOutput {
                         "expires": .string(orNull: entry.expires?.text),
                         "updated": .string(orNull: entry.rotated?.text),
                         "description": .string(orNull: entry.description),
+                        "template": .string(orNull: entry.template?.text),
                     ])
                 }
             )

@@ -63,6 +63,7 @@ extension Manifest {
         var positions = Dictionary(secrets.enumerated().map { ($1.name, $0) }) { first, _ in first }
         var report = ImportReport()
         var refused: [String] = []
+        var files: [String] = []
         let entering = try ImportEntering(keys, limit: limit, now: now)
         for secret in imported {
             let name = secret.reference.name
@@ -83,6 +84,13 @@ extension Manifest {
                     hint: "give it another name with --map"
                 )
             }
+            guard old.template == nil else {
+                switch conflict {
+                case .keep: report.kept.append(name.text)
+                case .refuse, .replace: files.append(name.text)
+                }
+                continue
+            }
             let new = try entering.enter(secret.value, into: old)
             if try entering.isSame(old, new) {
                 report.unchanged.append(name.text)
@@ -98,6 +106,13 @@ extension Manifest {
                     report.replaced.append(name.text)
                 }
             }
+        }
+        guard files.isEmpty else {
+            throw CommandError(
+                .invalid,
+                "no value is imported over a template: \(Names.abbreviated(files))",
+                hint: "nothing was changed; --skip-existing keeps them, and credfs delete makes room for a value"
+            )
         }
         guard refused.isEmpty else {
             throw CommandError(

@@ -3,6 +3,7 @@
 internal import ArgumentParser
 internal import AuditLog
 internal import SecretFileSystem
+internal import SecretSources
 internal import SecretStore
 internal import SecureFiles
 internal import Synchronization
@@ -22,6 +23,8 @@ final class MetricsFile: Sendable {
         let namesSecrets: Bool
         /// Forwards entries of the audit log; nil where nobody asked for that.
         let forwarder: AuditForwarder?
+        /// Sources that are asked over time; nil where there are none.
+        let sources: AskedSources?
     }
 
     /// Milliseconds between two writes: collectors ask every 15 seconds and more.
@@ -43,6 +46,7 @@ final class MetricsFile: Sendable {
         guard !parts.name.isEmpty, let directory = try StoreDirectory.open(parts.directory, followingLink: true) else {
             throw StoreError.system("create", path, .noSuchFileOrDirectory)
         }
+        try directory.refuseReplacing(parts.name, unlessItBeginsWith: "# HELP credfs_", as: "a file of metrics")
         self.directory = directory
         name = parts.name
         self.counters = counters
@@ -73,7 +77,7 @@ final class MetricsFile: Sendable {
     private func write() throws(StoreError) {
         let text = counters.text + factsText
         do { try directory.replace(name, with: text.utf8.span, mode: 0o644, isDurable: false) } catch {
-            throw StoreError(.failed, "cannot write the metrics: \(error)")
+            throw StoreError(error.code, "cannot write the metrics: \(error.message)", hint: error.hint)
         }
     }
 
@@ -87,6 +91,7 @@ final class MetricsFile: Sendable {
             text += OpenMetrics.head(lost, "counter", "Entries that the receiver of audit.forward did not take.")
             text += "\(lost) \(forwarder.lostCount)\n"
         }
+        if let sources = facts.sources { text += Self.text(of: sources) }
         guard !facts.expiries.isEmpty else { return text }
         let metric = "credfs_secret_expiry_timestamp_seconds"
         guard facts.namesSecrets else {
@@ -96,6 +101,30 @@ final class MetricsFile: Sendable {
         text += OpenMetrics.head(metric, "gauge", "Time when a secret expires.")
         for (name, time) in facts.expiries.sorted(by: { $0.name < $1.name }) {
             text += "\(metric){secret=\"\(OpenMetrics.escape(name))\"} \(time.seconds)\n"
+        }
+        return text
+    }
+
+    /// Requests to sources and the times of their last answers; addresses without settings, since those may name secrets.
+    private static func text(of sources: AskedSources) -> String {
+        // Two with other settings are one here: a series is there once.
+        var facts: [String: AskedSource.Facts] = [:]
+        for source in sources.sources {
+            let new = source.facts
+            facts[OpenMetrics.escape(source.label), default: AskedSource.Facts()].add(new)
+        }
+        let requests = "credfs_source_requests_total"
+        var text = OpenMetrics.head(requests, "counter", "Requests for a value to each source by result.")
+        for (source, facts) in facts.sorted(by: { $0.key < $1.key }) {
+            for (result, count) in facts.requests.sorted(by: { $0.key < $1.key }) {
+                text += "\(requests){source=\"\(source)\",result=\"\(result)\"} \(count)\n"
+            }
+        }
+        let time = "credfs_source_last_success_timestamp_seconds"
+        text += OpenMetrics.head(time, "gauge", "Time of the last answer of each source.")
+        for (source, facts) in facts.sorted(by: { $0.key < $1.key }) {
+            guard let last = facts.lastSuccess else { continue }
+            text += "\(time){source=\"\(source)\"} \(last.seconds)\n"
         }
         return text
     }

@@ -4,6 +4,7 @@ internal import ArgumentParser
 internal import Glibc
 internal import Jobs
 internal import SecretFileSystem
+internal import SecretSources
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -59,7 +60,7 @@ struct MountOptions: ParsableArguments {
     )
     var notAfter: String?
 
-    @Flag(help: "Show what the manifest holds whenever it changes.")
+    @Flag(help: "Show what the manifest and directories of sources hold whenever they change.")
     var watch = false
 
     @Option(
@@ -78,17 +79,42 @@ struct MountOptions: ParsableArguments {
 
     /// Reaction to another generation.
     var changeAction: ChangeHook.Action? {
-        onChange.map { text in
-            let name = text.hasPrefix("SIG") ? String(text.dropFirst(3)) : text
-            return Self.signals[name].map { .signal($0) } ?? .command(text)
+        onChange.map { text in Self.signals[Self.signalName(text)].map { .signal($0) } ?? .command(text) }
+    }
+
+    /// A name of a signal as `signals` has it; of any other text something that is none.
+    private static func signalName(_ text: String) -> String {
+        text.hasPrefix("SIG") ? String(text.dropFirst(3)) : text
+    }
+
+    /// Refuses what is neither a signal that can be sent nor meant as a command.
+    private func checkOnChange() throws {
+        guard let onChange else { return }
+        guard onChange.contains(where: { !$0.isWhitespace }) else {
+            throw ValidationError("--on-change takes a command or a signal.")
+        }
+        let known = Self.signals.keys.sorted().joined(separator: ", ")
+        let upper = onChange.uppercased()
+        let isKnown = Self.signals[Self.signalName(onChange)] != nil
+        guard isKnown || !(Self.signals[Self.signalName(upper)] != nil || Self.isSignalWord(upper)) else {
+            throw ValidationError("--on-change takes a command or one of the signals \(known).")
         }
     }
 
+    /// Detects what looks like a signal: a number, a word after SIG, or the name of one that is not sent.
+    private static func isSignalWord(_ text: String) -> Bool {
+        UInt8(text) != nil || ["KILL", "STOP", "CONT", "ALRM", "PIPE", "CHLD", "TSTP", "ABRT"].contains(text)
+            || text.hasPrefix("SIG") && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber) }
+    }
+
     /// The options of the mount while it lives; before its manifest is read.
-    func live(_ options: StoreOptions, _ context: CommandContext) throws -> LiveOptions {
+    func live(_ options: StoreOptions, _ sources: SourceOverlay, _ context: CommandContext) throws -> LiveOptions {
         let now = context.now()
         var live = LiveOptions()
-        if watch { live.manifest = try Self.manifest(options, context) }
+        if watch {
+            live.watched = [try Self.manifest(options, context)]
+            live.watched += sources.directories.map { WatchedPlace(directory: $0) }
+        }
         live.onChange = changeAction
         live.hookEnvironment = SecretVariables.environmentForChildren()
         live.timeToLive = ttl?.duration
@@ -100,6 +126,7 @@ struct MountOptions: ParsableArguments {
     }
 
     func validate() throws {
+        try checkOnChange()
         if let ttl, ttl.duration <= .zero { throw ValidationError("--ttl takes a time longer than none.") }
         if let notAfter, Timestamp(notAfter) == nil {
             throw ValidationError("--not-after takes a time such as 2030-01-31T12:00:00Z.")
@@ -144,10 +171,10 @@ struct MountOptions: ParsableArguments {
         )
     }
 
-    private static func manifest(_ options: StoreOptions, _ context: CommandContext) throws -> WatchedManifest {
+    private static func manifest(_ options: StoreOptions, _ context: CommandContext) throws -> WatchedPlace {
         let location = try options.location(context)
         let path = location.manifest ?? "\(location.directory)/\(StoreLocation.manifestName)"
-        return WatchedManifest(try AbsolutePath.of(path))
+        return WatchedPlace(file: try AbsolutePath.of(path))
     }
 
     private static func parts(ofOwner text: String) -> (user: String, group: String?)? {

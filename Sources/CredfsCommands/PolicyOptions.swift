@@ -128,6 +128,13 @@ struct PolicyOptions: ParsableArguments {
         guard path.hasPrefix("/") else {
             throw CommandError(.usage, "\(option) takes an absolute path", hint: "find it with: command -v PROGRAM")
         }
+        guard ReadPolicy.isPath(path) else {
+            throw CommandError(
+                .usage,
+                "\(option) takes a path without line breaks, control characters and what reorders text",
+                hint: "give the program another name"
+            )
+        }
     }
 
     private static func digest(_ path: String) throws -> String {

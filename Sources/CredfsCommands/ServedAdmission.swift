@@ -20,6 +20,8 @@ final class ServedAdmission: ServedStore {
     private let rules: AdmissionOptions
     private let sources: SourceOverlay
     private let context: CommandContext
+    /// The store of the start.
+    private let store: StoreID?
     private var keys: StoreKeys?
     /// The keys of the start, which others hold, too.
     private let firstKeys: StoreKeys?
@@ -39,6 +41,7 @@ final class ServedAdmission: ServedStore {
         self.operation = operation
         self.options = options
         self.context = context
+        store = admitted.manifest?.store
         keys = admitted.keys
         firstKeys = admitted.keys
         var keyOptions = keyOptions
@@ -58,6 +61,19 @@ final class ServedAdmission: ServedStore {
             }
             return try keyOptions.unlockSilently(store, manifest, context)
         }
+    }
+
+    var notice: Int32 { sources.asked?.notice ?? -1 }
+
+    func takeNotice() { sources.asked?.takeChange() }
+
+    func begin() throws(Errno) { try sources.serve() }
+
+    func end() { sources.asked?.end() }
+
+    var refresh: SourceRefresh {
+        guard let asked = sources.asked else { return { SourceRefreshing.failure(of: $0, nil) } }
+        return { SourceRefreshing.failure(of: $0, asked) }
     }
 
     func lock() {
@@ -97,7 +113,17 @@ final class ServedAdmission: ServedStore {
         let (subjects, decided) = (context.subjects, context.decided)
         defer { (context.subjects, context.decided) = (subjects, decided) }
         do {
-            let next = try Admission.decide(options, keyOptions, rules, sources, context, unlock: unlock)
+            let next = try Admission.decide(options, keyOptions, rules, sources, context) { (store, manifest) in
+                // Whoever can write to the directory could put a store there that he has the key of.
+                guard manifest.store == self.store ?? manifest.store else {
+                    throw CommandError(
+                        .authentication,
+                        "another store has taken the place of the one that is mounted",
+                        hint: "to show that one, end this mount first"
+                    )
+                }
+                return try unlock(store, manifest)
+            }
             guard let snapshot = next.snapshot(now: context.now(), after: previous) else {
                 throw CommandError(.failed, "secrets are ignored now")
             }
@@ -116,7 +142,7 @@ final class ServedAdmission: ServedStore {
 
     func reportSkipped(_ error: any Error) {
         let message = CommandError(anyError: error).message
-        context.console.warning("the manifest has changed and is not accepted: \(message)")
+        context.console.warning("the manifest or a source has changed and is not accepted: \(message)")
     }
 
     func failure(of error: any Error) -> ControlAnswer.Failure {

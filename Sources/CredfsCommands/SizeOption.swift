@@ -14,7 +14,7 @@ struct SizeOption: ParsableArguments {
         }
     }
 
-    /// Refuses the first secret whose value is larger.
+    /// Refuses the first secret whose value is larger; what is rendered is measured where it is bound.
     func check(_ entries: [SecretEntry]) throws(StoreError) {
         for entry in entries {
             guard case .sealed(let value) = entry.value, value.ciphertext.count > maxSize else { continue }

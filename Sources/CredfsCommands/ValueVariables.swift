@@ -49,18 +49,20 @@ enum ValueVariables {
 
     /// Opens the values into one block of entries, each ended by a zero byte.
     static func block(_ assignments: [VariableAssignment], _ admission: Admission) throws -> SecureBuffer {
-        var parts: [(assignment: VariableAssignment, value: SealedValue?, keys: StoreKeys?)] = []
+        guard let secrets = admission.secrets else {
+            return try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: 0) }
+        }
+        var parts: [(assignment: VariableAssignment, entry: SecretEntry)] = []
         var count = 0
         for assignment in assignments {
-            guard let secrets = admission.secrets, let entry = secrets.entry(assignment.secret) else { continue }
-            var value: SealedValue?
-            if case .sealed(let sealed) = entry.value { value = sealed }
-            parts.append((assignment, value, secrets.keys(of: entry)))
-            let length = assignment.variable.text.utf8.count + 2 + (value?.ciphertext.count ?? 0)
+            guard let entry = secrets.entry(assignment.secret) else { continue }
+            parts.append((assignment, entry))
+            let byteCount = secrets.byteCount(of: entry)
+            let length = assignment.variable.text.utf8.count + 2 + byteCount
             guard length <= Self.maximumByteCount else {
                 throw CommandError(
                     .invalid,
-                    "the value of '\(assignment.secret.text)' has \(value?.ciphertext.count ?? 0) bytes, "
+                    "the value of '\(assignment.secret.text)' has \(byteCount) bytes, "
                         + "more than the kernel takes in a variable",
                     hint: "let the job read its file"
                 )
@@ -69,11 +71,11 @@ enum ValueVariables {
         }
         var block = try StoreError.locking { () throws(SecureMemoryError) in try SecureBuffer(count: count) }
         var filled = 0
-        for (assignment, value, keys) in parts {
+        for (assignment, entry) in parts {
             append((assignment.variable.text + "=").utf8.span, to: &block, at: &filled)
-            if let value, let keys {
+            if secrets.hasContent(entry) {
                 let start = filled
-                try keys.readParts(of: value, as: assignment.secret) { part in
+                try secrets.readParts(of: entry) { part in
                     append(part, to: &block, at: &filled)
                 }
                 let holdsZero = block.withBytes { bytes in

@@ -73,6 +73,7 @@ struct EditableDocument {
             try enter(content, into: &entry, &cipher, now)
         }
         try requireEditableOnly(reading)
+        try checkTemplates(&reading, now)
         try keepSealed(&reading, &cipher)
         removeNotes(&reading.comments)
         try requireCommentsWithoutValues(reading)
@@ -96,6 +97,16 @@ struct EditableDocument {
             }
         }
         try entry.enter(content, with: &cipher, now: now)
+    }
+
+    /// Checks what templates name, and notes when one was changed.
+    private func checkTemplates(_ reading: inout ManifestReader.Reading, _ now: Timestamp) throws(StoreError) {
+        var secrets = reading.secrets ?? []
+        for index in secrets.indices where secrets[index].template != nil {
+            if secrets[index].value != entries[secrets[index].name]?.value { secrets[index].rotated = now }
+        }
+        try SecretEntry.checkTemplates(secrets)
+        reading.secrets = secrets
     }
 
     private func requireEditableOnly(_ reading: ManifestReader.Reading) throws(StoreError) {

@@ -76,7 +76,7 @@ package enum PlaintextHelper {
         var sealed: [String] = []
         var cipher = try keys.valueCipher()
         let answers = output.number
-        let reading = try text.read(as: document) { (entry, content) throws(StoreError) in
+        var reading = try text.read(as: document) { (entry, content) throws(StoreError) in
             sealed.append(entry.name.text)
             try entry.enter(content, with: &cipher, now: now)
             if sealed.count.isMultiple(of: progressStep) {
@@ -87,6 +87,7 @@ package enum PlaintextHelper {
             }
         }
         try authenticate(reading, &cipher)
+        reading.noteTemplates(at: now)
         try send(.sealedNames, Array(sealed.joined(separator: "\n").utf8), to: output)
         try send(.document, ManifestWriter.unsignedText(reading), to: output)
     }

@@ -34,6 +34,12 @@ package final class SecretFileSystem: Sendable {
 
         /// The name.
         package var name: SecretName { record.name }
+        /// The generation that was served.
+        var generation: UInt64 { snapshot.generation }
+        /// The names of the secrets that it is rendered from.
+        package var parts: [SecretName] { record.parts.map(\.name) }
+        /// An open of it or of one of its parts raises an alarm.
+        var isDecoy: Bool { record.policies.contains { $0.rules.decoy } }
         /// Hidden from callers who may not open it.
         package var isHidden: Bool { record.isHidden }
     }
@@ -193,18 +199,37 @@ package final class SecretFileSystem: Sendable {
         case .refuse: return .refuse(nil)
         case .hide: return .hide
         }
-        guard let policy = record.policy else { return .allow }
+        let policies = record.policies
+        guard !policies.isEmpty else { return .allow }
         var subject = PolicySubject(uid: caller.user, digest: digest)
-        if policy.needsIdentity {
+        if policies.contains(where: \.needsIdentity) {
             let identity = identity()
             subject.units = identity.group.names
             subject.executable = identity.executable
         }
-        switch policy.decide(on: subject, now: now(), isCaller: { access.isCaller($0, request) }) {
-        case .allow: return .allow
-        case .needsDigest: return .needsDigest
-        case .refuse(let key): return access.observes ? .observed(key) : .refuse(key)
+        let now = now()
+        var needsDigest = false
+        for (owner, policy) in record.restrictions {
+            switch policy.decide(on: subject, now: now, isCaller: { access.isCaller($0, request) }) {
+            case .allow: continue
+            case .needsDigest: needsDigest = true
+            case .refuse(let key):
+                let refusal = PolicyRefusal(key, of: owner == record.name ? nil : owner)
+                return access.observes ? .observed(refusal) : .refuse(refusal)
+            }
         }
+        return needsDigest ? .needsDigest : .allow
+    }
+
+    /// Counts a granted open by every policy, or by none.
+    ///
+    /// - Returns: false where one of them granted as many before as it may.
+    private static func countRead(_ policies: [SecretPolicy]) -> Bool {
+        for (index, policy) in policies.enumerated() where !policy.countRead() {
+            for counted in policies[..<index] { counted.uncountRead() }
+            return false
+        }
+        return true
     }
 
     /// Opens what was decided on: looks at the time, authenticates the value, counts the read.
@@ -213,22 +238,22 @@ package final class SecretFileSystem: Sendable {
     ///   - candidate: the secret.
     ///   - isCounted: false for an open that is granted only since policies are observed.
     ///   - scratch: memory that the plaintext passes through; zeros afterwards.
-    /// - Returns: the open secret, and the key that would refuse it where policies are only observed.
+    /// - Returns: the open secret, and what would refuse it where policies are only observed.
     /// - Throws: `expired`, `damaged`, or `spent` where `max_reads` were granted.
     package func open(
         _ candidate: Candidate,
         isCounted: Bool = true,
         scratch: inout SecureBuffer
-    ) throws(FileSystemError) -> (secret: OpenSecret, observed: PolicyKey?) {
+    ) throws(FileSystemError) -> (secret: OpenSecret, observed: PolicyRefusal?) {
         let (snapshot, record) = (candidate.snapshot, candidate.record)
         guard !isClosing.load(ordering: .acquiring) else { throw .closing }
         guard !isLocked else { throw .locked }
         if let expires = record.expires, expires <= now() { throw .expired }
-        try snapshot.source(of: record).authenticate(snapshot.content(of: record), as: record.name, scratch: &scratch)
-        let isGranted = !isCounted || record.policy?.countRead() ?? true
+        try snapshot.authenticate(record, scratch: &scratch)
+        let isGranted = !isCounted || Self.countRead(record.policies)
         guard isGranted || access.observes else { throw .spent }
         _ = opened.withLock { $0.insert(record.inode) }
-        return (OpenSecret(self, snapshot, record), isGranted ? nil : .maxReads)
+        return (OpenSecret(self, snapshot, record), isGranted ? nil : PolicyRefusal(.maxReads))
     }
 
     /// Gets the attributes of a secret that was looked up.
@@ -256,7 +281,7 @@ package final class SecretFileSystem: Sendable {
         buffer.memory.setCount(part.count)
         do throws(FileSystemError) {
             try buffer.memory.withMutableBytes { (bytes) throws(FileSystemError) in
-                try snapshot.source(of: record).decrypt(snapshot.content(of: record), at: part.lowerBound, into: &bytes)
+                try snapshot.read(record, at: part.lowerBound, into: &bytes, scratch: &buffer.scratch)
             }
         } catch {
             buffer.wipe()

@@ -2,13 +2,23 @@
 
 internal import FuseBridge
 package import SecretStore
+internal import SecureMemory
 
 /// A secret that a mount is to show.
 package struct SnapshotItem: Sendable {
+    /// Content of a file.
+    package enum Content: Sendable {
+        case value(SealedValue)
+        /// Rendered from other items when it is read.
+        case rendered(RenderedFile)
+    }
+
     /// Its name, the name of the file.
     package let name: SecretName
-    /// Its value.
-    package let value: SealedValue
+    /// Its value, or the way to render it.
+    package let content: Content
+    /// There is a file of it; if not, it is a part of others alone.
+    package let isShown: Bool
     /// The permission bits of the file.
     package let permissions: UInt16
     /// Time when the value last changed.
@@ -30,13 +40,83 @@ package struct SnapshotItem: Sendable {
         policy: ReadPolicy? = nil,
         source: Int = 0
     ) {
+        self.init(
+            name: name,
+            content: .value(value),
+            permissions: permissions,
+            modified: modified,
+            expires: expires,
+            policy: policy,
+            source: source
+        )
+    }
+
+    /// Makes an item, rendered or not.
+    package init(
+        name: SecretName,
+        content: Content,
+        isShown: Bool = true,
+        permissions: UInt16 = 0o400,
+        modified: Timestamp,
+        expires: Timestamp? = nil,
+        policy: ReadPolicy? = nil,
+        source: Int = 0
+    ) {
         self.source = source
         self.name = name
-        self.value = value
+        self.content = content
+        self.isShown = isShown
         self.permissions = permissions
         self.modified = modified
         self.expires = expires
         self.policy = policy
+    }
+}
+
+extension SnapshotItem {
+    /// Bytes of the arena that it needs.
+    fileprivate var sealedByteCount: Int {
+        switch content {
+        case .value(let value): value.ciphertext.count + SealedContent.overhead
+        case .rendered: 0
+        }
+    }
+}
+
+extension SecretSet {
+    /// The items of a generation: what has a value or is rendered and has not expired, and the parts of what is rendered.
+    fileprivate func items(of manifest: Manifest, now: Timestamp) -> [SnapshotItem] {
+        var items: [SnapshotItem] = []
+        var unshown: [SecretName: SecretEntry] = [:]
+        let names = Set(entries.map(\.name))
+        for entry in entries {
+            if let expires = entry.expires, expires <= now { continue }
+            if let item = item(entry, isShown: true, manifest) { items.append(item) }
+            guard let file = renderedFiles[entry.name] else { continue }
+            for part in parts(of: file) where !names.contains(part.name) { unshown[part.name] = part }
+        }
+        return items + unshown.values.compactMap { item($0, isShown: false, manifest) }
+    }
+
+    private func item(_ entry: SecretEntry, isShown: Bool, _ manifest: Manifest) -> SnapshotItem? {
+        let content: SnapshotItem.Content
+        if case .sealed(let value) = entry.value {
+            content = .value(value)
+        } else if let file = renderedFiles[entry.name] {
+            content = .rendered(file)
+        } else {
+            return nil
+        }
+        return SnapshotItem(
+            name: entry.name,
+            content: content,
+            isShown: isShown,
+            permissions: entry.mode == .ownerOnly ? 0o400 : 0o440,
+            modified: entry.rotated ?? manifest.created,
+            expires: entry.expires,
+            policy: entry.policy,
+            source: source(of: entry)
+        )
     }
 }
 
@@ -64,30 +144,63 @@ package struct Ownership: Sendable, Equatable {
 ///
 /// A name keeps its number through all generations, also while it is absent, so that no number ever means another secret.
 package final class Snapshot: Sendable {
-    /// Record of a secret; its bytes are in the arena.
+    /// Record of a secret; the bytes of its value are in the arena.
     struct Record: Sendable {
+        /// Content of a file.
+        indirect enum Content: Sendable {
+            case value(Range<Int>)
+            case rendered(RenderedFile, parts: [Record])
+        }
+
         let name: SecretName
         let inode: InodeNumber
-        let content: Range<Int>
+        let content: Content
         let permissions: UInt16
         let modified: Timestamp
         let expires: Timestamp?
+        /// Policy of the entry itself.
         let policy: SecretPolicy?
         let source: Int
 
         var isHidden: Bool { policy?.rules.hidden ?? false }
 
-        var byteCount: Int { content.count - SealedContent.overhead }
+        var byteCount: Int {
+            switch content {
+            case .value(let range): range.count - SealedContent.overhead
+            case .rendered(let file, _): file.byteCount
+            }
+        }
+
+        /// The records whose values it is rendered from; none of a secret with a value.
+        var parts: [Record] {
+            switch content {
+            case .value: []
+            case .rendered(_, let parts): parts
+            }
+        }
+
+        /// Every policy that holds for a reader: its own and those of its parts.
+        var policies: [SecretPolicy] { restrictions.map(\.policy) }
+
+        /// The same with the names of those whose policies they are.
+        var restrictions: [(owner: SecretName, policy: SecretPolicy)] {
+            let own = policy.map { [(name, $0)] } ?? []
+            return own + parts.compactMap { part in part.policy.map { (part.name, $0) } }
+        }
     }
 
-    /// The number of the generation.
+    /// The number of the generation: that of the manifest, and what other sources changed beside it.
     package let generation: UInt64
+    /// Changes that the number of the manifest does not tell.
+    private let changeCount: UInt64
     /// Decryptors of its values.
     package let sources: [any ValueDecryptor]
     /// Time when the directory last changed.
     let modified: Timestamp
     /// In the order of the names.
     let records: [Record]
+    /// Parts of rendered files that are no files themselves.
+    private let unshown: [SecretName: Record]
     /// Ciphertext, nonce and tag of one secret after the other.
     private let arena: [UInt8]
     /// Every name that any generation had.
@@ -100,7 +213,7 @@ package final class Snapshot: Sendable {
     /// Makes a generation.
     ///
     /// - Parameters:
-    ///   - generation: its number.
+    ///   - generation: the number of the manifest; a change without another number counts as one more.
     ///   - items: the secrets, each name once.
     ///   - modified: when the set of names last changed.
     ///   - sources: what opens the values.
@@ -112,45 +225,32 @@ package final class Snapshot: Sendable {
         sources: [any ValueDecryptor],
         after previous: Snapshot? = nil
     ) {
-        var inodes = previous?.inodes ?? [:]
-        var arena: [UInt8] = []
-        arena.reserveCapacity(items.reduce(0) { $0 + $1.value.ciphertext.count + SealedContent.overhead })
-        var records: [Record] = []
-        for item in items.sorted(by: { $0.name < $1.name }) {
-            precondition(records.last?.name != item.name, "a name occurs once")
-            let inode = inodes[item.name] ?? InodeNumber(Self.firstFile + UInt64(inodes.count))
-            inodes[item.name] = inode
-            let start = arena.count
-            arena += item.value.ciphertext
-            arena += item.value.nonce
-            arena += item.value.tag
-            let sealed = arena[start...]
-            let before = previous.flatMap { previous in
-                previous.position(of: inode).map { previous.records[$0] }
-                    .flatMap { previous.arena[$0.content] == sealed ? $0.policy : nil }
-            }
-            records.append(
-                Record(
-                    name: item.name,
-                    inode: inode,
-                    content: start..<arena.count,
-                    permissions: item.permissions,
-                    modified: item.modified,
-                    expires: item.expires,
-                    policy: item.policy.map { SecretPolicy($0, after: before) },
-                    source: item.source
-                )
-            )
-        }
+        var draft = Draft(previous)
+        draft.arena.reserveCapacity(items.reduce(0) { $0 + $1.sealedByteCount })
+        let items = items.sorted { $0.name < $1.name }
+        for item in items { draft.number(item) }
+        for item in items { draft.addValue(item) }
+        for item in items { draft.addRendered(item) }
+        let records = items.compactMap { $0.isShown ? draft.records[$0.name] : nil }
+        let inodes = draft.inodes
         var positions = [Int](repeating: -1, count: inodes.count)
         for (position, record) in records.enumerated() {
             positions[Int(record.inode.value - Self.firstFile)] = position
         }
-        self.generation = generation
+        var changeCount = previous?.changeCount ?? 0
+        if let previous, previous.generation == generation &+ changeCount,
+            !previous.hasSame(records, draft.arena)
+        {
+            changeCount &+= 1
+        }
+        self.generation = generation &+ changeCount
+        self.changeCount = changeCount
         self.sources = sources
         self.modified = modified
         self.records = records
-        self.arena = arena
+        let shown = Set(records.map(\.name))
+        unshown = draft.records.filter { name, _ in !shown.contains(name) }
+        arena = draft.arena
         self.inodes = inodes
         self.positions = positions
     }
@@ -168,19 +268,7 @@ package final class Snapshot: Sendable {
         now: Timestamp,
         after previous: Snapshot? = nil
     ) {
-        let items = secrets.entries.compactMap { secret -> SnapshotItem? in
-            guard case .sealed(let value) = secret.value else { return nil }
-            if let expires = secret.expires, expires <= now { return nil }
-            return SnapshotItem(
-                name: secret.name,
-                value: value,
-                permissions: secret.mode == .ownerOnly ? 0o400 : 0o440,
-                modified: secret.rotated ?? manifest.created,
-                expires: secret.expires,
-                policy: secret.policy,
-                source: secrets.source(of: secret)
-            )
-        }
+        let items = secrets.items(of: manifest, now: now)
         self.init(
             generation: manifest.generation,
             items: items,
@@ -214,16 +302,151 @@ package final class Snapshot: Sendable {
         return position < 0 ? nil : position
     }
 
-    /// Decryptor of the value of a record.
-    func source(of record: Record) -> any ValueDecryptor { sources[record.source] }
+    /// Authenticates every value that the content of a record comes from, and keeps nothing of it.
+    ///
+    /// - Parameters:
+    ///   - record: a record of this generation.
+    ///   - scratch: memory that the plaintext passes through; zeros afterwards.
+    /// - Throws: `damaged`, or `locked`.
+    func authenticate(_ record: Record, scratch: inout SecureBuffer) throws(FileSystemError) {
+        switch record.content {
+        case .value(let range):
+            try sources[record.source]
+                .authenticate(SealedContent(arena, range), as: record.name, scratch: &scratch)
+        case .rendered(_, let parts):
+            for part in parts { try authenticate(part, scratch: &scratch) }
+        }
+    }
 
-    /// The sealed bytes of a record.
-    func content(of record: Record) -> SealedContent { SealedContent(arena, record.content) }
+    /// Reads a part of the content of a record that was authenticated.
+    ///
+    /// - Parameters:
+    ///   - record: a record of this generation.
+    ///   - offset: where the part begins.
+    ///   - content: filled with the part.
+    ///   - scratch: memory that values pass through on their way into a rendered file; zeros afterwards.
+    /// - Throws: `damaged`, or `locked`.
+    func read(
+        _ record: Record,
+        at offset: Int,
+        into content: inout MutableSpan<UInt8>,
+        scratch: inout SecureBuffer
+    ) throws(FileSystemError) {
+        switch record.content {
+        case .value(let range):
+            try sources[record.source].decrypt(SealedContent(arena, range), at: offset, into: &content)
+        case .rendered(let file, let parts):
+            try file.read(at: offset, into: &content, scratch: &scratch) {
+                (part, offset, bytes) throws(FileSystemError) in
+                try read(parts[part], at: offset, into: &bytes)
+            }
+        }
+    }
+
+    /// Reads a value; what is rendered is part of nothing.
+    private func read(
+        _ record: Record,
+        at offset: Int,
+        into content: inout MutableSpan<UInt8>
+    ) throws(FileSystemError) {
+        guard case .value(let range) = record.content else { throw .damaged }
+        try sources[record.source].decrypt(SealedContent(arena, range), at: offset, into: &content)
+    }
+
+    /// Compares the secrets of another generation: names, attributes and sealed bytes.
+    private func hasSame(_ others: [Record], _ bytes: [UInt8]) -> Bool {
+        guard records.count == others.count else { return false }
+        return zip(records, others).allSatisfy { record, other in
+            record.inode == other.inode && record.permissions == other.permissions
+                && record.modified == other.modified && record.expires == other.expires
+                && Self.same(record, arena, other, bytes)
+        }
+    }
 
     /// Compares a record with one of another generation: attributes and sealed bytes.
     func matches(_ record: Record, _ other: Record, of snapshot: Snapshot) -> Bool {
         record.permissions == other.permissions && record.modified == other.modified
-            && record.expires == other.expires && arena[record.content] == snapshot.arena[other.content]
+            && record.expires == other.expires && Self.same(record, arena, other, snapshot.arena)
+    }
+
+    /// Compares what two records show.
+    private static func same(_ record: Record, _ arena: [UInt8], _ other: Record, _ otherArena: [UInt8]) -> Bool {
+        switch (record.content, other.content) {
+        case (.value(let range), .value(let otherRange)): arena[range] == otherArena[otherRange]
+        case (.rendered(let file, let parts), .rendered(let otherFile, let otherParts)):
+            file.template == otherFile.template && parts.count == otherParts.count
+                && zip(parts, otherParts).allSatisfy { part, otherPart in
+                    part.name == otherPart.name && same(part, arena, otherPart, otherArena)
+                }
+        default: false
+        }
+    }
+
+    /// The record of a name, shown or not.
+    private func record(_ name: SecretName) -> Record? {
+        unshown[name] ?? inodes[name].flatMap { position(of: $0) }.map { records[$0] }
+    }
+
+    /// Generation in the making.
+    private struct Draft {
+        private let previous: Snapshot?
+        var inodes: [SecretName: InodeNumber]
+        var arena: [UInt8] = []
+        var records: [SecretName: Record] = [:]
+
+        init(_ previous: Snapshot?) {
+            self.previous = previous
+            inodes = previous?.inodes ?? [:]
+        }
+
+        /// Gives a name its number.
+        mutating func number(_ item: SnapshotItem) {
+            if inodes[item.name] == nil { inodes[item.name] = InodeNumber(firstFile + UInt64(inodes.count)) }
+        }
+
+        mutating func addValue(_ item: SnapshotItem) {
+            guard case .value(let value) = item.content else { return }
+            let start = arena.count
+            arena += value.ciphertext
+            arena += value.nonce
+            arena += value.tag
+            add(item, .value(start..<arena.count), parts: [])
+        }
+
+        /// Makes the record of a rendered file, which is shown to nobody to whom a part is not.
+        mutating func addRendered(_ item: SnapshotItem) {
+            guard case .rendered(let file) = item.content else { return }
+            let parts = file.parts.compactMap { records[$0] }
+            precondition(parts.count == file.parts.count, "the parts of a file are items")
+            add(item, .rendered(file, parts: parts), parts: parts)
+        }
+
+        private mutating func add(_ item: SnapshotItem, _ content: Record.Content, parts: [Record]) {
+            precondition(records[item.name] == nil, "a name occurs once")
+            guard let inode = inodes[item.name] else { return }
+            func record(_ policy: SecretPolicy?) -> Record {
+                Record(
+                    name: item.name,
+                    inode: inode,
+                    content: content,
+                    permissions: parts.reduce(item.permissions) { $0 & $1.permissions },
+                    modified: parts.reduce(item.modified) { max($0, $1.modified) },
+                    expires: ([item.expires] + parts.map(\.expires)).compactMap(\.self).min(),
+                    policy: policy,
+                    source: item.source
+                )
+            }
+            guard let rules = item.policy else {
+                records[item.name] = record(nil)
+                return
+            }
+            // The count of reads of content that stays goes on.
+            var before: SecretPolicy?
+            if let previous, let old = previous.record(item.name), same(record(nil), arena, old, previous.arena) {
+                before = old.policy
+            }
+            records[item.name] = record(SecretPolicy(rules, after: before))
+        }
     }
 
     private func compare(_ left: Span<UInt8>, _ right: Span<UInt8>) -> Int {

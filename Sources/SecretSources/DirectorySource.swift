@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import Glibc
 package import PlaintextDocuments
 package import SecretStore
 package import SecureFiles
@@ -71,20 +72,85 @@ package final class DirectorySource: SecretSource {
     package func seal(_ targets: [ImportTarget?], _ keys: StoreKeys, progress: (Int) -> Void) throws -> [String] {
         let sealer = try ValueSealer(keys)
         var values: [String] = []
+        var fresh: [Fresh] = []
         for (name, target) in zip(names, targets) {
             guard let target else { continue }
-            values.append(
-                try read(name.text).withBytes { (value) throws(StoreError) in
-                    try sealer.seal(value, for: target)
-                }
-            )
+            let (text, stamp) = try seal(name.text, target, sealer)
+            if stamp.age < Self.quietTime {
+                fresh.append(Fresh(index: values.count, name: name.text, target: target, stamp: stamp))
+            }
+            values.append(text)
             progress(values.count)
         }
+        try settle(fresh, &values, sealer)
         return values
     }
 
-    private func read(_ name: String) throws -> SecureBuffer {
-        let place = linked.contains(name) ? data ?? folder : folder
+    /// Time without a change after which a file is taken to be written; the stamps of files are no finer than some of it.
+    private static let quietTime = Duration.milliseconds(20)
+    private static let pause: UInt32 = 20_000
+    private static let attempts = 10
+
+    /// Value of a file that was changed just now, so that its writer may not be done.
+    private struct Fresh {
+        let index: Int
+        let name: String
+        let target: ImportTarget
+        var stamp: FileStamp
+    }
+
+    /// Reads again what was changed since it was read, until nobody writes there.
+    private func settle(_ fresh: [Fresh], _ values: inout [String], _ sealer: ValueSealer) throws {
+        var fresh = fresh
+        for _ in 0..<Self.attempts where !fresh.isEmpty {
+            usleep(Self.pause)
+            var left: [Fresh] = []
+            for var item in fresh {
+                let place = place(of: item.name)
+                guard try open(item.name, in: place).stamp(place.path(of: item.name)) != item.stamp else { continue }
+                (values[item.index], item.stamp) = try seal(item.name, item.target, sealer)
+                left.append(item)
+            }
+            fresh = left
+        }
+        if let item = fresh.first { throw Self.unsettled(place(of: item.name).path(of: item.name)) }
+    }
+
+    /// Seals a file that was the same before and after it was read.
+    private func seal(_ name: String, _ target: ImportTarget, _ sealer: ValueSealer) throws -> (String, FileStamp) {
+        let place = place(of: name)
+        let path = place.path(of: name)
+        for attempt in 1...Self.attempts {
+            let file = try open(name, in: place)
+            let before = try file.stamp(path)
+            let content: SecureBuffer
+            do { content = try read(file, path) } catch {
+                // Too large, perhaps, only while it is written.
+                guard attempt < Self.attempts, try file.stamp(path) != before else { throw error }
+                usleep(Self.pause)
+                continue
+            }
+            guard try file.stamp(path) == before else {
+                usleep(Self.pause)
+                continue
+            }
+            let text = try content.withBytes { (value) throws(StoreError) in try sealer.seal(value, for: target) }
+            return (text, before)
+        }
+        throw Self.unsettled(path)
+    }
+
+    private static func unsettled(_ path: String) -> StoreError {
+        StoreError(
+            .unavailable,
+            "\(path) was written to while it was read",
+            hint: "have it written under another name, and renamed when it is whole"
+        )
+    }
+
+    private func place(of name: String) -> StoreDirectory { linked.contains(name) ? data ?? folder : folder }
+
+    private func open(_ name: String, in place: StoreDirectory) throws -> OwnedDescriptor {
         let path = place.path(of: name)
         guard let file = try place.file(name) else {
             throw StoreError.system("open", path, .noSuchFileOrDirectory)
@@ -92,6 +158,10 @@ package final class DirectorySource: SecretSource {
         let kind = try StoreError.wrapping("examine", path) { () throws(Errno) in try file.status().kind }
         guard kind == .regular else { throw Self.noFile(path) }
         try check(file, path, .deliveredFile)
+        return file
+    }
+
+    private func read(_ file: borrowing OwnedDescriptor, _ path: String) throws -> SecureBuffer {
         let content = try SecureBuffer.collecting(
             limit: limit,
             orThrow: { StoreError.memory($0) },
@@ -120,11 +190,18 @@ package final class DirectorySource: SecretSource {
     }
 }
 
+extension OwnedDescriptor {
+    fileprivate func stamp(_ path: String) throws(StoreError) -> FileStamp {
+        try StoreError.wrapping("examine", path) { () throws(Errno) in try stamp() }
+    }
+}
+
 /// `dir:PATH`: a directory with a file for each secret.
 struct DirectorySourceType: SourceType {
     let scheme = "dir"
     let location = "PATH"
     let isReadAgain = true
+    let isPath = true
 
     func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource {
         try DirectorySource(location, limit: limit, checker: checker)

@@ -29,6 +29,7 @@ struct DocumentSourceType: SourceType {
     let location = "PATH"
     /// A server may start no helper process once it serves.
     let isReadAgain = false
+    let isPath = true
 
     var scheme: String { format.rawValue }
 

@@ -34,8 +34,18 @@ struct EnvironmentSourceType: SourceType {
     let location = "NAME,PREFIX*"
     /// They are overwritten where they stood.
     let isReadAgain = false
+    let isPath = false
 
     func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource {
+        EnvironmentSource(try present(location))
+    }
+
+    func discard(_ location: String) throws {
+        for name in try present(location) { EnvironmentVariables.take(name) { _ in } }
+    }
+
+    /// The variables of a location that are set.
+    private func present(_ location: String) throws -> [String] {
         let patterns = location.split(separator: ",", omittingEmptySubsequences: false)
         guard patterns.allSatisfy({ !$0.isEmpty && $0 != "*" && !$0.contains("=") }) else {
             throw StoreError(
@@ -51,7 +61,7 @@ struct EnvironmentSourceType: SourceType {
         for name in present where !name.hasPrefix("CREDFS_") && !names.contains(String(name)) {
             if patterns.contains(where: { Self.matches($0, name) }) { names.append(String(name)) }
         }
-        return EnvironmentSource(names)
+        return names
     }
 
     private static func matches(_ pattern: Substring, _ name: Substring) -> Bool {

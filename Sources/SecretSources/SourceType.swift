@@ -12,6 +12,8 @@ package protocol SourceType: Sendable {
     var location: String { get }
     /// Read again by a reload; of any other source the values of the start stay.
     var isReadAgain: Bool { get }
+    /// The location is a path, which is meant in the working directory of the start.
+    var isPath: Bool { get }
 
     /// Opens a source.
     ///
@@ -22,13 +24,20 @@ package protocol SourceType: Sendable {
     /// - Returns: the source.
     /// - Throws: class `usage` for a location that cannot be meant; what opening throws.
     func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource
+
+    /// Leaves a source unread: what it would have taken is kept from the job all the same.
+    func discard(_ location: String) throws
+}
+
+extension SourceType {
+    package func discard(_ location: String) throws {}
 }
 
 /// Registry of the kinds of sources.
 package enum SourceTypes {
     /// One row for each kind; a new one is a file and a row.
     package static let all: [any SourceType] = [
-        EnvironmentSourceType(),
+        EnvironmentSourceType(), ExecSourceType(),
         DirectorySourceType(),
         DocumentSourceType(format: .dotenv),
         DocumentSourceType(format: .json),
@@ -44,18 +53,48 @@ package struct SourceAddress: Sendable {
     /// The text as it was given.
     package let text: String
     let type: any SourceType
-    let location: String
+    private(set) var location: String
+    /// Settings of a source that is asked over time.
+    private(set) var settings = AskedSettings()
 
     /// Reads an address.
     ///
     /// - Throws: class `usage`, without the text: a value may have been typed in its place.
-    package init(_ text: String) throws(StoreError) {
+    package init(_ text: String, _ settings: AskedSettings = AskedSettings()) throws(StoreError) {
         let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
         guard parts.count == 2, !parts[1].isEmpty,
             let type = SourceTypes.all.first(where: { $0.scheme == parts[0] })
-        else { throw StoreError(.usage, "there is no source of this form", hint: "sources are \(SourceTypes.forms)") }
+        else { throw Self.unknown }
         self.text = text
         self.type = type
+        self.settings = settings
         location = String(parts[1])
+        guard let type = type as? any AskedSourceType else { return }
+        let options = parts[1].split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        location = String(options[0])
+        guard !location.isEmpty else { throw Self.unknown }
+        self.settings.attempts = type.attempts
+        self.settings.requestsPerSecond = type.requestsPerSecond
+        if options.count == 2 { try self.settings.read(options[1]) }
+    }
+
+    private static var unknown: StoreError {
+        StoreError(.usage, "there is no source of this form", hint: "sources are \(SourceTypes.forms)")
+    }
+
+    /// Sets what a configuration says beside the address.
+    package mutating func set(_ key: String, _ value: String) throws(StoreError) {
+        guard type is any AskedSourceType else {
+            throw StoreError(.usage, "\(key) is for sources that are asked over time")
+        }
+        try settings.set(key, value)
+    }
+
+    /// Resolves a path in the working directory, which a server leaves.
+    package mutating func resolve(in directory: () throws(StoreError) -> String) throws(StoreError) {
+        // A program without a slash is looked for in PATH.
+        let isPath = type.isPath || (type is any AskedSourceType && location.contains("/"))
+        guard isPath, !location.hasPrefix("/") else { return }
+        location = "\(try directory())/\(location)"
     }
 }

@@ -101,6 +101,7 @@ package enum AcceptanceGuard {
     ///   - location: the store.
     ///   - checker: judge of the files; its warnings are reported, too.
     ///   - now: the time that expiry is compared with.
+    ///   - limit: the largest rendered file in bytes.
     ///   - rule: further rule of the schema check.
     ///   - unlock: finds the keys.
     /// - Returns: the report, and manifest and keys as far as they were reached. `failure == nil` means accepted.
@@ -108,6 +109,7 @@ package enum AcceptanceGuard {
         _ location: StoreLocation,
         _ checker: PermissionChecker,
         now: Timestamp,
+        limit: Int = Manifest.maximumSecretByteCount,
         rule: (Manifest) throws(StoreError) -> Void = { _ in },
         unlock: Unlock
     ) -> Outcome {
@@ -116,7 +118,7 @@ package enum AcceptanceGuard {
             let store = try Store(location, checker: checker)
             guard try store.hasManifest() else { throw Store.noStore(location) }
             outcome.ok(.store, store.manifestPath)
-            examine(store, now, rule, unlock, &outcome)
+            examine(store, now, limit, rule, unlock, &outcome)
         } catch {
             outcome.failed(error.code == .permissions ? .permissions : .store, error)
             if error.code == .permissions { outcome.results.insert(present(location), at: 0) }
@@ -132,6 +134,7 @@ package enum AcceptanceGuard {
     private static func examine(
         _ store: Store,
         _ now: Timestamp,
+        _ limit: Int,
         _ rule: (Manifest) throws(StoreError) -> Void,
         _ unlock: Unlock,
         _ outcome: inout Outcome
@@ -154,7 +157,7 @@ package enum AcceptanceGuard {
         outcome.manifest = manifest
         let isSealed = outcome.run(.sealed) { () throws(StoreError) in
             try loaded.checkSealed()
-            return Count.pluralized(manifest.secrets.count { $0.value != .empty }, "sealed value")
+            return Count.pluralized(manifest.secrets.count { $0.value != .empty && $0.template == nil }, "sealed value")
         }
         if isSealed {
             unlockAndAuthenticate(store, loaded, unlock, &outcome)
@@ -166,7 +169,7 @@ package enum AcceptanceGuard {
         }
         checkRequired(manifest, &outcome)
         checkExpiry(manifest, now, &outcome)
-        checkFormats(&outcome)
+        checkFormats(now, limit, &outcome)
     }
 
     private static func checkPermissions(_ store: Store, _ outcome: inout Outcome) -> Bool {
@@ -262,14 +265,39 @@ package enum AcceptanceGuard {
                 )
             )
         }
-        guard expired.isEmpty else {
-            let names = Names.abbreviated(expired.map(\.name.text))
+        let lacking = filesWithExpiredParts(manifest, now)
+        if let lack = lacking.first(where: { lack in manifest.secrets.contains { $0.name == lack.name && $0.required } }
+        ) {
+            return outcome.failed(
+                .expiry,
+                StoreError(
+                    .expired,
+                    "required file \(lack.message)",
+                    hint: "set a new value with: credfs set \(quoted(lack.part.text)) --expires TIME"
+                )
+            )
+        }
+        guard expired.isEmpty && lacking.isEmpty else {
+            let names = Names.abbreviated(expired.map(\.name.text) + lacking.map(\.name.text))
             return outcome.warning(.expiry, "expired and left out: \(names)")
         }
         outcome.ok(.expiry, "nothing has expired")
     }
 
-    private static func checkFormats(_ outcome: inout Outcome) {
+    /// Files that are left out since a part that they name has expired, and they have not.
+    private static func filesWithExpiredParts(_ manifest: Manifest, _ now: Timestamp) -> [MissingFile] {
+        let files = manifest.secrets.filter { $0.template != nil && $0.isCurrent(at: now) }
+        guard !files.isEmpty else { return [] }
+        let expired = Dictionary(
+            manifest.secrets.filter { !$0.isCurrent(at: now) }.map { ($0.name, $0.expires) }
+        ) { first, _ in first }
+        return files.compactMap { file in
+            guard let part = file.template?.names.first(where: { expired[$0] != nil }) else { return nil }
+            return MissingFile(name: file.name, part: part, expired: expired[part] ?? nil)
+        }
+    }
+
+    private static func checkFormats(_ now: Timestamp, _ limit: Int, _ outcome: inout Outcome) {
         guard let verified = outcome.verified else {
             return outcome.skipped([.format], "needs sealed values and a key")
         }
@@ -281,8 +309,27 @@ package enum AcceptanceGuard {
                 try format.check(try cipher.open(value, as: secret.name), of: secret.name)
                 checked += 1
             }
-            return "\(Count.pluralized(checked, "value")) checked for format"
+            let files = try checkFiles(verified, now, limit)
+            let text = "\(Count.pluralized(checked, "value")) checked for format"
+            return files == 0 ? text : "\(text), \(Count.pluralized(files, "file")) rendered"
         }
+    }
+}
+
+extension AcceptanceGuard {
+    /// Renders every file that lacks nothing, as far as its size and format need it.
+    private static func checkFiles(
+        _ verified: VerifiedManifest,
+        _ now: Timestamp,
+        _ limit: Int
+    ) throws(StoreError) -> Int {
+        var set = SecretSet(verified.manifest.secrets, verified.keys)
+        _ = try set.render(limit: limit, now: now)
+        for entry in set.entries {
+            guard let format = entry.format, let file = set.renderedFiles[entry.name] else { continue }
+            try format.check(try set.content(of: file), of: entry.name)
+        }
+        return set.renderedFiles.count
     }
 }
 

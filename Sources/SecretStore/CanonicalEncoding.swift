@@ -44,7 +44,7 @@ package enum CanonicalEncoding {
 
     private static func append(_ node: ManifestNode, to bytes: inout [UInt8]) {
         switch node {
-        case .text(let text), .digits(let text):
+        case .text(let text), .digits(let text), .lines(let text):
             appendScalar(text, to: &bytes)
         case .number(let number):
             appendScalar(String(number), to: &bytes)

@@ -28,6 +28,7 @@ package struct LoadedManifest: Sendable {
         let reading = try ManifestReader.read(file.bytes.span)
         manifest = try reading.manifest()
         guard let signature = reading.signature else { throw StoreError(.invalid, "the manifest has no 'signature'") }
+        try manifest.checkTemplates()
         self.signature = signature
         self.file = file
     }

@@ -35,8 +35,17 @@ extension Manifest {
 
 extension SecretEntry {
     fileprivate func changes(since old: SecretEntry) -> [String] {
-        let value = value == old.value ? nil : value == .empty ? "value removed" : "value changed"
+        let value = value == old.value ? nil : contentChange(since: old)
         return [value].compactMap(\.self) + SecretAttribute.all.compactMap { $0.change(self, old) }
+    }
+
+    private func contentChange(since old: SecretEntry) -> String {
+        switch (template != nil, old.template != nil) {
+        case (true, true): "template changed"
+        case (true, false): old.value == .empty ? "template added" : "value replaced by a template"
+        case (false, true): value == .empty ? "template removed" : "template replaced by a value"
+        case (false, false): value == .empty ? "value removed" : "value changed"
+        }
     }
 
     /// This entry with what a template says about it; what the template leaves out or empty stays.

@@ -7,6 +7,8 @@ package enum ManifestNode: Equatable {
     case text(String)
     /// Text of hexadecimal digits, which stands in quotes whether it begins with a letter or not.
     case digits(String)
+    /// Text of one line or several, of which every character counts.
+    case lines(String)
     case number(UInt64)
     case flag(Bool)
     case list([ManifestNode])
@@ -40,13 +42,16 @@ extension Manifest {
 
 extension SecretEntry {
     package var node: ManifestNode {
-        let valueText =
+        let content: (key: String, node: ManifestNode) =
             switch value {
-            case .sealed(let value): value.text
-            case .empty, .unsealed: ""
+            case .sealed(let value): ("value", .text(value.text))
+            case .empty, .unsealed: ("value", .text(""))
+            case .template(let template): (Self.templateKey, .lines(template.text))
             }
-        return .mapping([(key: "value", node: .text(valueText))] + attributes)
+        return .mapping([content] + attributes)
     }
+
+    static let templateKey = "template"
 
     /// Attributes beside the value.
     var attributes: [(key: String, node: ManifestNode)] {

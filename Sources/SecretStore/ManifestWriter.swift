@@ -41,16 +41,20 @@ package enum ManifestWriter {
             writer.comments(1, reading.comments.secrets[secret.name])
             writer.key(1, secret.name.text)
             writer.line(0, ":\n")
-            writer.line(2, "value: ")
-            writer.bytes += try value(secret)
-            writer.line(0, "\n")
+            if let template = secret.template {
+                writer.entry(2, SecretEntry.templateKey, .lines(template.text))
+            } else {
+                writer.line(2, "value: ")
+                writer.bytes += try value(secret)
+                writer.line(0, "\n")
+            }
             for (key, node) in secret.attributes { writer.entry(2, key, node) }
         }
         writer.comments(0, reading.comments.end)
         return writer.bytes
     }
 
-    /// Indentation of the further lines of a value in `editableText`.
+    /// Indentation of the further lines of a value in `editableText`, and of a template anywhere.
     package static let valueIndentation = "      "
 
     private static func text(
@@ -105,6 +109,11 @@ package enum ManifestWriter {
             switch node {
             case .text(let text): line(0, ": \(scalar(text))\n")
             case .digits(let text): line(0, ": '\(text)'\n")
+            case .lines(let text):
+                line(0, ": ")
+                // Nothing but text with a zero byte has no scalar, and no template has one.
+                bytes += EditableScalar.text(of: text.utf8.span) ?? Array("\"\"".utf8)
+                line(0, "\n")
             case .number(let number): line(0, ": \(number)\n")
             case .flag(let flag): line(0, ": \(flag)\n")
             case .list(let items):
@@ -118,7 +127,7 @@ package enum ManifestWriter {
 
         private mutating func listItem(_ depth: Int, _ node: ManifestNode) {
             switch node {
-            case .text(let text), .digits(let text): line(depth, "- \(scalar(text))\n")
+            case .text(let text), .digits(let text), .lines(let text): line(depth, "- \(scalar(text))\n")
             case .number(let number): line(depth, "- \(number)\n")
             case .flag(let flag): line(depth, "- \(flag)\n")
             case .list, .mapping:

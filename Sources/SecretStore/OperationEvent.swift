@@ -22,6 +22,9 @@ package struct OperationEvent: Sendable, Equatable {
         case mount
         case unmount
         case reload
+        case refresh
+        case explain
+        case health
         case lock
         case environment = "env"
         case status

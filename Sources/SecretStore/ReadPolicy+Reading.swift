@@ -71,6 +71,9 @@ extension ReadPolicy {
             && !text.hasPrefix("/")
     }
 
+    /// Detects a path that a manifest can hold: an absolute one, in one line, without what hides or reorders text.
+    package static func isPath(_ text: String) -> Bool { text.hasPrefix("/") && SecretEntry.isDescription(text) }
+
     private static func readExecutable(
         _ event: YAMLEventReader.Event,
         _ events: inout YAMLEventReader
@@ -82,7 +85,7 @@ extension ReadPolicy {
             switch key {
             case "path":
                 let text = try events.text()
-                guard text.hasPrefix("/") else { throw events.invalid("an absolute path is expected") }
+                guard isPath(text) else { throw events.invalid("an absolute path is expected") }
                 path = text
             case "sha256":
                 let text = try events.text()

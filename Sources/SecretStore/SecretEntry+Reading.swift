@@ -12,28 +12,54 @@ extension SecretEntry {
     ) throws(StoreError) -> SecretEntry {
         var entry = SecretEntry(name: name)
         var plaintext: SecureBuffer?
-        var hasValue = false
+        var hasContent = false
         try events.mapping { (key, events) throws(StoreError) in
             if let attribute = SecretAttribute.byKey[key] { return try attribute.read(&entry, &events) }
-            guard key == "value" else {
-                let keys = ["value"] + SecretAttribute.all.dropLast().map(\.key)
+            guard key == "value" || key == templateKey else {
+                let keys = ["value", templateKey] + SecretAttribute.all.dropLast().map(\.key)
                 throw events.unknownKey("\(keys.joined(separator: ", ")) and \(SecretAttribute.all.last?.key ?? "")")
             }
-            hasValue = true
+            guard !hasContent else {
+                throw events.invalid("secret '\(name.text)' has both 'value' and 'template'")
+            }
+            hasContent = true
             try events.expectScalar()
+            guard key != templateKey else {
+                entry.value = .template(try events.template(name))
+                return
+            }
             if sealer != nil, events.holdsPlaintext {
                 plaintext = try events.copyScalar(name)
             } else {
                 entry.value = try events.sealedValue(name, refusing: sealer != nil)
             }
         }
-        guard hasValue else { throw events.invalid("secret '\(name.text)' has no 'value'") }
+        guard hasContent else { throw events.invalid("secret '\(name.text)' has no 'value' and no 'template'") }
+        if let obstacle = entry.obstacleToTemplate { throw events.invalid(obstacle) }
         if let plaintext = consume plaintext, let sealer { try sealer(&entry, plaintext) }
         return entry
     }
 }
 
+extension SecretEntry {
+    /// Attribute that means nothing beside a template; nil where there is none.
+    package var obstacleToTemplate: String? {
+        guard template != nil else { return nil }
+        let text = "secret '\(name.text)' has a template and therefore no"
+        if rotation != nil { return "\(text) 'rotate': its parts have values to rotate" }
+        return newline == .exact ? nil : "\(text) 'newline': its template says every byte"
+    }
+}
+
 extension YAMLEventReader {
+    /// The current scalar as a template.
+    fileprivate func template(_ name: SecretName) throws(StoreError) -> Template {
+        let text = try scalarText()
+        do throws(StoreError) { return try Template(text) } catch {
+            throw invalid("secret '\(name.text)': \(error.message);", hint: error.hint)
+        }
+    }
+
     /// Plaintext in place of a sealed value.
     fileprivate var holdsPlaintext: Bool {
         withScalar { bytes in !bytes.isEmpty && !bytes.starts(with: SealedValue.opening) }

@@ -2,13 +2,15 @@
 
 /// Secret of a manifest: its value and attributes.
 package struct SecretEntry: Sendable, Equatable {
-    /// Content under `value`.
+    /// Content under `value` or `template`.
     package enum Value: Sendable, Equatable {
         /// Nothing yet: `value: ""`.
         case empty
         case sealed(SealedValue)
         /// Plaintext or a broken sealed value, at a line and column. The bytes are not kept.
         case unsealed(TextPosition)
+        /// Content that is rendered when it is read.
+        case template(Template)
     }
 
     /// Forms that content can be required to have.
@@ -59,6 +61,11 @@ package struct SecretEntry: Sendable, Equatable {
     /// Makes an entry without a value.
     package init(name: SecretName) {
         self.name = name
+    }
+
+    /// Template of a rendered file; nil for any other secret.
+    package var template: Template? {
+        if case .template(let template) = value { template } else { nil }
     }
 
     /// Decides whether it has not expired.

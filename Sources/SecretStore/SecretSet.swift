@@ -8,6 +8,10 @@ package struct SecretSet: Sendable {
     package private(set) var entries: [SecretEntry]
     /// Keys of the sources.
     package private(set) var keys: [StoreKeys]
+    /// Secrets that are parts of others at most.
+    private var unshown: [SecretEntry] = []
+    /// Rendered files, once `render` has bound their templates.
+    package internal(set) var renderedFiles: [SecretName: RenderedFile] = [:]
     /// Index of the keys of each secret that the first ones do not open.
     private var sources: [SecretName: Int] = [:]
 
@@ -26,9 +30,14 @@ package struct SecretSet: Sendable {
     /// Finds a secret by its name.
     package func entry(_ name: SecretName) -> SecretEntry? { entries.first { $0.name == name } }
 
-    /// The set with some of its entries alone.
+    /// Every secret, shown or not: what templates are made of.
+    var available: [SecretEntry] { entries + unshown }
+
+    /// The set with some of its entries alone; the others stay as parts of rendered files.
     package func restricted(to wanted: [SecretEntry]) -> SecretSet {
         var set = self
+        let names = Set(wanted.map(\.name))
+        set.unshown += entries.filter { !names.contains($0.name) }
         set.entries = wanted
         return set
     }

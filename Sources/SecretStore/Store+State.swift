@@ -87,11 +87,12 @@ extension Store {
 
     /// Keeps the manifest just signed, for `encrypt` to compare an edited one with.
     ///
-    /// A copy that cannot be written is no failure: it is only missing then.
-    func rememberSigned(_ text: Span<UInt8>, _ store: StoreID) {
+    /// A copy that cannot be written is no failure: it is only missing then, or older. After a loss of power it may be either,
+    /// unless it has to be durable, since an older one opens with a key that was taken away.
+    func rememberSigned(_ text: Span<UInt8>, _ store: StoreID, isDurable: Bool) {
         guard let state = try? state(for: store) else { return }
         try? state.removeLeftovers(of: Self.signedName)
-        try? state.replace(Self.signedName, with: text)
+        try? state.replace(Self.signedName, with: text, isDurable: isDurable)
     }
 
     /// Removes the manifest that was signed last here.

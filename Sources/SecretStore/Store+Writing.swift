@@ -30,11 +30,14 @@ extension Store {
         try withLock(keys.store, waiting: waiting) {
             let loaded = try LoadedManifest(self)
             var manifest = try loaded.verified(with: keys).manifest
+            let before = manifest
             try change(&manifest)
+            try manifest.requireRenderable(since: before, keys)
             try commit(
                 manifest,
                 signedWith: keys,
                 previous: loaded.file,
+                since: loaded.manifest,
                 removingBackups: removesBackups,
                 now: now
             )
@@ -48,6 +51,7 @@ extension Store {
     ///   - keys: the keys of the store.
     ///   - previous: the content of the file that is replaced, kept as `.bak`; nil where it held plaintext or there was
     ///     none.
+    ///   - known: what was read of it, if it was.
     ///   - removesBackups: whether `.bak` and the copy in the state directory are removed once the new manifest is there.
     ///   - permissions: the mode of the new file where `previous` does not tell it.
     ///   - now: the time.
@@ -58,10 +62,12 @@ extension Store {
         _ manifest: Manifest,
         signedWith keys: StoreKeys,
         previous: FileContents?,
+        since known: Manifest? = nil,
         removingBackups removesBackups: Bool = false,
         permissions: UInt16? = nil,
         now: Timestamp
     ) throws(StoreError) -> Manifest {
+        try manifest.checkTemplates()
         var manifest = manifest
         manifest.generation = try generation(after: manifest.generation)
         manifest.updated = now
@@ -73,6 +79,7 @@ extension Store {
                 hint: "keep large or many secrets in a second store"
             )
         }
+        try manifest.checkReadingBack(since: known)
         let (folder, name) = try manifestPlace()
         let backup = name + Self.backupSuffix
         try folder.removeLeftovers(of: name)
@@ -80,7 +87,7 @@ extension Store {
         if let previous, !removesBackups { try folder.replace(backup, with: previous.bytes.span) }
         try folder.replace(name, with: text.span, mode: mode(permissions ?? previous?.status.permissions))
         if removesBackups { try removeBackups(folder, backup, manifest.store) }
-        rememberSigned(text.span, manifest.store)
+        rememberSigned(text.span, manifest.store, isDurable: removesBackups)
         return manifest
     }
 

@@ -34,6 +34,8 @@ package struct StoreError: Error, Sendable, Equatable {
         case unsealed
         /// Arguments that cannot be meant.
         case usage
+        /// A source of secrets that does not answer, or not with what can be used.
+        case unavailable
     }
 
     package let code: Code

@@ -45,7 +45,8 @@ package final class File<Failure: FileFailure>: Sendable {
     /// - Throws: class `tooLarge`, or `system` for a file that grows meanwhile.
     package func contents(limit: Int) throws(Failure) -> [UInt8] {
         guard status.size <= limit else {
-            throw Failure(FileError(.tooLarge, "\(path) is larger than \(limit >> 20) MiB"))
+            let size = limit >> 20 > 0 ? "\(limit >> 20) MiB" : "\(limit >> 10) KiB"
+            throw Failure(FileError(.tooLarge, "\(path) is larger than \(size)"))
         }
         // One byte more than the size shows a file that grows.
         let bytes = try calling("read") { () throws(Errno) in try descriptor.readFully(upTo: status.size + 1) }

@@ -18,9 +18,14 @@ package struct BootClock: Sendable, Equatable {
 
     /// The present reading; wraps clock_gettime(CLOCK_BOOTTIME) and `/proc/sys/kernel/random/boot_id`.
     package static func now() -> BootClock {
+        BootClock(boot: bootIdentifier(), uptime: milliseconds())
+    }
+
+    /// Milliseconds since the start of the machine; wraps clock_gettime(CLOCK_BOOTTIME).
+    package static func milliseconds() -> Int64 {
         var time = timespec()
         unsafe clock_gettime(CLOCK_BOOTTIME, &time)
-        return BootClock(boot: bootIdentifier(), uptime: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
     }
 
     private static func bootIdentifier() -> String {

@@ -15,6 +15,13 @@ package struct FileStamp: Sendable, Equatable {
     package let modified: Int64
     /// The time of the last change of any attribute in nanoseconds.
     package let changed: Int64
+
+    /// Time since the last change by the clock of the system, to the tick that the kernel stamps files with.
+    package var age: Duration {
+        var now = timespec()
+        unsafe clock_gettime(CLOCK_REALTIME, &now)
+        return .nanoseconds(nanoseconds(now) &- changed)
+    }
 }
 
 extension OwnedDescriptor {

@@ -66,12 +66,4 @@ extension MessageSocket {
         try checkErrno { unsafe credfs_socket_peer(number, &process, &user) }
         return Peer(process: process, user: user)
     }
-
-    /// Waits until a message has arrived or the other end is closed, then receives it.
-    ///
-    /// - Throws: ETIMEDOUT where the time was up first; the error of poll(2) or recvmsg(2).
-    package func receive(within timeout: Duration) throws(Errno) -> Message {
-        guard try Readiness.wait(for: [descriptor.number], timeout: timeout) == [true] else { throw .timedOut }
-        return try receive()
-    }
 }

@@ -68,6 +68,33 @@ struct AlertTests {
         try box.expectNothingLeft()
     }
 
+    /// One that left its process group is killed with the command that hangs.
+    @Test func nothingOfACommandThatHangsOutlivesIt() async throws {
+        let box = try await box()
+        let out = box.sandbox.directory.path("child")
+        let command = "setsid sh -c 'echo $$ >\(out); exec sleep 1000' & sleep 1000"
+        let job = "cat $TRAP_FILE; while ! [ -s \(out) ]; do sleep 0.05; done"
+        _ = try await box.run(["--on-alert", command], shell: job)
+        let process = try #require(Int32(try await Eventually.text(of: out)))
+        try await Eventually.holds("the end of \(process)", within: .seconds(60)) { !ProcessState.isAlive(process) }
+    }
+
+    /// Another file is not taken for one of ours.
+    @Test func aFileThatIsNoneOfMetricsIsNotReplaced() async throws {
+        let box = try await box()
+        let manifest = try box.sandbox.manifest()
+        let path = box.sandbox.path("secrets.yaml")
+        try await box.run(["--metrics", path], shell: "true").expectRefusal(125, "is not a file of metrics")
+        try await box.sandbox.run("audit", "report", "--html", path).expectRefusal(1, "is not a report")
+        #expect(try box.sandbox.manifest() == manifest)
+        let file = box.sandbox.directory.path("metrics.prom")
+        for _ in 0..<2 { #expect(try await box.run(["--metrics", file], shell: "true").status == .exited(0)) }
+        let page = box.sandbox.directory.path("report.html")
+        for _ in 0..<2 { try await box.sandbox.succeed("audit", "report", "--html", page) }
+        let full = try await box.run(["--metrics", "/proc/metrics"], shell: "true")
+        #expect(full.status == .exited(125) && !full.errorText.contains("StoreError"), "\(full.errorText)")
+    }
+
     @Test func theCommandHasNoKey() async throws {
         let box = try await box()
         let heard = box.sandbox.directory.path("heard")

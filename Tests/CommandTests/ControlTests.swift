@@ -70,6 +70,53 @@ extension RunTests {
             try await box.unmountAll()
         }
 
+        /// Whoever can write to its directory could put a store there that he has the key of.
+        @Test func anotherStoreInItsPlaceIsNotServed() async throws {
+            let box = try await JobBox(["T": "t"])
+            let other = try await Sandbox(["T": "other"])
+            let mount = try await box.mount()
+            let (store, kept) = (box.sandbox.path(""), box.sandbox.directory.path("kept"))
+            try FileManager.default.moveItem(atPath: store, toPath: kept)
+            try FileManager.default.copyItem(atPath: other.path(""), toPath: store)
+            try await box.credfs("reload").expectRefusal(15, "another store")
+            #expect(try Files.read("\(mount.path)/T") == Array("t".utf8))
+            try FileManager.default.removeItem(atPath: store)
+            try FileManager.default.moveItem(atPath: kept, toPath: store)
+            #expect(try await box.credfs("reload").status == .exited(0))
+            try await box.unmountAll()
+        }
+
+        /// What shows secrets no longer works whatever the configuration says.
+        @Test func aWrongConfigurationKeepsNobodyFromLocking() async throws {
+            let box = try await JobBox(["T": "t"])
+            let mount = try await box.mount()
+            try box.sandbox.directory.write(Array("nonsense: true\n".utf8), to: "store/credfs.yaml")
+            try await box.credfs("reload").expectRefusal(17, "unknown key")
+            let locked = try await box.credfs("lock")
+            #expect(locked.status == .exited(0) && locked.lines("warning").count == 1, "\(locked.errorText)")
+            #expect(throws: (any Error).self) { try Files.read("\(mount.path)/T") }
+            let unmounted = try await box.credfs("unmount", "--all")
+            #expect(unmounted.status == .exited(0) && unmounted.lines("warning").count == 1, "\(unmounted.errorText)")
+            try box.expectNothingLeft()
+        }
+
+        /// Nobody waits for a server that cannot answer.
+        @Test func aServerThatIsStoppedIsSaidToBe() async throws {
+            let box = try await JobBox(["T": "t"])
+            let mount = try await box.mount()
+            kill(mount.process, SIGSTOP)
+            for command in ["reload", "lock"] {
+                let started = ContinuousClock.now
+                try await box.credfs(command).expectRefusal(19, "is stopped", hint: "kill -CONT \(mount.process)")
+                // Where it is not seen the answer is waited for a minute.
+                #expect(ContinuousClock.now - started < .seconds(50))
+            }
+            kill(mount.process, SIGCONT)
+            #expect(try await box.credfs("unlock").status == .exited(0))
+            #expect(try Files.read("\(mount.path)/T") == Array("t".utf8))
+            try await box.unmountAll()
+        }
+
         @Test func aMountIsFoundByItsDirectoryOrIdentifier() async throws {
             let box = try await JobBox(["T": "t"])
             try await box.credfs("reload").expectRefusal(10, "nothing is mounted")
@@ -564,6 +611,9 @@ extension RunTests {
             let outcome = try await job.credfs.end()
             #expect(outcome.status == .exited(3) && outcome.outputText == "second", "\(outcome.errorText)")
             try await box.credfs("mount", "--on-change", "SIGHUP").expectRefusal(64, "--on-change")
+            for text in ["hup", "SIGhup", "KILL", "SIGKILL", "9", "SIGHUPP", "", "  "] {
+                try await box.credfs("run", "--on-change", text, "--", "true").expectRefusal(64, "--on-change takes")
+            }
             try box.expectNothingLeft()
         }
 

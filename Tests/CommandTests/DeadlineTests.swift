@@ -7,6 +7,36 @@ import Testing
 /// Opens that wait for a log or a digest: each has its answer in time, and nobody waits for another's.
 @Suite(.serialized, .timeLimit(.minutes(20)))
 struct DeadlineTests {
+    /// A program that runs from a file system which answers nobody any more still is who it is.
+    @Test(.enabled(if: isRoot, "mounts")) func whoRunsFromAFileSystemThatHangsIsNotWaitedFor() async throws {
+        let box = try await JobBox(["T": "t"])
+        let (source, place) = (try box.makeDirectory("source"), try box.makeDirectory("place"))
+        // Small, so that all of it is in memory once it runs.
+        _ = try await ChildProcess.run("/bin/cp", ["/bin/dash", "\(source)/reader"])
+        let script = """
+            set -eu
+            bindfs -f -o attr_timeout=0,entry_timeout=0 \(source) \(place) & server=$!
+            end() { kill -CONT $server; umount -l \(place); wait $server || true; }
+            trap end EXIT
+            until mountpoint -q \(place); do kill -0 $server; sleep 0.02; done
+            mkfifo \(source)/go
+            \(place)/reader -c 'read -r go; read -r x <"$T_FILE" || true; echo "$x"' <\(source)/go & reader=$!
+            exec 5>\(source)/go
+            cat \(place)/reader >/dev/null
+            sleep 0.3
+            kill -STOP $server
+            echo >&5
+            # A stat that asked its server would wait for ever.
+            for i in $(seq 300); do kill -0 $reader 2>/dev/null || { wait $reader; exit; }; sleep 0.05; done
+            echo hangs
+            """
+        let outcome = try await box.run(["--shared"], shell: script)
+        #expect(outcome.outputText == "t\n", "\(outcome.errorText)")
+        let seen = try await box.credfs("audit", "show", "--json").outputText
+        #expect(seen.contains("/place/reader"))
+        try box.expectNothingLeft()
+    }
+
     /// Opens from many threads at once; prints the number of each outcome and, as an error, the longest time.
     private static let openers = """
         import collections, errno, os, sys, threading, time

@@ -38,6 +38,13 @@ import Testing
             let read = try await credfs("run \(options) -- sh -c 'cat $OTHER_FILE'")
             #expect(read == values[7])
         }
+        // Rendered of several, in another spelling.
+        _ = try await credfs("set JOINED --template -", "{{ OTHER \":\" OTHER | base64 }}")
+        let joined = Data("\(values[7]):\(values[7])".utf8).base64EncodedString()
+        for options in ["", "--shared", "--backend ramfs", "--backend tmpfs"] {
+            #expect(try await credfs("run \(options) -- sh -c 'cat $JOINED_FILE'") == joined)
+        }
+        #expect(try await credfs("show JOINED") == joined)
         let mounted = "dir=$(credfs mount); cat \"$dir/OTHER\" \"$dir/LONG\" | wc -c; credfs unmount --all"
         #expect(
             try await disk.shell(mounted, adding: ["CREDFS_PASSWORD": old]).hasPrefix(
@@ -62,7 +69,7 @@ import Testing
         let blocks = try await disk.end()
         #expect(blocks.contains(name))
         #expect(blocks.contains(removed))
-        for (index, mark) in (values + [old, new]).enumerated() { #expect(!blocks.contains(mark), "\(index)") }
+        for (index, mark) in (values + [old, new, joined]).enumerated() { #expect(!blocks.contains(mark), "\(index)") }
     }
 
     /// A word that nothing else says.

@@ -45,7 +45,8 @@ extension ChildProcess.Outcome {
         #expect(secrets.map { $0["name"] as? String } == ["EMPTY", "FULL", "service.KEY"])
         #expect(secrets[0]["filled"] as? Bool == false)
         let all: Set = [
-            "name", "service", "required", "filled", "format", "newline", "mode", "expires", "updated", "description",
+            "name", "template", "service", "required", "filled", "format", "newline", "mode", "expires", "updated",
+            "description",
         ]
         #expect(secrets.allSatisfy { Set($0.keys) == all })
         #expect(secrets[1]["service"] is NSNull)

@@ -131,6 +131,178 @@ extension RunTests {
             try await box.unmountAll()
         }
 
+        @Test func aRelativeDirectoryIsFoundAgainByAServerThatLeftItsOwn() async throws {
+            let box = try await JobBox(["A": "store a"])
+            _ = try directory(box, ["A": "first"])
+            let outcome = try await ChildProcess.run(
+                "/bin/sh",
+                [
+                    "-c", "cd \"$0\" && exec \"$1\" mount --source dir:delivered", box.sandbox.directory.path,
+                    CommandTests.credfs,
+                ],
+                environment: box.environment
+            )
+            try #require(outcome.status == .exited(0), "\(outcome.errorText)")
+            let path = String(outcome.outputText.dropLast())
+            #expect(try Files.read("\(path)/A") == Array("first".utf8))
+            _ = try directory(box, ["A": "second"])
+            let reload = try await box.credfs("reload")
+            #expect(reload.status == .exited(0), "\(reload.errorText)")
+            #expect(try Files.read("\(path)/A") == Array("second".utf8))
+            try await box.unmountAll()
+        }
+
+        @Test func aChangeOfADirectoryIsAnotherGenerationAndNoChangeIsNone() async throws {
+            let box = try await JobBox(["A": "store a", "B": "store b"])
+            let delivered = try directory(box, ["A": "first"])
+            let out = box.sandbox.directory.path("out")
+            let mount = try await box.mount("--source", "dir:\(delivered)", "--on-change", "echo changed >>\(out)")
+            let first = try await box.generation()
+            let time = try modified("\(mount.path)/A")
+            // The same again: nobody is woken, no time changes, and what may be read once was read.
+            try await Task.sleep(for: .milliseconds(1100))
+            _ = try directory(box, ["A": "first"])
+            #expect(try await box.credfs("reload").status == .exited(0))
+            #expect(try await box.generation() == first)
+            #expect(try modified("\(mount.path)/A") == time)
+
+            async let waited = box.credfs("wait", "--change", "--timeout", "60s")
+            try await Task.sleep(for: .milliseconds(200))
+            _ = try directory(box, ["A": "second"])
+            #expect(try await box.credfs("reload").status == .exited(0))
+            let outcome = try await waited
+            #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+            #expect(try await box.generation() == first + 1)
+            #expect(try Files.read("\(mount.path)/A") == Array("second".utf8))
+            #expect(try await Eventually.text(of: out) == "changed")
+            // The manifest's own number goes on from there.
+            try await box.sandbox.succeed("set", "B", input: Array("new b".utf8))
+            #expect(try await box.credfs("reload").status == .exited(0))
+            #expect(try await box.generation() == first + 2)
+            try await box.unmountAll()
+        }
+
+        private func modified(_ path: String) throws -> Date {
+            try #require(try FileManager.default.attributesOfItem(atPath: path)[.modificationDate] as? Date)
+        }
+
+        /// A volume as the kubelet makes and changes it.
+        @Test func aWatchingMountFollowsAVolumeOfKubernetes() async throws {
+            let box = try await JobBox(["A": "store a"])
+            let manager = FileManager.default
+            let volume = box.sandbox.directory.path("volume")
+            func publish(_ version: String) throws {
+                try manager.createDirectory(atPath: "\(volume)/..\(version)", withIntermediateDirectories: true)
+                try Files.setMode(0o755, volume)
+                try Files.setMode(0o755, "\(volume)/..\(version)")
+                try box.sandbox.directory.write(Array(version.utf8), to: "volume/..\(version)/A", permissions: 0o444)
+                try manager.createSymbolicLink(atPath: "\(volume)/..data_tmp", withDestinationPath: "..\(version)")
+                #expect(unsafe rename("\(volume)/..data_tmp", "\(volume)/..data") == 0)
+            }
+            try publish("v1")
+            try manager.createSymbolicLink(atPath: "\(volume)/A", withDestinationPath: "..data/A")
+            let mount = try await box.mount("--watch", "--source", "dir:\(volume)")
+            #expect(try Files.read("\(mount.path)/A") == Array("v1".utf8))
+            for version in ["v2", "v3"] {
+                async let waited = box.credfs("wait", "--change", "--timeout", "60s")
+                try await Task.sleep(for: .milliseconds(200))
+                try publish(version)
+                #expect(try await waited.status == .exited(0))
+                #expect(try Files.read("\(mount.path)/A") == Array(version.utf8))
+            }
+            try await box.unmountAll()
+        }
+
+        @Test func aVariableOfASourceIsKeptFromAJobWithoutSecretsToo() async throws {
+            let box = try await JobBox(["A": "a"])
+            let script = "echo \"$CREDFS_AUTH_MODE ${A-no A} ${B-no B}\""
+            let ignored = try await box.run(
+                ["--source", "env:A"],
+                shell: script,
+                adding: ["A": "env a", "B": "env b", "CREDFS_IGNORE_SECRETS": "1"]
+            )
+            #expect(ignored.outputText == "unauthenticated no A env b\n", "\(ignored.errorText)")
+            try box.sandbox.replaceManifest("secrets: [".utf8)
+            let rejected = try await box.run(
+                ["--source", "env:A", "--on-reject", "unauthenticated"],
+                shell: script,
+                adding: ["A": "env a", "B": "env b"]
+            )
+            #expect(rejected.outputText == "unauthenticated no A env b\n", "\(rejected.errorText)")
+        }
+
+        /// A writer that goes on for as long as a file is there.
+        @Test func aFileThatIsBeingWrittenIsNotTakenInParts() async throws {
+            let box = try await JobBox(["A": "store a"])
+            let delivered = try directory(box, ["A": "whole", "B": "b"])
+            let mount = try await box.mount("--source", "dir:\(delivered)")
+            let stop = box.sandbox.directory.path("stop")
+            let program = """
+                import os, sys, time
+                with open(sys.argv[1], 'r+b', buffering=0) as file:
+                    file.truncate(0)
+                    print('began', flush=True)
+                    while not os.path.exists(sys.argv[2]):
+                        file.write(b'part ')
+                        time.sleep(0.002)
+                    file.truncate(0)
+                    file.seek(0)
+                    file.write(b'half')
+                    time.sleep(0.003)
+                    file.write(b' and half')
+                """
+            let writer = try ChildProcess.Running(
+                "/usr/bin/python3",
+                ["-c", program, "\(delivered)/A", stop],
+                environment: [:]
+            )
+            try await Eventually.holds("the first part") { try Files.read("\(delivered)/A").count > 0 }
+            let reload = try await box.credfs("reload")
+            #expect(reload.status == .exited(20), "\(reload.errorText)")
+            #expect(reload.errorText.contains("\(delivered)/A was written to while it was read"))
+            #expect(try Files.read("\(mount.path)/A") == Array("whole".utf8))
+            try box.sandbox.directory.write([], to: "stop")
+            try await Eventually.holds("the end of the writer") {
+                let value = try Files.read("\(delivered)/A")
+                let now = try await box.credfs("reload")
+                // Whatever moment it is: everything, or what was there before.
+                let shown = String(decoding: try Files.read("\(mount.path)/A"), as: UTF8.self)
+                #expect(["whole", "half and half"].contains(shown), "\(now.errorText)")
+                return value.count == 13
+            }
+            #expect(try await writer.end().status == .exited(0))
+            #expect(try await box.credfs("reload").status == .exited(0))
+            #expect(try Files.read("\(mount.path)/A") == Array("half and half".utf8))
+            try await box.unmountAll()
+        }
+
+        @Test func aNameThatMayHoldAValueIsSaidWithoutIt() async throws {
+            let box = try await JobBox(["A": "a"])
+            let delivered = try directory(box, ["TOKEN=s3cr3t": "x"])
+            let outcome = try await box.run(["--source", "dir:\(delivered)"], shell: "true")
+            #expect(outcome.status == .exited(0))
+            #expect(outcome.errorText.contains("dir: a name has '=' in it ('TOKEN=...')"), "\(outcome.errorText)")
+            #expect(!outcome.errorText.contains("s3cr3t"))
+        }
+
+        @Test func theFormatThatTheStoreNamesHoldsForAValueOfASource() async throws {
+            let box = try await JobBox(["B": "b"])
+            try await box.sandbox.succeed("set", "A", "--format", "json", input: Array("{}".utf8))
+            let delivered = try directory(box, ["A": "{\"s3cr3t\": "])
+            let refused = try await box.run(["--source", "dir:\(delivered)"], shell: "echo began")
+            #expect(refused.status == .exited(125) && refused.outputText.isEmpty)
+            #expect(refused.errorText.contains("dir: the value of 'A' is not json"), "\(refused.errorText)")
+            #expect(!refused.errorText.contains("s3cr3t"))
+            _ = try directory(box, ["A": "{\"k\": 1}"])
+            let outcome = try await box.run(["--source", "dir:\(delivered)"], shell: "cat $A_FILE")
+            #expect(outcome.outputText == "{\"k\": 1}", "\(outcome.errorText)")
+            let mount = try await box.mount("--source", "dir:\(delivered)")
+            _ = try directory(box, ["A": "no"])
+            try await box.credfs("reload").expectRefusal(17, "is not json")
+            #expect(try Files.read("\(mount.path)/A") == Array("{\"k\": 1}".utf8))
+            try await box.unmountAll()
+        }
+
         @Test func whatCannotBeMeantOrTrustedIsRefused() async throws {
             let box = try await JobBox(["A": "a"])
             func refused(_ source: String, _ status: Int32, _ text: String) async throws {
@@ -159,5 +331,13 @@ extension RunTests {
             let empty = try await box.run(["--source", "env:NOT_SET"], shell: "cat $A_FILE")
             #expect(empty.outputText == "a" && empty.errorText.contains("the source env:NOT_SET has no values"))
         }
+    }
+}
+
+extension JobBox {
+    /// The generation that the only live mount serves.
+    func generation() async throws -> Int {
+        let mounts = try #require(try await credfs("status", "--json").json()["mounts"] as? [[String: Any]])
+        return try #require(mounts.first?["generation"] as? Int)
     }
 }

@@ -4,29 +4,6 @@ import Jobs
 import SecretStore
 import Testing
 
-struct VariableNameTests {
-    @Test(arguments: [
-        ("GHCR_TOKEN", "GHCR_TOKEN_FILE"), ("ghcr-token", "GHCR_TOKEN_FILE"), ("db.password", "DB_PASSWORD_FILE"),
-        ("2fa", "_2FA_FILE"), ("a b~c", "A_B_C_FILE"), ("_", "__FILE"), ("*", "__FILE"),
-    ])
-    func everyNameHasAVariable(_ name: String, _ variable: String) throws {
-        #expect(VariableName(ofFileWith: try #require(SecretName(name))).text == variable)
-    }
-
-    @Test(arguments: ["", "1A", "A-B", "A B", "A=B", "\u{e4}"])
-    func otherTextIsNoName(_ text: String) {
-        #expect(VariableName(text) == nil)
-    }
-
-    @Test func whatCredfsSetsOrTakesAwayIsReserved() throws {
-        for text in ["CREDENTIALS_DIRECTORY", "CREDFS_AUTH_MODE", "CREDFS_KEY", "CREDFS_KEY_FILE", "SOPS_AGE_KEY_FILE"]
-        {
-            #expect(try #require(VariableName(text)).isReserved)
-        }
-        #expect(try !#require(VariableName("CREDFS_STORE")).isReserved)
-    }
-}
-
 struct FileVariablesTests {
     private func names(_ texts: String...) throws -> [SecretName] { try texts.map { try #require(SecretName($0)) } }
 

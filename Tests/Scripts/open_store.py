@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A second implementation of the store format, written from docs/file-format.md alone, for tests.
 
-It reads manifests as credfs writes them (block style, plain or single-quoted scalars), checks the signature, opens every
-value and prints them as JSON: names to Base64, or null for an empty value. It protects nothing: never use it on a real store.
+It reads manifests as credfs writes them (block style; plain, single-quoted and literal scalars), checks the signature, opens
+every value, renders every template and prints them as JSON: names to Base64, or null for an empty value. It protects nothing: never use it on a real store.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import hmac
 import json
 import re
 import sys
+import urllib.parse
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -61,12 +62,23 @@ def parse(lines, depth):
         else:
             node = {} if node is None else node
             key, rest = split_entry(line)
-            node[key] = scalar(rest) if rest else parse(lines, depth + 2)
+            if rest in ("|", "|-"):
+                node[key] = literal(lines, depth + 2) + ("\n" if rest == "|" else "")
+            else:
+                node[key] = scalar(rest) if rest else parse(lines, depth + 2)
     return node
 
 
+def literal(lines, depth):
+    """The lines of a literal block, without the newline at its end."""
+    block = []
+    while lines and (not lines[0] or lines[0].startswith(" " * depth)):
+        block.append(lines.pop(0)[depth:].removeprefix("  "))
+    return "\n".join(block)
+
+
 def document(text):
-    lines = [line for line in text.split("\n") if line and not line.startswith("#")]
+    lines = [line for line in text.removesuffix("\n").split("\n") if not line.startswith("#")]
     node = parse(lines, 0)
     assert not lines, "lines that belong nowhere"
     return node
@@ -98,6 +110,56 @@ def signed_bytes(manifest):
 
 def derived(key, store, info):
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=store.encode(), info=info.encode()).derive(key)
+
+
+# An expression and its parts, and a run of braces before it (docs/file-format.md, "Templates").
+EXPRESSION = re.compile(rb'''(?s)(\{\{+)((?:[^"'{}]|"(?:\\.|[^"\\])*"|'(?:[^']|'')*')*)\}\}''')
+PART = re.compile(rb'''(?s)\s*(?:(\|)|"((?:\\.|[^"\\])*)"|'((?:[^']|'')*)'|([^\s|{}"']+))''')
+CONTROLS = {b"n": b"\n", b"r": b"\r", b"t": b"\t"}
+
+
+def quoted_json(content):
+    escapes = {0x22: '\\"', 0x5C: "\\\\", 0x0A: "\\n", 0x0D: "\\r", 0x09: "\\t"}
+    return ('"' + "".join(escapes.get(ord(c)) or (f"\\u{ord(c):04x}" if c < " " else c) for c in content.decode()) + '"').encode()
+
+
+FILTERS = {
+    b"base64": base64.b64encode,
+    b"json": quoted_json,
+    b"shell": lambda content: b"'" + content.replace(b"'", b"'\\''") + b"'",
+    b"dotenv": lambda content: content if re.fullmatch(rb"[A-Za-z0-9_./+:@%,-]*", content) else b"'" + content + b"'",
+    b"url": lambda content: urllib.parse.quote_from_bytes(content, safe="").encode(),
+    b"strip": lambda content: content.strip(b" \t\n\v\f\r"),
+}
+
+
+def rendered(template, values):
+    """The content of a file; values that need double quotes in dotenv files are not known here."""
+
+    def expression(found):
+        braces = len(found.group(1))
+        text = b"{{" * (braces // 4) + b"{" * (braces % 2)
+        if braces % 4 < 2:
+            return text + expressions(found.group(2) + b"}}")
+        content, filters, names = b"", [], []
+        for bar, literal_text, name, word in PART.findall(found.group(2).rstrip()):
+            if bar:
+                filters.append(None)
+            elif filters:
+                filters[-1] = word
+            elif name or word:
+                names.append((name or word).replace(b"''", b"'").replace(b"/", b".").decode())
+                content += values[names[-1]] or b""
+            else:
+                content += re.sub(rb"(?s)\\(.)", lambda escape: CONTROLS.get(escape.group(1), escape.group(1)), literal_text)
+        for name in filters:
+            content = FILTERS[name](content)
+        return text + content
+
+    def expressions(text):
+        return EXPRESSION.sub(expression, text)
+
+    return expressions(template.encode())
 
 
 def opened(sealed, key, binding):
@@ -205,9 +267,12 @@ def main():
     values = {}
     for name, secret in manifest["secrets"].items():
         values[name] = None
-        if secret["value"]:
-            content = opened(secret["value"], sealing, ["credfs/1/value", store, name])
-            values[name] = base64.b64encode(content).decode()
+        if secret.get("value"):
+            values[name] = opened(secret["value"], sealing, ["credfs/1/value", store, name])
+    for name, secret in manifest["secrets"].items():
+        if "template" in secret:
+            values[name] = rendered(secret["template"], values)
+    values = {name: value if value is None else base64.b64encode(value).decode() for name, value in values.items()}
     json.dump(values, sys.stdout, indent=2, sort_keys=True)
     print()
 

@@ -167,3 +167,19 @@ import Testing
         return output
     }
 }
+
+@Suite struct SHA256DigestTests {
+    // FIPS 180-4, as NIST's examples have it: "abc", and nothing.
+    @Test(arguments: [
+        ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+        ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    ])
+    func digestsAsPublished(_ text: String, _ digest: String) throws {
+        var whole = try SHA256Digest()
+        try whole.update(Array(text.utf8).span)
+        #expect(Base16.text(try whole.finalize()) == digest)
+        var parts = try SHA256Digest()
+        for byte in text.utf8 { try parts.update([byte].span) }
+        #expect(Base16.text(try parts.finalize()) == digest)
+    }
+}

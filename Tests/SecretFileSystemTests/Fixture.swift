@@ -57,13 +57,14 @@ final class Served {
         policy: any AccessPolicy = AllowEveryone(),
         bufferByteCount: Int = 128 << 10
     ) throws {
-        sealer = try Sealer()
+        let sealer = try Sealer()
         let snapshot = Snapshot(
             generation: 1,
             items: try items(sealer),
             modified: Self.now,
             sources: [StoreDecryptor(sealer.keys)]
         )
+        self.sealer = sealer
         rules = SecretFileSystem(
             snapshot,
             ownership: Ownership(user: 1000, group: 100),
@@ -71,6 +72,13 @@ final class Served {
             now: { Self.now }
         )
         buffers = try ReadBuffers(workerCount: 1, byteCount: bufferByteCount)
+    }
+
+    /// Serves a generation that was made elsewhere.
+    init(_ snapshot: Snapshot, sealer: Sealer, now: Timestamp = Served.now) throws {
+        self.sealer = sealer
+        rules = SecretFileSystem(snapshot, ownership: Ownership(user: 1000, group: 100), now: { now })
+        buffers = try ReadBuffers(workerCount: 1, byteCount: 4096)
     }
 
     func replace(_ items: [SnapshotItem]) -> SecretFileSystem.Invalidations {

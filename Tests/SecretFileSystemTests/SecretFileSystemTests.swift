@@ -226,13 +226,14 @@ import Testing
         let served = try Served { sealer in
             let item = try sealer.item("s", pattern(100))
             let name = try #require(SecretName("t"))
-            var ciphertext = item.value.ciphertext
+            guard case .value(let value) = item.content else { return [] }
+            var ciphertext = value.ciphertext
             ciphertext[50] ^= 1
-            let changed = SealedValue(ciphertext: ciphertext, nonce: item.value.nonce, tag: item.value.tag)
+            let changed = SealedValue(ciphertext: ciphertext, nonce: value.nonce, tag: value.tag)
             return [
                 SnapshotItem(name: item.name, value: changed, modified: Served.now),
                 // Sealed for another name.
-                SnapshotItem(name: name, value: item.value, modified: Served.now),
+                SnapshotItem(name: name, value: value, modified: Served.now),
             ]
         }
         for name in ["s", "t"] {

@@ -110,6 +110,49 @@ import Testing
     }
 }
 
+/// The store with templates renders the same with every version, for ever.
+@Suite struct GoldenTemplateTests {
+    private static let directory = PackageDirectory.root + "Tests/Vectors/v1/template"
+
+    private static func content(_ name: String) throws -> Data {
+        try Data(contentsOf: URL(filePath: "\(directory)/\(name)"))
+    }
+
+    private static func expected() throws -> [String: String] {
+        try JSONDecoder().decode([String: String].self, from: content("expected.json"))
+    }
+
+    @Test func isAcceptedAndRendersEveryFile() throws {
+        let directory = try TemporaryDirectory()
+        for name in ["secrets.yaml", "secrets.key"] { try directory.write(Self.content(name), to: name) }
+        let location = try StoreLocation(.init(store: directory.path), user: getuid(), environment: { _ in nil })
+        let outcome = AcceptanceGuard.examine(location, PermissionChecker(isStrict: true), now: Timestamp.now()) {
+            (store, manifest) throws(StoreError) in
+            guard let key = try store.readKeyFile() else { throw StoreError(.failed, "no key file") }
+            return try manifest.unlock(with: .keyFile(key))
+        }
+        let verified = try #require(outcome.verified, "\(outcome.failure?.message ?? "")")
+        let set = SecretSet(verified.manifest.secrets, verified.keys)
+        var values: [String: String] = [:]
+        var content = try SecureBuffer(count: 0)
+        for entry in set.entries {
+            try set.open(entry, try set.file(of: entry)?.get(), into: &content)
+            values[entry.name.text] = Data(content.withBytes { Array(copying: $0) }).base64EncodedString()
+        }
+        #expect(values == (try Self.expected()))
+        let netrc = try #require(set.entries.first { $0.name.text == "NETRC" })
+        #expect(netrc.format == .text && netrc.template?.names.map(\.text) == ["USER", "TOKEN", "a name"])
+    }
+
+    @Test func theSecondImplementationRendersTheSame() async throws {
+        let outcome = try await SecondImplementation.run([
+            "--key-file", "\(Self.directory)/secrets.key", "\(Self.directory)/secrets.yaml",
+        ])
+        #expect(outcome.status == .exited(0), "\(outcome.errorText)")
+        #expect(try JSONDecoder().decode([String: String].self, from: Data(outcome.standardOutput)) == Self.expected())
+    }
+}
+
 /// A store in Tests/Vectors/v1.
 enum GoldenStore: String, CaseIterable, CustomTestStringConvertible {
     case keyfile

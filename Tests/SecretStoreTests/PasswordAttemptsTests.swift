@@ -42,6 +42,14 @@ import Testing
         #expect(wait.restarts == restarts)
     }
 
+    @Test func nobodyWaitsBeforeTheFirstFailure() throws {
+        let fixture = try StoreFixture()
+        try fixture.store().checkAttempts(try fixture.keys().store)
+        #expect(StoreError(.incorrectPassword, "incorrect password", hint: "wait").beginsLockout)
+        #expect(!StoreError(.incorrectPassword, "incorrect password").beginsLockout)
+        #expect(!StoreError(.lockedOut, "locked out", hint: "wait").beginsLockout)
+    }
+
     @Test func theLineComesBackAndAnyOtherIsRefused() {
         let attempts = PasswordAttempts(failures: 7, last: Self.clocks(123_456))
         #expect(PasswordAttempts(attempts.text) == attempts)

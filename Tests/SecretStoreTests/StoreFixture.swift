@@ -52,7 +52,7 @@ final class StoreFixture {
     }
 
     /// Gives secrets values, making those that are missing, and signs.
-    func fill(_ values: [(String, String)], _ change: (inout Manifest) -> Void = { _ in }) throws {
+    func fill(_ values: [(String, String)], _ change: (inout Manifest) throws -> Void = { _ in }) throws {
         let keys = try keys()
         let loaded = try LoadedManifest(file: store().readManifest())
         var manifest = loaded.manifest
@@ -63,7 +63,7 @@ final class StoreFixture {
             manifest.secrets.removeAll { $0.name.text == name }
             manifest.secrets.append(filled)
         }
-        change(&manifest)
+        try change(&manifest)
         try store().commit(manifest, signedWith: keys, previous: loaded.file, now: now)
     }
 
@@ -71,12 +71,14 @@ final class StoreFixture {
     func examine(
         strict: Bool = true,
         now: Timestamp? = nil,
+        limit: Int = Manifest.maximumSecretByteCount,
         unlock: AcceptanceGuard.Unlock? = nil
     ) -> AcceptanceGuard.Outcome {
         AcceptanceGuard.examine(
             location,
             PermissionChecker(isStrict: strict),
             now: now ?? self.now,
+            limit: limit,
             unlock: unlock ?? Self.unlock
         )
     }

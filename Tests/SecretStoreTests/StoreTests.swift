@@ -128,6 +128,39 @@ import Testing
         }
     }
 
+    /// Whatever brings such a text into an entry: nobody could read the manifest any more.
+    @Test func whatCannotBeReadBackIsNotSigned() throws {
+        let fixture = try StoreFixture(["A", "B"])
+        let (store, keys) = (try fixture.store(), try fixture.keys())
+        let before = try fixture.text()
+        let changes: [(inout Manifest) -> Void] = [
+            { $0.secrets[1].rotation = RotationRule(every: "30d", command: ["a\nb"]) },
+            { $0.secrets[1].rotation = RotationRule(every: "thirty days", command: ["a"]) },
+            { $0.secrets[0].policy = ReadPolicy(executable: "/bin/\u{1b}x") },
+            { $0.secrets[0].policy = ReadPolicy(executable: "bin/x") },
+            { $0.secrets.append($0.secrets[0]) },
+            { $0.secrets[0].policy = ReadPolicy(unit: "two words") },
+        ]
+        for change in changes {
+            let error = failure { try store.update(keys, now: fixture.now, waiting: {}, change) }
+            #expect(error?.code == .invalid)
+            #expect(error?.message.contains("cannot be read back") == true, "\(error as Any)")
+            #expect(try fixture.text() == before)
+        }
+        try store.update(keys, now: fixture.now, waiting: {}) {
+            $0.secrets[0].policy = ReadPolicy(unit: "app.service")
+            $0.secrets[1].rotation = RotationRule(every: "30d", command: ["a: #b", "'", "\\"])
+        }
+        let large = failure {
+            try store.update(keys, now: fixture.now, waiting: {}) {
+                let argument = String(repeating: "a", count: Manifest.maximumByteCount)
+                $0.secrets[1].rotation = RotationRule(every: "30d", command: [argument])
+            }
+        }
+        #expect(large?.message == "the manifest would be larger than 64 MiB")
+        _ = try LoadedManifest(store).verified(with: keys)
+    }
+
     @Test func whatIsMissingIsNoStore() throws {
         let directory = try TemporaryDirectory()
         let checker = PermissionChecker(isStrict: true)
@@ -349,5 +382,17 @@ import Testing
         let removed = after.secrets.remove(at: 1)
         #expect(after.namesChanged(since: before).map(\.text) == ["A", "B"])
         #expect(before.namesChanged(since: after).contains(removed.name))
+    }
+}
+
+extension ReadPolicy {
+    fileprivate init(executable path: String) {
+        self.init()
+        executables = [Executable(path: path)]
+    }
+
+    fileprivate init(unit: String) {
+        self.init()
+        units = [unit]
     }
 }

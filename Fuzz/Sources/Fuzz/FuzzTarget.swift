@@ -4,6 +4,7 @@ internal import AuditLog
 internal import PlaintextDocuments
 internal import ProcessControl
 internal import Sealing
+internal import SecretSources
 internal import SecretStore
 internal import SecureMemory
 
@@ -16,6 +17,7 @@ struct FuzzTarget: Sendable {
     static let all = [
         FuzzTarget(name: "manifest", accepts: manifestComesBack),
         FuzzTarget(name: "template", accepts: templateDropsPlaintext),
+        FuzzTarget(name: "rendering", accepts: renderingIsExact),
         FuzzTarget(name: "dotenv", accepts: { namesAreNames($0, .dotenv) }),
         FuzzTarget(name: "json", accepts: { namesAreNames($0, .json) }),
         FuzzTarget(name: "yaml", accepts: { namesAreNames($0, .yaml) }),
@@ -36,6 +38,16 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "words", accepts: wordsComeBack),
         FuzzTarget(name: "format", accepts: formatsAreDecided),
         FuzzTarget(name: "control", accepts: controlMessagesComeBack),
+        FuzzTarget(name: "provider", accepts: providerMessagesComeBack),
+        FuzzTarget(
+            name: "source",
+            accepts: { text in
+                do throws(StoreError) { _ = try SourceAddress(String(decoding: text, as: UTF8.self)) } catch {
+                    return error.code == .usage
+                }
+                return true
+            }
+        ),
         FuzzTarget(
             name: "configuration",
             accepts: { text in
@@ -44,6 +56,18 @@ struct FuzzTarget: Sendable {
             }
         ),
     ]
+
+    /// What is written of a message that was read says the same.
+    private static func providerMessagesComeBack(_ bytes: [UInt8]) -> Bool {
+        let headByteCount = ProviderMessage.headByteCount
+        guard let head = ProviderMessage.head(Array(bytes.prefix(headByteCount))),
+            head.byteCount == bytes.count - min(bytes.count, headByteCount),
+            let text = String(validating: bytes.dropFirst(headByteCount), as: UTF8.self),
+            let message = ProviderMessage(head.kind, text)
+        else { return true }
+        let again = Array(message.bytes.dropFirst(headByteCount))
+        return ProviderMessage(message.kind, String(decoding: again, as: UTF8.self)) == message
+    }
 
     /// What is written of a manifest that was read says the same.
     private static func manifestComesBack(_ text: [UInt8]) -> Bool {
@@ -80,6 +104,51 @@ struct FuzzTarget: Sendable {
             let value = String(decoding: value, as: UTF8.self)
             return value.utf8.count > 8 && lines.contains(value) && count(value, in: text) < 2
         }
+    }
+
+    /// A template that is read is written and read again as it was; what is rendered of it has the size that was said, and a
+    /// range of it is a part of the whole.
+    private static func renderingIsExact(_ bytes: [UInt8]) -> Bool {
+        guard let text = String(validating: bytes, as: UTF8.self) else { return true }
+        let template: Template
+        do throws(StoreError) { template = try Template(text) } catch { return error.code == .invalid }
+        let scalar = "secrets:\n  A:\n    template: \(template.scalar)\n"
+        let again = (try? ManifestReader.read(scalar.utf8.span, as: .template))?.secrets?.first?.template
+        guard again == template else { return false }
+        do throws(StoreError) {
+            let set = try values(of: template)
+            guard let name = SecretName("rendered file") else { return false }
+            var entry = SecretEntry(name: name)
+            entry.value = .template(template)
+            guard case .success(let file) = try set.file(of: entry, limit: 1 << 16) else { return false }
+            let whole = try set.content(of: file).withBytes { content in content.indices.map { content[$0] } }
+            let offset = whole.count / 2
+            var part = [UInt8](repeating: 0, count: min(5, whole.count - offset))
+            var span = part.mutableSpan
+            var scratch = try SecureBuffer.scratch()
+            let parts = set.parts(of: file)
+            try file.read(at: offset, into: &span, scratch: &scratch) { (index, offset, bytes) throws(StoreError) in
+                guard case .sealed(let value) = parts[index].value else { return }
+                try set.keys(of: parts[index]).decrypt(value, at: offset, into: &bytes)
+            }
+            return whole.count == file.byteCount && part == Array(whole[offset..<offset + part.count])
+        } catch { return error.code == .invalid }
+    }
+
+    /// A set of what a template names, each with bytes that filters have to spell.
+    private static func values(of template: Template) throws(StoreError) -> SecretSet {
+        let keys = try StoreKeys(
+            dataKey: try StoreError.wrapping { () throws(SealingError) in try Key256.random() },
+            store: try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
+        )
+        var cipher = try keys.valueCipher()
+        var entries: [SecretEntry] = []
+        for name in template.names {
+            var entry = SecretEntry(name: name)
+            entry.value = .sealed(try cipher.seal(Array(" \"'\\\n\(name.text)\u{e9} ".utf8).span, as: name))
+            entries.append(entry)
+        }
+        return SecretSet(entries, keys)
     }
 
     private static func count(_ part: String, in text: [UInt8]) -> Int {

@@ -75,6 +75,7 @@ struct AuditReportCommand: CredfsCommand {
             let page = AccessReportPage(report, at: context.now()).text
             if html == "-" { return try context.console.output(page) }
             let (directory, name) = try Store.place(ofNew: html)
+            try directory.refuseReplacing(name, unlessItBeginsWith: AccessReportPage.beginning, as: "a report")
             try directory.replace(name, with: page.utf8.span)
             guard json else { return context.console.note("wrote \(html)") }
         }

@@ -37,6 +37,7 @@ struct DeleteCommand: CredfsCommand {
         let reference = try reference(name)
         let (store, before) = try options.load(context)
         let entry = try before.manifest.entry(reference)
+        try requireUnused(entry, before.manifest)
         guard try yes || confirms(entry.name, context) else {
             throw CommandError(.failed, "'\(entry.name.text)' was not deleted")
         }
@@ -47,6 +48,17 @@ struct DeleteCommand: CredfsCommand {
             manifest.comments.secrets[entry.name] = nil
         }
         context.console.detail("deleted \(entry.name.text)")
+    }
+
+    /// Refuses a part of a rendered file, which would be left without it.
+    private func requireUnused(_ entry: SecretEntry, _ manifest: Manifest) throws {
+        let files = manifest.files(of: entry.name)
+        guard let first = files.first else { return }
+        throw CommandError(
+            .invalid,
+            "'\(entry.name.text)' is a part of \(Names.abbreviated(files.map(\.text)))",
+            hint: "delete that first, or take it out of the template: credfs set \(quoted(first.text)) --template FILE"
+        )
     }
 
     private func confirms(_ name: SecretName, _ context: CommandContext) throws -> Bool {

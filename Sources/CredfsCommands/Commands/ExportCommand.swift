@@ -75,10 +75,11 @@ struct ExportCommand: CredfsCommand {
         let destination = try ExportDestination(output, isForced: force, overwriting: overwrite)
         let keys = try keyOptions.verify(loaded, store, context).keys
         // Nothing is written before every value was seen: half an export is worse than none.
-        let encoded = try namesToEncode(entries, labels, keys)
+        let secrets = SecretSet(loaded.manifest.secrets, keys)
+        let encoded = try namesToEncode(entries, labels, secrets)
         warn(entries, encoded, context)
         try recordDisclosure(context)
-        try destination.write { writer in try write(entries, labels, encoded, keys, to: writer) }
+        try destination.write { writer in try write(entries, labels, encoded, secrets, to: writer) }
         if let output { context.console.note("\(output) holds plaintext: remove it once nothing needs it") }
     }
 
@@ -110,14 +111,13 @@ struct ExportCommand: CredfsCommand {
     private func namesToEncode(
         _ entries: [SecretEntry],
         _ labels: [String],
-        _ keys: StoreKeys
+        _ secrets: SecretSet
     ) throws -> Set<SecretName> {
-        var cipher = try keys.valueCipher()
         var content = try SecureBuffer.scratch()
         var binaries: [SecretName] = []
         var obstacles: [String] = []
         var holdsEveryText = true
-        for (entry, label) in zip(entries, labels) where try open(entry, &cipher, into: &content) {
+        for (entry, label) in zip(entries, labels) where try open(entry, secrets, into: &content) {
             content.withBytes { bytes in
                 if let obstacle = format.syntax?.obstacle(inName: label) {
                     obstacles.append("\(entry.name.text) (\(obstacle))")
@@ -163,14 +163,13 @@ struct ExportCommand: CredfsCommand {
         _ entries: [SecretEntry],
         _ labels: [String],
         _ encoded: Set<SecretName>,
-        _ keys: StoreKeys,
+        _ secrets: SecretSet,
         to writer: PlaintextWriter
     ) throws {
-        var cipher = try keys.valueCipher()
         var content = try SecureBuffer.scratch()
         try format.begin(writer)
         for (index, entry) in entries.enumerated() {
-            _ = try open(entry, &cipher, into: &content)
+            _ = try open(entry, secrets, into: &content)
             try write(content, as: labels[index], isEncoded: encoded.contains(entry.name), isFirst: index == 0, writer)
         }
         try format.end(writer, isEmpty: entries.isEmpty)
@@ -199,10 +198,11 @@ struct ExportCommand: CredfsCommand {
     /// - Returns: whether there is one; if not, the content has no bytes.
     private func open(
         _ entry: SecretEntry,
-        _ cipher: inout ValueCipher,
+        _ secrets: SecretSet,
         into content: inout SecureBuffer
     ) throws -> Bool {
-        guard case .sealed(let value) = entry.value else {
+        let file = try secrets.file(of: entry).map { (result) throws in try ValueOutput.whole(result) }
+        guard file != nil || secrets.hasContent(entry) else {
             guard !entry.required else {
                 throw CommandError(
                     .invalid,
@@ -213,7 +213,7 @@ struct ExportCommand: CredfsCommand {
             content.setCount(0)
             return false
         }
-        try cipher.open(value, as: entry.name, into: &content)
+        try secrets.open(entry, file, into: &content)
         return true
     }
 

@@ -50,19 +50,21 @@ struct GetCommand: CredfsCommand {
         if json {
             try context.console.output(JSONOutput.secrets([entry]))
         } else {
-            try context.console.output(Self.text(entry))
+            try context.console.output(Self.text(entry, parts: manifest.parts(of: entry)))
         }
     }
 
-    private static func text(_ entry: SecretEntry) -> String {
+    private static func text(_ entry: SecretEntry, parts: [SecretEntry]) -> String {
         let lines: [(String, String?)] = [
             ("name", entry.name.text),
-            ("value", entry.value == .empty ? "(none)" : "********"),
+            ("value", entry.template != nil ? nil : entry.value == .empty ? "(none)" : "********"),
+            ("template", entry.template?.scalar),
+            ("parts", entry.template == nil ? nil : Names.abbreviated(parts.map(\.name.text))),
             ("description", entry.description),
             ("service", entry.service),
             ("required", entry.required ? "yes" : "no"),
             ("format", entry.format?.rawValue),
-            ("newline", entry.newline.rawValue),
+            ("newline", entry.template == nil ? entry.newline.rawValue : nil),
             ("mode", entry.mode.rawValue),
             ("expires", entry.expires?.text),
             ("updated", entry.rotated?.text),

@@ -287,7 +287,7 @@ extension ManifestNode {
     /// The scalar as JSON.
     fileprivate var json: JSONValue {
         switch self {
-        case .text(let text), .digits(let text): .string(text)
+        case .text(let text), .digits(let text), .lines(let text): .string(text)
         case .number(let number): .integer(number)
         case .flag(let flag): .boolean(flag)
         case .list, .mapping: .null

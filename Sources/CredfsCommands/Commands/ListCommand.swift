@@ -56,12 +56,20 @@ struct ListCommand: CredfsCommand {
         throw CommandError(.noSuchSecret, "no secret is of that service", hint: guess + list)
     }
 
+    private static func content(_ secret: SecretEntry) -> String {
+        switch secret.value {
+        case .empty: "none"
+        case .sealed, .unsealed: "sealed"
+        case .template: "template"
+        }
+    }
+
     private static func table(_ secrets: [SecretEntry]) -> String {
         let rows =
             [["NAME", "VALUE", "REQUIRED", "EXPIRES"]]
             + secrets.map { secret in
                 [
-                    secret.name.text, secret.value == .empty ? "none" : "sealed", secret.required ? "yes" : "no",
+                    secret.name.text, content(secret), secret.required ? "yes" : "no",
                     secret.expires?.text ?? "never",
                 ]
             }

@@ -148,19 +148,27 @@ struct PolicyTestCommand: CredfsCommand {
     var subject: String? { name }
 
     func run(_ context: CommandContext) throws {
-        let entry = try ReadableManifest.load(options, keyOptions, context).entry(reference(name))
-        guard let rules = entry.policy else { return try context.console.output("allow: no policy\n") }
+        let manifest = try ReadableManifest.load(options, keyOptions, context)
+        let entry = try manifest.entry(reference(name))
+        // Who reads a rendered file needs every part of it.
+        let rules = ([entry] + manifest.parts(of: entry)).compactMap { entry in entry.policy.map { (entry.name, $0) } }
+        guard !rules.isEmpty else { return try context.console.output("allow: no policy\n") }
         var subject = PolicySubject(uid: try uid.map(PolicyOptions.uid) ?? context.user)
         if let unit { subject.units = [unit] }
         if let exe { try name(exe, in: &subject) }
-        switch SecretPolicy(rules).decide(on: subject, now: context.now(), isCaller: { _ in true }) {
-        case .allow: try context.console.output("allow\n")
-        case .refuse(let key):
-            try context.console.output("deny: \(key.rawValue)\n")
-            context.exitStatus = ExitStatus.refused.code
-            context.outcome = "deny: \(key.rawValue)"
-        case .needsDigest: throw CommandError(.failed, "cannot read the executable")
+        for (name, rules) in rules {
+            switch SecretPolicy(rules).decide(on: subject, now: context.now(), isCaller: { _ in true }) {
+            case .allow: continue
+            case .refuse(let key):
+                let place = name == entry.name ? "" : " of \(name.text)"
+                try context.console.output("deny: \(key.rawValue)\(place)\n")
+                context.exitStatus = ExitStatus.refused.code
+                context.outcome = "deny: \(key.rawValue)\(place)"
+                return
+            case .needsDigest: throw CommandError(.failed, "cannot read the executable")
+            }
         }
+        try context.console.output("allow\n")
     }
 
     private func name(_ path: String, in subject: inout PolicySubject) throws {
@@ -208,12 +216,12 @@ struct PolicySuggestCommand: CredfsCommand {
         let suggestion: PolicySuggestion
         do {
             guard let log = try AuditTrail.log(of: store, context.store, context) else { throw AuditError.noLog }
-            suggestion = try PolicySuggestion(log.tail(isFollowing: false), since: since)
+            suggestion = try PolicySuggestion(log.tail(isFollowing: false), since: since, for: loaded.manifest)
         } catch let error as AuditError { throw CommandError(error) }
-        let policies = suggestion.policies.filter { loaded.manifest.index(of: $0.name) != nil }
+        let policies = suggestion.policies
         for warning in suggestion.warnings { context.console.warning(warning) }
         guard !policies.isEmpty else {
-            return context.console.note("the log has no open of a secret of this store: run the job first")
+            return context.console.note("the log has no open that a policy can be made of: run the job first")
         }
         guard apply else {
             let lines = policies.map { "credfs policy set \(quoted($0.name.text)) \($0.arguments)\n" }
@@ -261,7 +269,7 @@ extension JSONOutput {
 
     private static func value(_ node: ManifestNode) -> JSONValue {
         switch node {
-        case .text(let text), .digits(let text): .string(text)
+        case .text(let text), .digits(let text), .lines(let text): .string(text)
         case .number(let number): .integer(number)
         case .flag(let flag): .boolean(flag)
         case .list(let nodes): .array(nodes.map(value))

@@ -149,7 +149,7 @@ struct RotateCommand: CredfsCommand {
             throw CommandError(.usage, "a name is given twice")
         }
         context.subjects.secrets = references.map(\.name)
-        for reference in references { _ = try before.manifest.entry(reference) }
+        for reference in references { try requireValue(try before.manifest.entry(reference), before.manifest) }
         let keys = try keyOptions.verify(before, store, context).keys
         let input = ValueInput(valueFile: valueFile, readsStandardInput: name.last == "-")
         try requireOneSource(references.count, input)
@@ -160,10 +160,22 @@ struct RotateCommand: CredfsCommand {
                 // It may have been deleted meanwhile.
                 let entry = try manifest.entry(reference)
                 guard let index = manifest.index(of: entry.name) else { continue }
+                try requireValue(entry, manifest)
                 try manifest.secrets[index].enter(value.take(), with: &cipher, now: context.now())
             }
         }
         for reference in references { context.console.note("gave \(reference.name.text) a new value") }
+    }
+
+    /// Refuses a rendered file, which has no value of its own.
+    private func requireValue(_ entry: SecretEntry, _ manifest: Manifest) throws {
+        guard entry.template != nil else { return }
+        let parts = manifest.parts(of: entry).map(\.name.text)
+        throw CommandError(
+            .invalid,
+            "'\(entry.name.text)' is rendered from a template and has no value to rotate",
+            hint: parts.isEmpty ? nil : "rotate its parts: \(Names.abbreviated(parts))"
+        )
     }
 
     private func requireOneSource(_ count: Int, _ input: ValueInput) throws {

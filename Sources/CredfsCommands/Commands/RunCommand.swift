@@ -75,33 +75,37 @@ struct RunCommand: CredfsCommand {
         try refuseAssignment()
         // What is wrong in any case is said before anybody is asked for a password.
         _ = (try self.values { _ in true }, try variables.file.chosen { _ in true })
-        let live = try mount.live(options, context)
         let sources = try admission.overlay(context)
+        let live = try mount.live(options, sources, context)
         let admitted = try Admission.decide(options, keyOptions, admission, sources, context)
         let isName = { (name: SecretName) in admitted.manifest.map { $0.index(of: name) != nil } ?? true }
         let (values, chosen) = (try self.values(isName), try variables.file.chosen(isName))
         let snapshot = admitted.snapshot(now: context.now())
         if admitted.auth == .authenticated {
             for assignment in values + chosen where admitted.entry(assignment.secret) == nil {
-                try admission.reportMissing(assignment.secret, admitted.manifest, context)
+                try admission.reportMissing(assignment.secret, admitted.manifest, sources, context)
             }
         }
-        let paths = try variables.file.variables(snapshot?.names ?? [], chosen) { context.console.warning($0) }
+        let paths = try variables.file.variables(
+            try namesWithVariable(snapshot, admitted, chosen, context),
+            chosen
+        ) { context.console.warning($0) }
         try refuseClashes(values, paths, admitted)
         let backend = place.backend.flatMap(Backend.init) ?? .fuse
         if backend != .fuse {
-            try admission.refusePolicies(of: admitted.entries, in: "the backend \(backend.rawValue)")
+            try admission.refusePolicies(of: admitted.entries, admitted.secrets, in: "the backend \(backend.rawValue)")
         }
-        try admission.refusePolicies(of: values.compactMap { admitted.entry($0.secret) }, in: "a variable")
+        let inVariables = values.compactMap { admitted.entry($0.secret) }
+        try admission.refusePolicies(of: inVariables, admitted.secrets, in: "a variable")
         var secrets = try ValueVariables.block(values, admitted)
         warn(of: values, admitted, context)
 
         var settings = JobRun.Settings(rules: try mount.rules(context, group: ProcessAttributes.effectiveGroup))
         settings.backend = backend
-        let observing = try alerts.begin(admitted, context)
+        let observing = try alerts.begin(admitted, sources.asked, context)
         defer { observing.end() }
         settings.rules.monitor = observing.monitor
-        settings.alertHelper = observing.helper?.id
+        settings.helpers = [observing.helper?.id].compactMap { $0 } + sources.helpers
         settings.isShared = place.shared
         settings.linger = program.linger?.duration ?? .zero
         settings.live = live
@@ -151,6 +155,20 @@ struct RunCommand: CredfsCommand {
             return environment.entries + (variables.pristine ? Self.path() : [])
         }
         conclude(outcome, context)
+    }
+
+    /// Names that get a variable: one of a hidden secret would tell the whole job that it is there.
+    private func namesWithVariable(
+        _ snapshot: Snapshot?,
+        _ admitted: Admission,
+        _ chosen: [VariableAssignment],
+        _ context: CommandContext
+    ) throws -> [SecretName] {
+        let isObserving = try mount.rules(context, group: ProcessAttributes.effectiveGroup).observes
+        let hidden = Set(admitted.entries.filter { $0.policy?.hidden == true }.map(\.name))
+        guard let names = snapshot?.names, !isObserving, !hidden.isEmpty else { return snapshot?.names ?? [] }
+        let wanted = Set(chosen.map(\.secret))
+        return names.filter { !hidden.contains($0) || wanted.contains($0) }
     }
 
     private func values(_ isName: (SecretName) -> Bool) throws -> [VariableAssignment] {

@@ -11,7 +11,9 @@ struct SetCommand: CredfsCommand {
         abstract: "Give a secret a value.",
         discussion: """
             Asks for the value on a terminal, else reads standard input to its end and keeps every byte. A value is \
-            never an argument, since arguments are public.
+            never an argument, since arguments are public. With --template the secret is a file that is rendered from \
+            others whenever it is read, such as 'machine ghcr.io login {{ GHCR_USER }} password {{ GHCR_TOKEN }}'; the \
+            template itself is readable in the manifest. credfs-store(5) says what it can hold.
 
             EXAMPLES:
               credfs set API_TOKEN                       # asks for the value, hidden
@@ -19,6 +21,7 @@ struct SetCommand: CredfsCommand {
               credfs set tls/KEY --value-file key.pem --format pem
               credfs set SESSION_KEY --generate=32       # random bytes, as base64url
               credfs set API_TOKEN --keep-value --expires 2099-01-31T00:00:00Z
+              credfs set NETRC --template netrc.template # rendered from other secrets when it is read
             """
     )
     static let operation = OperationEvent.Operation.set
@@ -38,6 +41,16 @@ struct SetCommand: CredfsCommand {
         transform: PathArgument.parse
     )
     var valueFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Render it from other secrets, by the template in a file (- is standard input).",
+            valueName: "file"
+        ),
+        completion: .file(),
+        transform: PathArgument.parse
+    )
+    var template: String?
 
     @Option(
         help: ArgumentHelp(
@@ -61,6 +74,11 @@ struct SetCommand: CredfsCommand {
     var subject: String? { name }
 
     func validate() throws {
+        if template != nil {
+            guard source == nil, valueFile == nil, generate == nil, !keepValue, !allowEmpty,
+                attributes.trailingNewline == nil
+            else { throw ValidationError("--template stands for the value: no other option of it goes with it.") }
+        }
         if [source != nil, valueFile != nil, generate != nil].count(where: \.self) > 1 {
             throw ValidationError(
                 "-, --value-file and --generate exclude each other; a number stands behind --generate=."
@@ -74,7 +92,8 @@ struct SetCommand: CredfsCommand {
             throw ValidationError("--generate takes \(counts.lowerBound) to \(counts.upperBound) bytes.")
         }
         let keyIsOnStandardInput = keyOptions.keyFd == 0 || keyOptions.password.passwordFd == 0
-        if keyIsOnStandardInput && valueFile == nil && generate == nil && !keepValue {
+        let readsFile = valueFile != nil || template.map { $0 != "-" } == true
+        if keyIsOnStandardInput && !readsFile && generate == nil && !keepValue {
             throw ValidationError("standard input cannot hold both the key and the value: use --value-file.")
         }
     }
@@ -97,7 +116,8 @@ struct SetCommand: CredfsCommand {
         if keepValue { _ = try before.manifest.entry(reference) }
         var trial = before.manifest
         _ = try trial.indexForWriting(reference)
-        let value = keepValue ? nil : NewValue(try input.read(reference.name))
+        let template = try self.template.map { try TemplateInput.read($0) }
+        let value = keepValue || template != nil ? nil : NewValue(try input.read(reference.name))
         // Everything that waits for a person or a pipe is over.
         try store.update(keys, now: context.now(), waiting: context.noteWaiting) { manifest in
             let index = try manifest.indexForWriting(reference)
@@ -105,10 +125,39 @@ struct SetCommand: CredfsCommand {
             try attributes.apply(to: &entry)
             change(&entry.policy)
             try entry.policy?.check()
+            if let template {
+                entry.value = .template(template)
+                entry.rotated = context.now()
+            }
             try apply(value, to: &entry, keys, now: context.now())
+            noteReplacement(of: manifest.secrets[index], by: entry, context)
             manifest.secrets[index] = entry
         }
+        if template != nil { warnOfLack(reference, store, keys, context) }
         context.console.detail("set \(reference.name.text)")
+    }
+
+    /// Says that a value took the place of a template, or the other way round.
+    private func noteReplacement(of old: SecretEntry, by new: SecretEntry, _ context: CommandContext) {
+        guard old.value != .empty, (old.template == nil) != (new.template == nil) else { return }
+        context.console.note(
+            new.template == nil
+                ? "the template of '\(new.name.text)' was replaced by a value"
+                : "the value of '\(new.name.text)' was replaced by a template"
+        )
+    }
+
+    /// Warns of a part without a value, which keeps the file from being there.
+    private func warnOfLack(
+        _ reference: SecretReference,
+        _ store: Store,
+        _ keys: StoreKeys,
+        _ context: CommandContext
+    ) {
+        guard let manifest = try? LoadedManifest(store).manifest, let entry = try? manifest.entry(reference),
+            case .failure(let lack) = try? SecretSet(manifest.secrets, keys).file(of: entry, now: context.now())
+        else { return }
+        context.console.warning("\(lack.message): there is no such file as long as that is so")
     }
 
     /// Refuses `NAME=VALUE`; what has such a name already keeps it.

@@ -74,16 +74,41 @@ struct ValueOutput {
         if let expires = entry.expires, expires <= context.now() {
             context.console.warning("'\(entry.name.text)' expired at \(expires.text)")
         }
-        guard case .sealed(let value) = entry.value else {
+        let secrets = SecretSet(loaded.manifest.secrets, keys)
+        if let result = try secrets.file(of: entry) {
+            let file = try Self.whole(result)
+            for part in secrets.parts(of: file) {
+                guard let expires = part.expires, expires <= context.now() else { continue }
+                context.console.warning("'\(part.name.text)' expired at \(expires.text)")
+            }
+            context.subjects.secrets = [entry.name] + file.parts
+            try recording()
+            try secrets.readParts(of: file) { part in try context.console.output(part) }
+            return try end(context)
+        }
+        guard secrets.hasContent(entry) else {
             if entry.required { throw emptyRequired(entry) }
             return
         }
         try recording()
-        try write(value, entry.name, keys, context)
+        try secrets.readParts(of: entry) { part in try context.console.output(part) }
+        try end(context)
     }
 
-    private func write(_ value: SealedValue, _ name: SecretName, _ keys: StoreKeys, _ context: CommandContext) throws {
-        try keys.readParts(of: value, as: name) { part in try context.console.output(part) }
+    /// The file, or the error of one that lacks a part.
+    static func whole(_ result: Result<RenderedFile, MissingFile>) throws(CommandError) -> RenderedFile {
+        switch result {
+        case .success(let file): return file
+        case .failure(let lack):
+            throw CommandError(
+                .invalid,
+                lack.message,
+                hint: "give it one with: credfs set \(quoted(lack.part.text))"
+            )
+        }
+    }
+
+    private func end(_ context: CommandContext) throws {
         let addsNewline = newline == .yes || newline == .auto && isatty(Console.standardOutput) == 1
         if addsNewline { try context.console.output("\n") }
     }

@@ -42,6 +42,7 @@ struct VerifyCommand: CredfsCommand {
             try options.location(context),
             context.checker,
             now: context.now(),
+            limit: size.maxSize,
             rule: { (manifest) throws(StoreError) in
                 try KeyOptions.forGuard { try requireRunnable(manifest, context) }
             },
@@ -66,8 +67,15 @@ struct VerifyCommand: CredfsCommand {
     private func requireRunnable(_ manifest: Manifest, _ context: CommandContext) throws {
         let now = context.now()
         let shown = manifest.secrets.filter { secret in
-            guard case .sealed = secret.value else { return false }
-            return secret.isCurrent(at: now)
+            switch secret.value {
+            case .empty, .unsealed: false
+            case .sealed: secret.isCurrent(at: now)
+            case .template:
+                secret.isCurrent(at: now)
+                    && secret.template?.names.allSatisfy { name in
+                        manifest.index(of: name).map { manifest.secrets[$0].isCurrent(at: now) } ?? false
+                    } == true
+            }
         }
         try size.check(shown)
         let names = shown.map(\.name)

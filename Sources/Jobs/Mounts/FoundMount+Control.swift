@@ -75,7 +75,7 @@ extension FoundMount {
 
     /// Asks the server of the mount through its control socket.
     ///
-    /// - Throws: class `mount` where nobody answers.
+    /// - Throws: class `mount` where nobody answers, or its process is stopped.
     package func ask(
         _ request: ControlRequest,
         descriptor: Int32 = -1,
@@ -91,7 +91,14 @@ extension FoundMount {
                 of: mount.id,
                 in: directory,
                 user: user,
-                within: patience
+                within: patience,
+                goingOn: { [pid = mount.pid] in !ProcessTree.isStopped(pid) }
+            )
+        } catch .canceled {
+            throw MountError(
+                .mount,
+                "the server of \(mount.path) is stopped and answers nobody",
+                hint: "let it go on: kill -CONT \(mount.pid)"
             )
         } catch {
             throw MountError(

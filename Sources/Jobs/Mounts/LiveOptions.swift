@@ -8,8 +8,8 @@ package struct LiveOptions: Sendable {
     package var timeToLive: Duration?
     /// Time of the clock at which it ends.
     package var notAfter: Timestamp?
-    /// Manifest that is read again by itself when it changes; nil for none.
-    package var manifest: WatchedManifest?
+    /// Manifest and directories of sources whose changes let the store be read again.
+    package var watched: [WatchedPlace] = []
     /// Reaction to another generation; nil for none.
     package var onChange: ChangeHook.Action?
     /// Environment of a command of a mount that belongs to no job; a job's has its own.

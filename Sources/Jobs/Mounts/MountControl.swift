@@ -52,8 +52,13 @@ final class MountControl {
     /// - Parameters:
     ///   - job: the processes that may ask for nothing; nil for a mount that belongs to no job.
     ///   - status: what is served, asked for on that thread.
+    ///   - refresh: asks sources again, on that thread.
     /// - Throws: class `failed`.
-    func begin(refusing job: ProcessTreePolicy?, status: @escaping @Sendable () -> ControlAnswer) throws(MountError) {
+    func begin(
+        refusing job: ProcessTreePolicy?,
+        status: @escaping @Sendable () -> ControlAnswer,
+        refresh: SourceRefresh?
+    ) throws(MountError) {
         guard let socket = socket.take() else { return }
         let owner = ProcessAttributes.effectiveUser
         do throws(Errno) {
@@ -61,7 +66,12 @@ final class MountControl {
                 socket,
                 refusal: { Self.refusal(of: $0, owner: owner, job: job) },
                 answer: { [mailbox] (request, descriptor) in
-                    request.action == .status ? status() : mailbox.ask(request, descriptor)
+                    if request.action == .status { return status() }
+                    // Not on the main thread, which no source may keep waiting.
+                    let failure = request.action == .refresh ? refresh?(request.names) : nil
+                    let answer = mailbox.ask(request, descriptor)
+                    guard answer.failure == nil, let failure else { return answer }
+                    return ControlAnswer(failure)
                 }
             )
         } catch { throw MountError(.failed, "cannot start the thread of the control socket: \(error.message)") }
@@ -91,7 +101,7 @@ final class MountControl {
         do {
             switch letter.request.action {
             case .status: break
-            case .reload: try served.reload(store, record)
+            case .reload, .refresh: try served.reload(store, record)
             case .lock: served.lock(store, record)
             case .unlock:
                 guard let descriptor = letter.descriptor else {

@@ -15,7 +15,7 @@ final class MountEvents {
     private let control: MountControl
     private var record: MountRecord?
     private var timers: [Timer] = []
-    private var watch: ManifestWatch?
+    private var watches: [PlaceWatch] = []
     private var generation: UInt64
     /// Called on the main thread when readers see another generation.
     private let onChange: () -> Void
@@ -51,10 +51,10 @@ final class MountEvents {
             if let time = options.timeToLive { timers.append(Timer(try DeadlineTimer(after: time))) }
             if let time = options.notAfter { timers.append(Timer(try DeadlineTimer(atEpochSecond: time.seconds))) }
         } catch { throw MountError(.failed, "cannot start the timer of the mount: \(error.message)") }
-        if let manifest = options.manifest, store != nil {
-            watch = try MountError.wrapping(.failed, "watch \(manifest.path)") { () throws(Errno) in
-                try ManifestWatch(manifest)
-            }
+        for place in options.watched where store != nil {
+            watches.append(
+                try MountError.wrapping(.failed, "watch \(place.path)") { () throws(Errno) in try PlaceWatch(place) }
+            )
         }
     }
 
@@ -69,13 +69,25 @@ final class MountEvents {
     /// - Parameters:
     ///   - job: the processes that may ask for nothing; nil for a mount that belongs to no job.
     ///   - status: what is served, asked for on the thread of the socket.
+    ///   - asksSources: whether sources are asked again when their values are due.
     /// - Throws: class `failed`.
-    func begin(refusing job: ProcessTreePolicy?, status: @escaping @Sendable () -> ControlAnswer) throws(MountError) {
-        try control.begin(refusing: job, status: status)
+    func begin(
+        refusing job: ProcessTreePolicy?,
+        status: @escaping @Sendable () -> ControlAnswer,
+        asking asksSources: Bool
+    ) throws(MountError) {
+        if asksSources, let store {
+            try MountError.wrapping(.failed, "start the thread that asks sources") { () throws(Errno) in
+                try store.begin()
+            }
+        }
+        try control.begin(refusing: job, status: status, refresh: store?.refresh)
     }
 
     /// Descriptors of which one can be read when there is something to act on.
-    var numbers: [Int32] { [control.notice] + timers.map { $0.timer.number } + (watch?.numbers ?? []) }
+    var numbers: [Int32] {
+        [control.notice, store?.notice ?? -1] + timers.map { $0.timer.number } + watches.flatMap(\.numbers)
+    }
 
     /// Acts on what has happened.
     ///
@@ -84,6 +96,7 @@ final class MountEvents {
         if timers.contains(where: { SignalQueue.isReadable($0.timer.number) }) { return false }
         control.answer(served, store, record)
         follow(served)
+        takeChange(served)
         tell(served)
         return true
     }
@@ -96,16 +109,31 @@ final class MountEvents {
         hook?.ring()
     }
 
-    /// Serves what the manifest holds now where it has changed; says once of each that it is not accepted.
+    /// Serves what manifest and sources hold now where one has changed; says once of each state that it is not accepted.
     private func follow(_ served: ServedMount?) {
-        guard let watch, let served, let store, (try? watch.isDue()) == true, !served.isLocked else { return }
+        // Each is asked, which takes what woke this thread.
+        let due = watches.filter { (try? $0.isDue()) == true }
+        guard !due.isEmpty, let served, let store, !served.isLocked else { return }
         do {
             try served.reload(store, record)
-            _ = watch.note(isAccepted: true)
+            for watch in due { _ = watch.note(isAccepted: true) }
             store.reportReload(of: served.snapshot.generation)
         } catch {
-            if watch.note(isAccepted: false) { store.reportSkipped(error) }
+            if due.filter({ $0.note(isAccepted: false) }).isEmpty { return }
+            store.reportSkipped(error)
         }
+    }
+
+    /// Serves what sources have told since.
+    private func takeChange(_ served: ServedMount?) {
+        guard let store, store.notice >= 0, SignalQueue.isReadable(store.notice) else { return }
+        store.takeNotice()
+        // A mount that is locked reads everything again when it is unlocked.
+        guard let served, !served.isLocked else { return }
+        do {
+            try served.reload(store, record)
+            store.reportReload(of: served.snapshot.generation)
+        } catch { store.reportSkipped(error) }
     }
 
     /// Reads the store again since a signal asks for it.
@@ -126,11 +154,13 @@ final class MountEvents {
 
     /// Listens no more and removes the record; one that is left says that something has to be taken away.
     func end(leavingRecord isLeft: Bool) {
+        // A request that waits for a source ends with it.
+        store?.end()
         control.end()
         if isLeft { record?.leave() }
         record = nil
         timers = []
-        watch = nil
+        watches = []
         hook?.finish()
         hook = nil
     }

@@ -80,7 +80,7 @@ package final class MountService {
                 )
             }
             try mount.begin(signalling: nil)
-            try events.begin(refusing: nil, status: mount.status)
+            try events.begin(refusing: nil, status: mount.status, asking: true)
             try MountError.wrapping(.mount, "list \(path)") { () throws(Errno) in
                 _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY).entryNames()
             }

@@ -28,9 +28,8 @@ final class SecretFiles {
     /// - Throws: `StoreError` or `MountError`; then nothing is left.
     func write(_ secrets: SecretSet, _ ownership: Ownership) throws {
         do {
-            for secret in secrets.entries {
-                guard case .sealed(let value) = secret.value else { continue }
-                try write(secret, value, secrets.keys(of: secret), ownership)
+            for secret in secrets.entries where secrets.hasContent(secret) {
+                try write(secret, of: secrets, ownership)
             }
             try MountError.wrapping(.mount, "close the directory of the secrets") { () throws(Errno) in
                 try directory.setOwner(user: ownership.user, group: ownership.group)
@@ -44,22 +43,21 @@ final class SecretFiles {
 
     private func write(
         _ secret: SecretEntry,
-        _ value: SealedValue,
-        _ keys: StoreKeys,
+        of secrets: SecretSet,
         _ ownership: Ownership
     ) throws {
         let name = secret.name.text
         let file = try MountError.wrapping(.mount, "write the file of '\(name)'") { () throws(Errno) in
             try directory.open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
         }
-        try keys.readParts(of: value, as: secret.name) { part in
+        try secrets.readParts(of: secret) { part in
             try MountError.wrapping(.mount, "write the file of '\(name)'") { () throws(Errno) in
                 try file.writeAll(part)
             }
         }
         try MountError.wrapping(.mount, "close the file of '\(name)'") { () throws(Errno) in
             try file.setOwner(user: ownership.user, group: ownership.group)
-            try file.setPermissions(secret.mode == .ownerOnly ? 0o400 : 0o440)
+            try file.setPermissions(secrets.admitsGroup(secret) ? 0o440 : 0o400)
         }
     }
 

@@ -2,6 +2,10 @@
 
 package import ProcessControl
 package import SecretFileSystem
+package import SystemPackage
+
+/// Asks sources again for names, or for all of them; says what failed.
+package typealias SourceRefresh = @Sendable ([String]?) -> ControlAnswer.Failure?
 
 /// Store behind a live mount, which its server reads again; used on the main thread.
 package protocol ServedStore: AnyObject {
@@ -11,6 +15,21 @@ package protocol ServedStore: AnyObject {
     /// - Returns: what is to be served.
     /// - Throws: why it is not accepted, which is recorded.
     func snapshot(after previous: Snapshot) throws -> Snapshot
+
+    /// Can be read when sources that are asked have told something else; -1 where there are none.
+    var notice: Int32 { get }
+
+    /// Takes the notice.
+    func takeNotice()
+
+    /// Begins to ask sources again when their values are due, on a thread; from now on no reload waits for a source.
+    func begin() throws(Errno)
+
+    /// Ends that, and every wait for a source.
+    func end()
+
+    /// Asks sources again, on any thread; of nil for every name.
+    var refresh: SourceRefresh { get }
 
     /// Wipes every key that opens the store.
     func lock()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SecretStore
+package import SecretStore
 
 /// Acceptance of a store: its secrets are there, or the reason why not.
 package enum AuthMode: Sendable, Equatable {

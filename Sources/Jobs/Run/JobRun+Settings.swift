@@ -35,8 +35,8 @@ extension JobRun {
         package var maskedPaths: [String] = []
         /// Time for processes that outlive the first one; they keep their secrets as long.
         package var linger = Duration.zero
-        /// Process of `--on-alert`, which is not waited for.
-        package var alertHelper: Int32?
+        /// Processes of `--on-alert` and of sources, which are not waited for.
+        package var helpers: [Int32] = []
         /// End of the mount by itself.
         package var live = LiveOptions()
         /// Store of other generations; nil where there are no secrets.

@@ -118,7 +118,7 @@ package final class JobRun {
             try starting()
             try exposure.begin(for: job)
             let members = ProcessTreePolicy(supervisor: ProcessAttributes.processID)
-            try events.begin(refusing: members, status: exposure.status)
+            try events.begin(refusing: members, status: exposure.status, asking: exposure.served != nil)
         } catch {
             _ = job.kill()
             throw error
@@ -158,7 +158,7 @@ package final class JobRun {
             )
             let exit = try supervisor.waitForEnd(of: job.process, watched)
             if settings.linger > .zero {
-                let helpers = [exposure.helper, events?.helper ?? -1, settings.alertHelper ?? -1]
+                let helpers = [exposure.helper, events?.helper ?? -1] + settings.helpers
                 try supervisor.linger(settings.linger, besides: helpers, watched)
             }
             return Outcome(status: exit.shellStatus, isolation: exposure.isolation, refusal: nil)

@@ -10,6 +10,8 @@ package struct ControlRequest: Sendable, Equatable {
         case status
         /// To serve what the manifest holds now.
         case reload
+        /// To ask sources again, and to serve what they say and the manifest holds.
+        case refresh
         /// To refuse opens and reads, and to wipe the keys.
         case lock
         /// To serve again with the data key in the pipe that comes with the request.
@@ -21,10 +23,13 @@ package struct ControlRequest: Sendable, Equatable {
 
     /// What is asked for.
     package let action: Action
+    /// Names to ask sources for; nil for all.
+    package let names: [String]?
 
     /// Makes a request.
-    package init(_ action: Action) {
+    package init(_ action: Action, names: [String]? = nil) {
         self.action = action
+        self.names = names
     }
 
     /// Reads a request.
@@ -32,11 +37,23 @@ package struct ControlRequest: Sendable, Equatable {
     /// - Returns: nil for anything else, more members too, which a later version may have.
     package init?(_ text: Span<UInt8>) {
         guard text.count <= Self.longestByteCount, let members = JSONValue.members(text, maximumDepth: 1),
-            members.count == 1, let action = members["request"]?.text.flatMap(Action.init)
+            let action = members["request"]?.text.flatMap(Action.init)
         else { return nil }
+        let names = action == .refresh ? members["names"] : nil
+        guard members.count == (names == nil ? 1 : 2) else { return nil }
         self.action = action
+        guard let names else {
+            self.names = nil
+            return
+        }
+        guard let text = names.text, !text.isEmpty else { return nil }
+        self.names = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
     }
 
     /// The text.
-    package var text: String { JSONValue.object(["request": .string(action.rawValue)]).text(.line) }
+    package var text: String {
+        var members: [String: JSONValue] = ["request": .string(action.rawValue)]
+        if let names { members["names"] = .string(names.joined(separator: "\n")) }
+        return JSONValue.object(members).text(.line)
+    }
 }

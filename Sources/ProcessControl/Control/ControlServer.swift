@@ -4,12 +4,15 @@ internal import Synchronization
 package import SystemCalls
 package import SystemPackage
 
-/// Thread that answers requests on a control socket, one client after the other.
+/// Thread that answers requests on a control socket, one after the other.
 ///
-/// A client has two seconds to say something. It never holds a lock that a worker of a mount needs.
+/// A client has two seconds to say something, and keeps nobody waiting meanwhile. The thread never holds a lock that a worker
+/// of a mount needs.
 package final class ControlServer: Sendable {
     /// Time that a client has for its request.
     private static let patience = Duration.seconds(2)
+    /// Most clients, of those who may ask and of those who may not, that have said nothing yet.
+    private static let mostClients = 16
     /// Pause after an error of the system, such as too many open files.
     private static let pause = 100
 
@@ -47,12 +50,31 @@ package final class ControlServer: Sendable {
         thread.withLock { $0.take() }?.join()
     }
 
+    /// A client that has said nothing yet.
+    private final class Client {
+        let socket: MessageSocket
+        let refusal: ControlAnswer.Failure?
+        let deadline = ContinuousClock.now + patience
+
+        init(_ socket: consuming MessageSocket, _ refusal: ControlAnswer.Failure?) {
+            self.socket = socket
+            self.refusal = refusal
+        }
+    }
+
     private func work() {
+        var clients: [Client] = []
         while !isEnding.load(ordering: .acquiring) {
             do throws(Errno) {
-                let isReady = try Readiness.wait(for: [socket.descriptor.number, bell.number])
-                guard isReady[0], let client = try socket.accept() else { continue }
-                try serve(client)
+                // They have come one after the other, so the first is the first whose time is up.
+                let ready = try Readiness.wait(
+                    for: [bell.number, socket.descriptor.number] + clients.map { $0.socket.descriptor.number },
+                    timeout: clients.first.map { $0.deadline - .now }
+                )
+                let speaking = zip(clients, ready.dropFirst(2)).filter(\.1).map(\.0)
+                clients.removeAll { client in client.deadline <= .now || speaking.contains { $0 === client } }
+                for client in speaking { try? serve(client) }
+                if ready[1], let socket = try socket.accept() { try admit(socket, to: &clients) }
             } catch {
                 // A client that went away is no reason to wait, but who can tell.
                 bell.wait(milliseconds: Self.pause)
@@ -60,15 +82,25 @@ package final class ControlServer: Sendable {
         }
     }
 
-    private func serve(_ client: consuming MessageSocket) throws(Errno) {
-        let refusal = refusal(try client.peer())
-        let isReady = try Readiness.wait(for: [client.descriptor.number, bell.number], timeout: Self.patience)
-        guard isReady[0] else { return }
-        let message = try client.receive()
+    /// Takes a client in.
+    ///
+    /// Those who may ask for nothing displace each other and nobody else.
+    private func admit(_ socket: consuming MessageSocket, to clients: inout [Client]) throws(Errno) {
+        let client = Client(socket, refusal(try socket.peer()))
+        let isRefused = client.refusal != nil
+        let alike = clients.count { ($0.refusal != nil) == isRefused }
+        if alike >= Self.mostClients, let first = clients.firstIndex(where: { ($0.refusal != nil) == isRefused }) {
+            clients.remove(at: first)
+        }
+        clients.append(client)
+    }
+
+    private func serve(_ client: Client) throws(Errno) {
+        let message = try client.socket.receive()
         let descriptor = message.descriptor < 0 ? nil : ReceivedDescriptor(owning: message.descriptor)
         guard !message.bytes.isEmpty else { return }
         // Only now: what is not received when a connection is closed resets it, and the answer is lost.
-        if let refusal { return reply(client, ControlAnswer(refusal)) }
+        if let refusal = client.refusal { return reply(client, ControlAnswer(refusal)) }
         guard let request = ControlRequest(message.bytes.span) else {
             return reply(client, ControlAnswer(.init(status: 64, message: "the server knows no such request")))
         }
@@ -76,7 +108,7 @@ package final class ControlServer: Sendable {
     }
 
     /// Sends an answer; whoever does not read it is not waited for.
-    private func reply(_ client: borrowing MessageSocket, _ answer: ControlAnswer) {
-        try? client.send(Array(answer.text.utf8))
+    private func reply(_ client: Client, _ answer: ControlAnswer) {
+        try? client.socket.send(Array(answer.text.utf8))
     }
 }

@@ -82,12 +82,12 @@ package struct AccessRules: Sendable {
 package enum OpenDecision: Sendable, Equatable {
     /// It is granted.
     case allow
-    /// It is refused: by a key of the policy, or by the mount.
-    case refuse(PolicyKey?)
+    /// It is refused: by a policy, or by the mount.
+    case refuse(PolicyRefusal?)
     /// It is refused, and the caller is told that there is no such secret.
     case hide
     /// It is granted, and a policy that is only observed would refuse it.
-    case observed(PolicyKey)
+    case observed(PolicyRefusal)
     /// The digest of the caller's executable has to be computed first.
     case needsDigest
 }

@@ -32,8 +32,8 @@ package final class IdentityCache: Sendable {
 
         /// The thread lives and runs the file that it ran.
         var isUnchanged: Bool {
-            guard let file, let status = try? place?.status(of: "exe") else { return false }
-            return status.device == file.device && status.inode == file.inode
+            guard let file, let now = try? place?.identity(of: "exe") else { return false }
+            return now.device == file.device && now.inode == file.inode
         }
 
         var hasPlace: Bool { place != nil }

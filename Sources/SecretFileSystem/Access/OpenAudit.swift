@@ -12,10 +12,10 @@ package final class OpenAudit: Sendable {
     package enum Outcome: Sendable, Equatable {
         case opened
         case failed(FileSystemError)
-        /// Refused by a key of the policy, or by the mount.
-        case denied(PolicyKey?, Answer)
+        /// Refused by a policy, or by the mount.
+        case denied(PolicyRefusal?, Answer)
         /// Granted, since policies are only observed.
-        case wouldDeny(PolicyKey)
+        case wouldDeny(PolicyRefusal)
     }
 
     /// Answer to a caller who is refused.
@@ -46,6 +46,8 @@ package final class OpenAudit: Sendable {
     ///
     /// - Parameters:
     ///   - secret: its name.
+    ///   - parts: the secrets that it is rendered from; none of a secret with a value.
+    ///   - generation: the generation that they are of.
     ///   - caller: who asks.
     ///   - identity: what is known of the caller.
     ///   - result: how it was decided.
@@ -55,6 +57,8 @@ package final class OpenAudit: Sendable {
     /// - Returns: whether the answer can be given at once.
     package func record(
         _ secret: SecretName,
+        _ parts: [SecretName] = [],
+        of generation: UInt64 = 0,
         _ caller: Caller,
         _ identity: ProcessIdentity,
         _ result: Outcome,
@@ -66,7 +70,7 @@ package final class OpenAudit: Sendable {
             var entry = entry(secret, caller, result, identity)
             entry.operation = "alert"
             entry.reason = alert.kind == .decoy ? "decoy opened" : alert.text
-            writer.record(entry, folding: nil) { _ in }
+            for entry in entry.naming(parts: parts.map(\.text)) { writer.record(entry, folding: nil) { _ in } }
         }
         if alerts.isEmpty, result == .opened, let startTime = identity.startTime, let file = identity.executable {
             let folding = AuditWriter.FoldingKey(
@@ -75,12 +79,17 @@ package final class OpenAudit: Sendable {
                 device: file.device,
                 inode: file.inode,
                 user: caller.user,
-                secret: secret.text
+                // No name has a slash.
+                secret: parts.isEmpty ? secret.text : "\(secret.text)/\(generation)"
             )
             if writer.fold(folding, at: AuditTime.now) { return true }
             key = folding
         }
-        writer.record(entry(secret, caller, result, identity), folding: key, done: waiting())
+        // The parts of a file of very many are named in several entries, of which the last is waited for.
+        var entries = entry(secret, caller, result, identity).naming(parts: parts.map(\.text))
+        let last = entries.removeLast()
+        for entry in entries { writer.record(entry, folding: nil) { _ in } }
+        writer.record(last, folding: key, done: waiting())
         return false
     }
 
@@ -110,8 +119,9 @@ package final class OpenAudit: Sendable {
         return entry
     }
 
-    private static func rule(_ key: PolicyKey?) -> String {
-        key.map { "policy: \($0.rawValue)" } ?? "the caller is not one of those who may open it"
+    private static func rule(_ refusal: PolicyRefusal?) -> String {
+        guard let refusal else { return "the caller is not one of those who may open it" }
+        return "policy\(refusal.part.map { " of \($0.text)" } ?? ""): \(refusal.key.rawValue)"
     }
 
     private static func text(_ answer: Answer) -> String {
@@ -125,8 +135,8 @@ package final class OpenAudit: Sendable {
     private static func words(_ result: Outcome) -> (status: String, reason: String?) {
         switch result {
         case .opened: ("success", nil)
-        case .denied(let key, let answer): ("denied", "\(Self.rule(key))\(Self.text(answer))")
-        case .wouldDeny(let key): ("would-deny", Self.rule(key))
+        case .denied(let refusal, let answer): ("denied", "\(Self.rule(refusal))\(Self.text(answer))")
+        case .wouldDeny(let refusal): ("would-deny", Self.rule(refusal))
         case .failed(.noSuchName): ("denied", "hidden from the caller")
         case .failed(.expired): ("failed", "the secret has expired")
         case .failed(.damaged): ("failed", "the sealed value does not authenticate")

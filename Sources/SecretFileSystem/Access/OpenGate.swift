@@ -127,8 +127,8 @@ final class OpenGate: Sendable {
         let attributes = rules.attributes(of: candidate)
         switch decision {
         case .allow, .observed: reply.entry(attributes, isCached: false)
-        case .refuse(let key):
-            record(candidate, caller, .denied(key, .hidden), reply) { reply, _ in
+        case .refuse(let refusal):
+            record(candidate, caller, .denied(refusal, .hidden), reply) { reply, _ in
                 reply.fail(.noSuchFileOrDirectory)
             }
         case .hide, .needsDigest: reply.fail(.noSuchFileOrDirectory)
@@ -147,7 +147,7 @@ final class OpenGate: Sendable {
             do throws(FileSystemError) {
                 let isCounted = decision == .allow
                 var (secret, observed) = try rules.open(candidate, isCounted: isCounted, scratch: &scratch)
-                if case .observed(let key) = decision { observed = key }
+                if case .observed(let refusal) = decision { observed = refusal }
                 let file = OpenSecretFile(secret, buffers: buffers, counts: rules.counts)
                 let counts = rules.counts
                 record(candidate, caller, observed.map { .wouldDeny($0) } ?? .opened, reply) { reply, isAdmitted in
@@ -156,9 +156,9 @@ final class OpenGate: Sendable {
                 }
             } catch {
                 guard error == .spent else { return fail(candidate, caller, error, reply) }
-                refuse(candidate, caller, .maxReads, reply)
+                refuse(candidate, caller, PolicyRefusal(.maxReads), reply)
             }
-        case .refuse(let key): refuse(candidate, caller, key, reply)
+        case .refuse(let refusal): refuse(candidate, caller, refusal, reply)
         case .hide: fail(candidate, caller, .noSuchName, reply)
         case .needsDigest: fail(candidate, caller, .refused, reply)
         }
@@ -167,17 +167,17 @@ final class OpenGate: Sendable {
     private func refuse(
         _ candidate: SecretFileSystem.Candidate,
         _ caller: Subject,
-        _ key: PolicyKey?,
+        _ refusal: PolicyRefusal?,
         _ reply: consuming Reply<Opening>
     ) {
         rules.counts.deny()
         let policy = candidate.record.policy?.rules
         if policy?.placeholder == true {
             let file = PlaceholderFile(candidate.name, buffers: buffers)
-            return record(candidate, caller, .denied(key, .placeholder), reply) { reply, _ in reply.opened(file) }
+            return record(candidate, caller, .denied(refusal, .placeholder), reply) { reply, _ in reply.opened(file) }
         }
         let isHidden = policy?.hidden == true
-        record(candidate, caller, .denied(key, isHidden ? .hidden : .error), reply) { reply, _ in
+        record(candidate, caller, .denied(refusal, isHidden ? .hidden : .error), reply) { reply, _ in
             reply.fail(isHidden ? .noSuchFileOrDirectory : .permissionDenied)
         }
     }
@@ -205,12 +205,20 @@ final class OpenGate: Sendable {
             candidate.name,
             { caller.identity },
             outcome,
-            isDecoy: candidate.record.policy?.rules.decoy == true,
+            isDecoy: candidate.isDecoy,
             after: .now - caller.start
         )
         guard let audit else { return answer(reply, true) }
         var reply: Reply<Answer>? = consume reply
-        let isAtOnce = audit.record(candidate.name, caller.caller, caller.identity, outcome, alerts) {
+        let isAtOnce = audit.record(
+            candidate.name,
+            candidate.parts,
+            of: candidate.generation,
+            caller.caller,
+            caller.identity,
+            outcome,
+            alerts
+        ) {
             let waiting = ParkedBox(reply.take()?.park())
             let answer = { @Sendable (isAdmitted: Bool) in
                 guard let reply = waiting.resume() else { return }

@@ -75,9 +75,9 @@ package struct ProcessIdentity: Sendable, Equatable {
 
     static func executable(of process: Int32) -> Executable? {
         guard let path = ProcessAttributes.executable(of: process),
-            let status = try? FileStatus.ofPath("/proc/\(process)/exe", followingLink: true)
+            let file = try? FileIdentity.ofPath("/proc/\(process)/exe")
         else { return nil }
-        return Executable(path: path, device: status.device, inode: status.inode)
+        return Executable(path: path, device: file.device, inode: file.inode)
     }
 
     private static func argument(of process: Int32) -> String? {

@@ -14,6 +14,18 @@ package enum PolicyKey: String, Sendable, CaseIterable {
     case maxReads = "max_reads"
 }
 
+/// Refusal by a policy: its key, and the part of a rendered file that has the policy.
+package struct PolicyRefusal: Sendable, Equatable {
+    package let key: PolicyKey
+    /// The part; nil where the policy is that of the file itself.
+    package let part: SecretName?
+
+    package init(_ key: PolicyKey, of part: SecretName? = nil) {
+        self.key = key
+        self.part = part
+    }
+}
+
 /// Caller as a policy sees it.
 package struct PolicySubject: Sendable {
     /// The user id for access to files.
@@ -103,6 +115,11 @@ package final class SecretPolicy: Sendable {
     ///
     /// - Returns: false where as many as `max_reads` were granted before.
     func countRead() -> Bool { rules.maxReads.map { reads.take($0) } ?? true }
+
+    /// Takes back the count of an open that another policy did not grant.
+    func uncountRead() {
+        if rules.maxReads != nil { reads.giveBack() }
+    }
 }
 
 /// Count of granted opens of one value.
@@ -110,6 +127,8 @@ private final class ReadCount: Sendable {
     private let count = Atomic<UInt64>(0)
 
     func isSpent(_ limit: UInt64) -> Bool { count.load(ordering: .acquiring) >= limit }
+
+    func giveBack() { count.subtract(1, ordering: .acquiringAndReleasing) }
 
     func take(_ limit: UInt64) -> Bool {
         var current = count.load(ordering: .acquiring)

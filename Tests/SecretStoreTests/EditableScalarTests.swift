@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-import PlaintextDocuments
 import SecretStore
 import SecureMemory
 import Testing

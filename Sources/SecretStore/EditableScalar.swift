@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SecretStore
-
-/// A value as YAML that a person can read, and that is read back byte for byte.
+/// Text as a YAML scalar that a person can read, and that is read back byte for byte.
 ///
-/// Only in the editing process: what it returns is plaintext.
+/// Of templates everywhere; of values in the editing process alone, since what it returns is plaintext.
 package enum EditableScalar {
     /// Writes a value.
     ///

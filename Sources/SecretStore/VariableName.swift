@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package import SecretStore
-
 /// The name of an environment variable.
 package struct VariableName: Sendable, Hashable, Comparable {
     /// The name.
@@ -49,10 +47,10 @@ package struct VariableName: Sendable, Hashable, Comparable {
         left.text.utf8.lexicographicallyPrecedes(right.text.utf8)
     }
 
-    static let directory = "CREDENTIALS_DIRECTORY"
-    static let outerDirectory = "CREDFS_OUTER_CREDENTIALS_DIRECTORY"
-    static let authMode = "CREDFS_AUTH_MODE"
-    static let authReason = "CREDFS_AUTH_REASON"
+    package static let directory = "CREDENTIALS_DIRECTORY"
+    package static let outerDirectory = "CREDFS_OUTER_CREDENTIALS_DIRECTORY"
+    package static let authMode = "CREDFS_AUTH_MODE"
+    package static let authReason = "CREDFS_AUTH_REASON"
     private static let reserved = [directory, outerDirectory, authMode, authReason]
     private static let openingPrefixes = ["CREDFS_KEY", "CREDFS_PASSWORD", "CREDFS_AGE_KEY", "SOPS_AGE_KEY"]
 

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import ArgumentParser
+internal import Sealing
+internal import SecretSources
+internal import SecretStore
+internal import SecureFiles
+
+/// Sources that the configuration and options name, the last one on top.
+struct SourceChoice {
+    /// Addresses of options.
+    let options: [String]
+    /// The time for which values of before are served while a source fails, if an option says one.
+    let maximumStale: Duration?
+
+    /// Makes the overlay; nothing is read yet.
+    ///
+    /// - Parameters:
+    ///   - limit: the largest value in bytes.
+    ///   - speaks: whether programs that are asked write messages to standard error.
+    ///   - reportsFailures: whether a source that cannot be read is reported, and stops nothing.
+    ///   - context: configuration, variables and checker.
+    /// - Returns: the overlay.
+    /// - Throws: class `usage` for what cannot be meant; of the configuration `invalid`, with its path.
+    func overlay(
+        limit: Int,
+        speaks: Bool,
+        reportsFailures: Bool = false,
+        _ context: CommandContext
+    ) throws -> SourceOverlay {
+        let settings = try settings(context)
+        let addresses = try configured(settings, context) + options.map { try address($0, settings) }
+        return SourceOverlay(
+            addresses,
+            defaults: context.configuration.defaults.map { ($0.name, $0.value) },
+            limit: limit,
+            context.checker,
+            SourceOverlay.Surroundings(environment: SecretVariables.environmentForChildren, speaks: speaks),
+            reportsFailures: reportsFailures
+        )
+    }
+
+    private func address(_ text: String, _ settings: AskedSettings) throws -> SourceAddress {
+        var address = try SourceAddress(text, settings)
+        try address.resolve(in: AbsolutePath.workingDirectory)
+        return address
+    }
+
+    /// Sources of the configuration; a relative path is meant in its directory.
+    private func configured(_ settings: AskedSettings, _ context: CommandContext) throws -> [SourceAddress] {
+        let path = context.configurationPath ?? Configuration.fileName
+        return try context.configuration.sources.map { source in
+            do throws(StoreError) {
+                var address = try SourceAddress(source.address, settings)
+                for setting in source.settings { try address.set(setting.key, setting.value) }
+                try address.resolve { () throws(StoreError) in
+                    try AbsolutePath.of(PathParts.split(path).directory)
+                }
+                return address
+            } catch {
+                throw StoreError(.invalid, "\(path): sources: \(error.message)", hint: error.hint)
+            }
+        }
+    }
+
+    private func settings(_ context: CommandContext) throws -> AskedSettings {
+        var settings = AskedSettings()
+        for name in ["CREDFS_CACHE_TTL", "CLARITY_SECRETS_CACHE_TTL"] {
+            guard let text = context.environment(name), !text.isEmpty else { continue }
+            guard let time = AskedSettings.milliseconds(text) else {
+                throw CommandError(.usage, "\(name) takes a time such as 300s, or a number of seconds")
+            }
+            settings.timeToLive = time
+            break
+        }
+        if let maximumStale {
+            let (seconds, attoseconds) = maximumStale.components
+            settings.maximumStale = seconds * 1000 + attoseconds / 1_000_000_000_000_000
+        }
+        return settings
+    }
+}
+
+/// Options of commands that look at sources and show no value.
+struct SourceOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Look at another source, too, above those of credfs.yaml (repeatable): \(SourceTypes.forms).",
+            valueName: "source"
+        )
+    )
+    var source: [String] = []
+
+    @OptionGroup var size: SizeOption
+
+    /// Reads and asks the sources, with a key of this process alone; what fails is reported by the overlay.
+    ///
+    /// - Parameters:
+    ///   - manifest: the manifest of the store; nil where there is none.
+    ///   - context: everything else.
+    /// - Returns: the overlay.
+    /// - Throws: class `usage` for what cannot be meant.
+    func look(_ manifest: Manifest?, _ context: CommandContext) throws -> SourceOverlay {
+        let overlay = try SourceChoice(options: source, maximumStale: nil)
+            .overlay(limit: size.maxSize, speaks: false, reportsFailures: true, context)
+        let keys = try StoreKeys(
+            dataKey: try StoreError.wrapping { () throws(SealingError) in try Key256.random() },
+            store: try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
+        )
+        _ = try overlay.over(SecretSet(manifest?.secrets ?? [], keys), keys, now: context.now()) { _ in }
+        return overlay
+    }
+}
