@@ -572,7 +572,14 @@ def prepare():
     """A place in memory for everything, and a device that everybody may open, as on most systems."""
     do(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", "/mnt"])
     BIN.mkdir(parents=True)
-    (BIN / "credfs").symlink_to(PROGRAM)
+    # The tree may be below /tmp, which is another one soon.
+    global PROGRAM, ROOT
+    shutil.copyfile(PROGRAM, BIN / "credfs")
+    os.chmod(BIN / "credfs", 0o755)
+    PROGRAM = str(BIN / "credfs")
+    os.mkdir("/mnt/tree")
+    do(["mount", "--bind", str(ROOT), "/mnt/tree"])
+    ROOT = pathlib.Path("/mnt/tree")
     os.mknod("/mnt/fuse", 0o666 | stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
     os.chmod("/mnt/fuse", 0o666)
     users = [line for line in open("/etc/passwd") if line.split(":")[2] != str(ORDINARY)]
