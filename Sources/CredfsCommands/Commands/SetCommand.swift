@@ -21,7 +21,7 @@ struct SetCommand: CredfsCommand {
               credfs set tls/KEY --value-file key.pem --format pem
               credfs set SESSION_KEY --generate=32       # random bytes, as base64url
               credfs set API_TOKEN --keep-value --expires 2099-01-31T00:00:00Z
-              credfs set NETRC --template netrc.template # rendered from other secrets when it is read
+              credfs set NETRC --template netrc.template # rendered at each read
             """
     )
     static let operation = OperationEvent.Operation.set
