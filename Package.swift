@@ -29,7 +29,7 @@ let shipped: [LinkerSetting] =
         .unsafeFlags(
             [
                 "-static-executable", "-use-ld=lld", "-Xclang-linker", "-static-pie", "-l_FoundationCollections",
-                "-l_FoundationCShims",
+                "-l_FoundationCShims", "-Xlinker", "--pack-dyn-relocs=relr",
             ],
             .when(configuration: .release)
         )

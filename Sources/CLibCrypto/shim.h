@@ -14,11 +14,11 @@
 #include <openssl/rand.h>
 
 /* ORed macros with casts are not imported by Swift. Configuration files are left alone: what credfs computes must not
- * depend on a file that a variable (OPENSSL_CONF) can name. */
+ * depend on a file that a variable (OPENSSL_CONF) can name. Nothing is taken down at exit, where the kernel does it. */
 static inline int credfs_crypto_init(void) {
     return OPENSSL_init_crypto(
         OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_NO_LOAD_CRYPTO_STRINGS | OPENSSL_INIT_NO_ADD_ALL_CIPHERS |
-            OPENSSL_INIT_NO_ADD_ALL_DIGESTS,
+            OPENSSL_INIT_NO_ADD_ALL_DIGESTS | OPENSSL_INIT_NO_ATEXIT,
         NULL);
 }
 
@@ -31,6 +31,34 @@ static inline int credfs_hmac_sha256_init(EVP_MAC_CTX *context, const unsigned c
         OSSL_PARAM_construct_end(),
     };
     return EVP_MAC_init(context, key ? key : (const unsigned char *)"", count, parameters);
+}
+
+/* What HKDF derives from; none of it is kept beyond the call but by the context, which wipes it. */
+struct credfs_hkdf_input {
+    const unsigned char *key;
+    size_t key_count;
+    const unsigned char *salt;
+    size_t salt_count;
+    const unsigned char *info;
+    size_t info_count;
+};
+
+/* An empty text needs an address, as above; libcrypto only reads. */
+static inline OSSL_PARAM credfs_octets(const char *name, const unsigned char *bytes, size_t count) {
+    return OSSL_PARAM_construct_octet_string(name, bytes ? (void *)bytes : (void *)"", count);
+}
+
+static inline int credfs_hkdf_sha256(
+    EVP_KDF_CTX *context, struct credfs_hkdf_input input, unsigned char *output, size_t count) {
+    char digest[] = "SHA256";
+    const OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, digest, 0),
+        credfs_octets(OSSL_KDF_PARAM_KEY, input.key, input.key_count),
+        credfs_octets(OSSL_KDF_PARAM_SALT, input.salt, input.salt_count),
+        credfs_octets(OSSL_KDF_PARAM_INFO, input.info, input.info_count),
+        OSSL_PARAM_construct_end(),
+    };
+    return EVP_KDF_derive(context, output, count, parameters);
 }
 
 #endif

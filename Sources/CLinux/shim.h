@@ -63,6 +63,19 @@ static inline int credfs_pipe(int *read_end, int *write_end, int flags) {
 extern char *secure_getenv(const char *name);
 extern int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 
+/* capget(2) has no wrapper; 0 where it fails. */
+static inline uint64_t credfs_effective_capabilities(void) {
+    struct {
+        uint32_t version;
+        int process;
+    } header = {.version = 0x20080522 /* _LINUX_CAPABILITY_VERSION_3 */};
+    struct {
+        uint32_t effective, permitted, inheritable;
+    } sets[2] = {{0, 0, 0}, {0, 0, 0}};
+    if (syscall(SYS_capget, &header, sets) != 0) return 0;
+    return (uint64_t)sets[1].effective << 32 | sets[0].effective;
+}
+
 /* prctl(2) is variadic. */
 static inline int credfs_prctl(int option, unsigned long argument) {
     return prctl(option, argument, 0UL, 0UL, 0UL);
@@ -105,6 +118,42 @@ static inline int credfs_is_signal_ignored(int signal) {
     return action.handler == 1;
 }
 
+/* The mappings of programs and libraries that are not written to, relocated or not (dl_iterate_phdr(3)): their pages come
+ * from the file again. What the loader relocates lies in segments that are writable before it protects them. */
+#include <elf.h>
+struct dl_phdr_info_head {
+    uintptr_t address;
+    const char *name;
+    const Elf64_Phdr *headers;
+    uint16_t count;
+};
+extern int dl_iterate_phdr(int (*body)(void *, size_t, void *), void *data);
+
+static inline int credfs_drop_segments(void *raw, size_t size, void *data) {
+    const struct dl_phdr_info_head *object = (const struct dl_phdr_info_head *)raw;
+    const uintptr_t page = 4095;
+    (void)size;
+    for (int index = 0; index < object->count; index++) {
+        const Elf64_Phdr *header = &object->headers[index];
+        if (header->p_type != PT_LOAD || header->p_flags & PF_W) continue;
+        uintptr_t start = (object->address + header->p_vaddr) & ~page;
+        uintptr_t end = (object->address + header->p_vaddr + header->p_memsz + page) & ~page;
+        if (madvise((void *)start, end - start, MADV_DONTNEED) != 0) *(int *)data = -1;
+    }
+    return 0;
+}
+
+static inline int credfs_drop_program_pages(void) {
+    int result = 0;
+    dl_iterate_phdr(credfs_drop_segments, &result);
+    return result;
+}
+
+extern int mlock2(const void *address, size_t count, unsigned int flags); /* with _GNU_SOURCE only */
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
+
 /* Namespaces: declared only under _GNU_SOURCE, like their flags (linux/sched.h). */
 extern int unshare(int flags);
 extern int setns(int descriptor, int kind); /* with _GNU_SOURCE only */
@@ -122,6 +171,9 @@ static inline int credfs_make_every_mount_read_only(void) {
     } change = {.set = 1 /* MOUNT_ATTR_RDONLY */};
     return (int)syscall(SYS_mount_setattr, AT_FDCWD, "/", 0x8000 /* AT_RECURSIVE */, &change, sizeof change);
 }
+
+/* Swift's Glibc module declares it unavailable, since most of a program with threads is not in the child. */
+extern pid_t credfs_fork(void) __asm__("fork");
 
 extern int dup3(int old, int other, int flags);
 extern int execvpe(const char *file, char *const argv[], char *const envp[]);

@@ -205,3 +205,16 @@ struct AdmissionOptions: ParsableArguments {
         }
     }
 }
+
+extension AdmissionOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        only = try scanner.values("only")
+        ifMissing = try scanner.value("if-missing")
+        onReject = try scanner.value("on-reject")
+        size = try scanner.group()
+        source = try scanner.values("source")
+        maxStale = try scanner.value("max-stale")
+        ignorePolicy = scanner.flag("ignore-policy")
+        try validate()
+    }
+}

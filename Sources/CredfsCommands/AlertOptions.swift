@@ -141,3 +141,13 @@ struct AlertPattern: ExpressibleByArgument {
         threshold = AlertDetector.Threshold(count: count, time: time)
     }
 }
+
+extension AlertOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        alert = try scanner.values("alert")
+        onAlert = try scanner.value("on-alert")
+        metrics = try scanner.path("metrics")
+        metricsNames = scanner.flag("metrics-names")
+        try validate()
+    }
+}

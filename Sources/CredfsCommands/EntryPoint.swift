@@ -64,12 +64,22 @@ package enum EntryPoint {
         }
     }
 
+    /// Reads plain arguments of `run`, whose start is worth it.
+    ///
+    /// - Parameter arguments: those of the process without its name.
+    /// - Returns: what the parser would make of them; nil where it has to look.
+    package static func scan(_ arguments: [String]) -> (any ParsableCommand)? {
+        guard arguments.first == RunCommand.name else { return nil }
+        return RunCommand.scanned(Array(arguments.dropFirst()))
+    }
+
     /// Parses by the command that is named, which is quicker; the root explains what that one does not take.
     ///
     /// - Parameter arguments: those of the process without its name.
     /// - Returns: the command.
     /// - Throws: what the parser throws, help included; status 64 for a command that there is not.
     package static func parse(_ arguments: [String]) throws -> any ParsableCommand {
+        if let command = scan(arguments) { return command }
         try CommandNames.check(arguments)
         let name = arguments.first ?? ""
         let named = Credfs.configuration.subcommands.first { $0.configuration.commandName == name }

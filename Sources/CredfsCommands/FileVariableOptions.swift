@@ -60,3 +60,11 @@ struct FileVariableOptions: ParsableArguments {
         return variables
     }
 }
+
+extension FileVariableOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        fileVar = try scanner.values("file-var")
+        fileVars = try scanner.value("file-vars")
+        try validate()
+    }
+}

@@ -59,3 +59,29 @@ struct JobMountOptions: ParsableArguments {
         }
     }
 }
+
+extension JobVariableOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        env = try scanner.values("env")
+        file = try scanner.group()
+        unsetPlain = scanner.flag("unset-plain")
+        pristine = scanner.flag("pristine")
+    }
+}
+
+extension JobOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        linger = try scanner.value("linger")
+        keepStore = scanner.flag("keep-store")
+        allowCore = scanner.flag("allow-core")
+        labels = try scanner.group()
+    }
+}
+
+extension JobMountOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        shared = scanner.flag("shared")
+        backend = try scanner.value("backend")
+        try validate()
+    }
+}

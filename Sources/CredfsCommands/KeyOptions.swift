@@ -168,3 +168,14 @@ enum InheritedDescriptor {
         return try StoreDirectory.readSecret(copy, name, limit: limit)
     }
 }
+
+extension KeyOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        keyFile = try scanner.path("key-file")
+        keyFd = try scanner.value("key-fd")
+        password = try scanner.group()
+        identity = try scanner.path("identity")
+        slot = try scanner.value("slot")
+        try validate()
+    }
+}

@@ -28,3 +28,10 @@ struct LabelOptions: ParsableArguments {
         return job.labels.isEmpty ? nil : OperationEvent(.job, job, status: .success, store: context.store)
     }
 }
+
+extension LabelOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        label = try scanner.texts("label").map(JobLabel.parse)
+        try validate()
+    }
+}

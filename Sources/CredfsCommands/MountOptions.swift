@@ -222,3 +222,18 @@ struct DurationArgument: ExpressibleByArgument {
         duration = .milliseconds(milliseconds)
     }
 }
+
+extension MountOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        owner = try scanner.value("owner")
+        allowOther = scanner.flag("allow-other")
+        callers = try scanner.value("callers")
+        audit = try scanner.values("audit")
+        policy = try scanner.value("policy")
+        ttl = try scanner.value("ttl")
+        notAfter = try scanner.value("not-after")
+        watch = scanner.flag("watch")
+        onChange = try scanner.value("on-change")
+        try validate()
+    }
+}

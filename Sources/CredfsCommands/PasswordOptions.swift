@@ -114,3 +114,11 @@ struct PasswordOptions: ParsableArguments {
         return text
     }
 }
+
+extension PasswordOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        passwordFile = try scanner.path("password-file")
+        passwordFd = try scanner.value("password-fd")
+        try validate()
+    }
+}

@@ -26,3 +26,10 @@ struct SizeOption: ParsableArguments {
         }
     }
 }
+
+extension SizeOption: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        maxSize = try scanner.value("max-size") ?? Manifest.usualSecretByteCount
+        try validate()
+    }
+}

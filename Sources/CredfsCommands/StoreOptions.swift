@@ -78,3 +78,15 @@ struct StoreOptions: ParsableArguments {
         try Store(try location(context), checker: context.checker)
     }
 }
+
+extension StoreOptions: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        store = try scanner.path("store")
+        manifest = try scanner.path("manifest")
+        state = try scanner.path("state")
+        config = try scanner.path("config")
+        quiet = scanner.flag("quiet", short: "q")
+        verbose = scanner.flag("verbose", short: "v")
+        try validate()
+    }
+}

@@ -6,12 +6,21 @@ internal import SystemPackage
 package enum MemoryMap {
     /// The flags of the mapping that holds an address (`VmFlags` in `/proc/self/smaps`), none if nothing is mapped there.
     package static func flags(at address: UInt) throws -> Set<String> {
+        Set(try words(of: "VmFlags:", at: address))
+    }
+
+    /// The memory that the mapping with an address takes, in KiB.
+    package static func residentKiB(at address: UInt) throws -> Int? {
+        try words(of: "Rss:", at: address).first.flatMap { Int($0) }
+    }
+
+    private static func words(of key: String, at address: UInt) throws -> [String] {
         var inside = false
         for line in try lines(of: "/proc/self/smaps") {
             if let range = addressRange(line) {
                 inside = range.contains(address)
-            } else if inside, line.hasPrefix("VmFlags:") {
-                return Set(line.dropFirst("VmFlags:".count).split(separator: " ").map(String.init))
+            } else if inside, line.hasPrefix(key) {
+                return line.dropFirst(key.count).split(separator: " ").map(String.init)
             }
         }
         return []

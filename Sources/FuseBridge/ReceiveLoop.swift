@@ -9,15 +9,22 @@ internal import SystemPackage
 /// Loop of the workers of a session: takes requests from the device until the connection or the session ends.
 ///
 /// A request costs two sleeps and wake-ups where each worker waits in the kernel. So after a request one worker keeps
-/// asking for a while, giving way to others between, before it sleeps; the other workers sleep. An idle session costs
-/// nothing.
+/// asking for a while, giving way to others between, before it waits there; where several readers come at once, so does
+/// every worker that answers them. The others wait in the kernel, which wakes them at each request: left asleep, they
+/// cost less and readers wait longer, since what wakes beside a reader keeps its processor from halting. An idle
+/// session costs nothing.
 final class ReceiveLoop: Sendable {
     /// Nanoseconds for which a worker keeps asking after a request.
     ///
     /// Longer has not been found to help.
     private static let askingTime: UInt64 = 50000
+    /// Changes of the caller within the last eight requests of a worker that tell of several readers at once.
+    private static let crowd = 3
+    /// Milliseconds without a request after which the session is idle for the first time.
+    private static let idleTime: Int32 = 1000
 
     private let connection: Connection
+    private let idle: @Sendable () -> Void
     private let device: Int32
     private let stopRead: OwnedDescriptor
     private let stopWrite: OwnedDescriptor
@@ -27,10 +34,12 @@ final class ReceiveLoop: Sendable {
     init(
         _ connection: Connection,
         device: Int32,
+        idle: @escaping @Sendable () -> Void,
         stopRead: consuming OwnedDescriptor,
         stopWrite: consuming OwnedDescriptor
     ) {
         self.connection = connection
+        self.idle = idle
         self.device = device
         self.stopRead = stopRead
         self.stopWrite = stopWrite
@@ -67,21 +76,32 @@ final class ReceiveLoop: Sendable {
         ]
         var asks = false
         var lastRequest: UInt64 = 0
+        var lastCaller: UInt32 = 0
+        var changes: UInt8 = 0
+        // Told once, by the first worker: a wait with an end costs virtual machines a timer at each request.
+        var hasIdled = worker.value != 0
         while !hasEnded {
             let count = unsafe fuse_session_receive_buf(session, &buffer)
             if count > 0 {
+                let caller = unsafe Self.caller(in: buffer)
+                changes = changes << 1 | (caller == lastCaller ? 0 : 1)
+                lastCaller = caller
                 unsafe fuse_session_process_buf(session, &buffer)
                 if unsafe fuse_session_exited(session) != 0 { break }
                 if !asks { asks = !someoneAsks.exchange(true, ordering: .acquiringAndReleasing) }
                 lastRequest = now()
             } else if count == -EAGAIN {
-                if asks && now() &- lastRequest < Self.askingTime {
+                let mayAsk = asks || changes.nonzeroBitCount >= Self.crowd
+                if mayAsk && now() &- lastRequest < Self.askingTime {
                     sched_yield()
                     continue
                 }
                 if asks { someoneAsks.store(false, ordering: .releasing) }
                 asks = false
-                unsafe poll(&entries, 2, -1)
+                if unsafe poll(&entries, 2, hasIdled ? -1 : Self.idleTime) == 0 {
+                    hasIdled = true
+                    idle()
+                }
             } else if count != -EINTR {
                 // 0: unmounted or aborted. Anything else cannot get better by asking again.
                 break
@@ -89,6 +109,12 @@ final class ReceiveLoop: Sendable {
         }
         if asks { someoneAsks.store(false, ordering: .releasing) }
         stop()
+    }
+
+    /// The thread that made a request: `pid` of struct fuse_in_header (linux/fuse.h).
+    private static func caller(in buffer: fuse_buf) -> UInt32 {
+        // SAFETY: the kernel hands out whole requests, none shorter than the header.
+        unsafe buffer.mem.loadUnaligned(fromByteOffset: 32, as: UInt32.self)
     }
 
     private func now() -> UInt64 {

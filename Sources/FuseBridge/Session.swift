@@ -35,12 +35,14 @@ package final class Session: Sendable {
     ///   - fileSystem: what answers.
     ///   - maximumReadByteCount: the `max_read` that it was mounted with.
     ///   - workerCount: how many threads answer.
+    ///   - idle: called by a worker when no request came for a second, the first time.
     /// - Throws: the error of the system; EINVAL where libfuse does not take the device.
     package init(
         device: consuming OwnedDescriptor,
         serving fileSystem: any FileSystem,
         maximumReadByteCount: Int,
-        workerCount: Int = 2
+        workerCount: Int = 2,
+        idle: @escaping @Sendable () -> Void = {}
     ) throws(Errno) {
         precondition(workerCount > 0, "somebody must work")
         guard let connection = Connection(fileSystem, maximumReadByteCount: maximumReadByteCount),
@@ -54,7 +56,13 @@ package final class Session: Sendable {
         _ = device.release()
         self.connection = connection
         loop = try OwnedDescriptor.pipe().ends { (readEnd, writeEnd) throws(Errno) in
-            ReceiveLoop(connection, device: number, stopRead: readEnd, stopWrite: writeEnd)
+            ReceiveLoop(
+                connection,
+                device: number,
+                idle: idle,
+                stopRead: readEnd,
+                stopWrite: writeEnd
+            )
         }
         threads = Mutex([])
         for number in 0..<workerCount {

@@ -29,7 +29,7 @@ extension AES256GCM {
         let block = 2 + offset / 16
         // SP 800-38D allows 2^32 - 2 blocks; beyond them GCM's counter wraps in 32 bits and CTR's would not.
         precondition(offset >= 0 && (offset + part.count + 15) / 16 <= Int(UInt32.max) - 1, "within one GCM message")
-        let context = unsafe try CipherContext.make(EVP_aes_256_ctr(), key: key)
+        let context = unsafe try CipherContext.make(LibCrypto.aes256CTR, key: key)
         defer { unsafe EVP_CIPHER_CTX_free(context) }
         // Not an array: a mount calls this at every read, and allocates nothing there.
         var counter: InlineArray<16, UInt8> = InlineArray(repeating: 0)

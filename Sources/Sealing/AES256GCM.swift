@@ -17,7 +17,7 @@ package struct AES256GCM: ~Copyable {
     private let context: OpaquePointer
 
     package init(key: borrowing Key256) throws(SealingError) {
-        unsafe context = try CipherContext.make(EVP_aes_256_gcm(), key: key)
+        unsafe context = try CipherContext.make(LibCrypto.aes256GCM, key: key)
     }
 
     deinit {

@@ -15,7 +15,7 @@ package struct ChaCha20Poly1305: ~Copyable {
     private let context: OpaquePointer
 
     package init(key: borrowing Key256) throws(SealingError) {
-        unsafe context = try CipherContext.make(EVP_chacha20_poly1305(), key: key)
+        unsafe context = try CipherContext.make(LibCrypto.chaCha20Poly1305, key: key)
     }
 
     deinit {

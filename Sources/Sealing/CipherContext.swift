@@ -7,7 +7,7 @@ internal import SecureMemory
 enum CipherContext {
     /// A context with cipher and key; the caller frees it.
     static func make(_ cipher: OpaquePointer?, key: borrowing Key256) throws(SealingError) -> OpaquePointer {
-        try LibCrypto.prepare()
+        let cipher = unsafe try LibCrypto.require(cipher)
         let context = unsafe try LibCrypto.require(EVP_CIPHER_CTX_new())
         do throws(SealingError) {
             try key.withBytes { (key) throws(SealingError) in

@@ -22,24 +22,26 @@ package enum HKDFSHA256 {
         into output: inout MutableSpan<UInt8>
     ) throws(SealingError) {
         precondition(output.count <= maximumByteCount, "RFC 5869 bounds the output")
-        try LibCrypto.prepare()
-        let context = unsafe try LibCrypto.require(EVP_PKEY_CTX_new_id(EVP_PKEY_HKDF, nil))
+        let algorithm = unsafe try LibCrypto.require(LibCrypto.hkdf)
+        let context = unsafe try LibCrypto.require(EVP_KDF_CTX_new(algorithm))
         // Wipes its copy of the key (providers/implementations/kdfs/hkdf.c, kdf_hkdf_reset).
-        defer { unsafe EVP_PKEY_CTX_free(context) }
-        try LibCrypto.check(unsafe EVP_PKEY_derive_init(context))
-        try LibCrypto.check(unsafe EVP_PKEY_CTX_set_hkdf_md(context, EVP_sha256()))
-        unsafe try LibCrypto.withPointer(salt) { (pointer, count) throws(SealingError) in
-            try LibCrypto.check(unsafe EVP_PKEY_CTX_set1_hkdf_salt(context, pointer, count))
-        }
-        unsafe try LibCrypto.withPointer(key) { (pointer, count) throws(SealingError) in
-            try LibCrypto.check(unsafe EVP_PKEY_CTX_set1_hkdf_key(context, pointer, count))
-        }
-        unsafe try LibCrypto.withPointer(info) { (pointer, count) throws(SealingError) in
-            try LibCrypto.check(unsafe EVP_PKEY_CTX_add1_hkdf_info(context, pointer, count))
-        }
-        unsafe try LibCrypto.withPointer(&output) { (pointer, count) throws(SealingError) in
-            var length = Int(count)
-            try LibCrypto.check(unsafe EVP_PKEY_derive(context, pointer, &length))
+        defer { unsafe EVP_KDF_CTX_free(context) }
+        unsafe try LibCrypto.withPointer(key) { (key, keyCount) throws(SealingError) in
+            unsafe try LibCrypto.withPointer(salt) { (salt, saltCount) throws(SealingError) in
+                unsafe try LibCrypto.withPointer(info) { (info, infoCount) throws(SealingError) in
+                    unsafe try LibCrypto.withPointer(&output) { (output, count) throws(SealingError) in
+                        let input = unsafe credfs_hkdf_input(
+                            key: key,
+                            key_count: Int(keyCount),
+                            salt: salt,
+                            salt_count: Int(saltCount),
+                            info: info,
+                            info_count: Int(infoCount)
+                        )
+                        try LibCrypto.check(unsafe credfs_hkdf_sha256(context, input, output, Int(count)))
+                    }
+                }
+            }
         }
     }
 

@@ -43,9 +43,7 @@ package struct HMACSHA256: ~Copyable {
     }
 
     private static func makeContext(key: Span<UInt8>) throws(SealingError) -> OpaquePointer {
-        try LibCrypto.prepare()
-        let algorithm = unsafe try LibCrypto.require(EVP_MAC_fetch(nil, "HMAC", nil))
-        defer { unsafe EVP_MAC_free(algorithm) }
+        let algorithm = unsafe try LibCrypto.require(LibCrypto.hmac)
         let context = unsafe try LibCrypto.require(EVP_MAC_CTX_new(algorithm))
         do throws(SealingError) {
             unsafe try LibCrypto.withPointer(key) { (pointer, count) throws(SealingError) in

@@ -12,6 +12,22 @@ enum LibCrypto {
     // Evaluated once per process by the language, immutable afterwards.
     private static let initialized = credfs_crypto_init()
 
+    /// Ciphers of libcrypto, each looked up once: by name it costs more than the first kilobytes.
+    ///
+    // SAFETY: immutable afterwards, counted by libcrypto with atomics, and never freed.
+    nonisolated(unsafe) static let aes256GCM = unsafe fetch("AES-256-GCM")
+    nonisolated(unsafe) static let aes256CTR = unsafe fetch("AES-256-CTR")
+    nonisolated(unsafe) static let chaCha20Poly1305 = unsafe fetch("ChaCha20-Poly1305")
+    /// HMAC of libcrypto, looked up once.
+    nonisolated(unsafe) static let hmac = unsafe initialized == 1 ? EVP_MAC_fetch(nil, "HMAC", nil) : nil
+    /// HKDF of libcrypto, looked up once.
+    nonisolated(unsafe) static let hkdf = unsafe initialized == 1 ? EVP_KDF_fetch(nil, "HKDF", nil) : nil
+
+    private static func fetch(_ name: String) -> OpaquePointer? {
+        guard initialized == 1 else { return nil }
+        return unsafe EVP_CIPHER_fetch(nil, name, nil)
+    }
+
     /// Turns anything but 1, libcrypto's only word for success, into an error and drops what it queued.
     ///
     /// - Throws: `SealingError.libraryFailure`, or the error given.

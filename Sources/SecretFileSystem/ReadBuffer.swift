@@ -25,10 +25,10 @@ package final class ReadBuffers: Sendable {
     }
 
     /// The size of a buffer where so much memory may be locked: a quarter of a worker's share in whole pages, at most
-    /// 128 KiB (what the kernel asks for without further negotiation), at least 4 KiB.
+    /// 1 MiB (the most that the kernel asks for, FUSE_MAX_MAX_PAGES), at least 4 KiB.
     package static func byteCount(lockableByteCount: Int, workerCount: Int) -> Int {
         let page = 4096
-        return max(page, min(128 << 10, lockableByteCount / 4 / max(1, workerCount) / page * page))
+        return max(page, min(1 << 20, lockableByteCount / 4 / max(1, workerCount) / page * page))
     }
 
     /// Lends what a read left in the buffer of a worker, then wipes it.
@@ -54,9 +54,8 @@ final class ReadBuffer: @unchecked Sendable {
     var scratch: SecureBuffer
 
     init(byteCount: Int) throws(SecureMemoryError) {
-        memory = try SecureBuffer(count: byteCount)
+        memory = try SecureBuffer(capacity: byteCount, backing: .lockedOnFault)
         scratch = try SecureBuffer(count: min(byteCount, 16 << 10))
-        memory.setCount(0)
     }
 
     func wipe() {

@@ -3,6 +3,7 @@
 internal import FuseBridge
 package import SecretStore
 internal import SecureMemory
+internal import Synchronization
 
 /// A secret that a mount is to show.
 package struct SnapshotItem: Sendable {
@@ -203,6 +204,8 @@ package final class Snapshot: Sendable {
     private let unshown: [SecretName: Record]
     /// Ciphertext, nonce and tag of one secret after the other.
     private let arena: [UInt8]
+    /// Values that were authenticated, by where they begin in the arena.
+    private let authentic = Mutex<Set<Int>>([])
     /// Every name that any generation had.
     private let inodes: [SecretName: InodeNumber]
     /// The positions of the records by number, counted from the first number of a file; -1 for those that are absent.
@@ -302,7 +305,8 @@ package final class Snapshot: Sendable {
         return position < 0 ? nil : position
     }
 
-    /// Authenticates every value that the content of a record comes from, and keeps nothing of it.
+    /// Authenticates every value that the content of a record comes from, and keeps nothing of it; once for each value,
+    /// since what a generation holds never changes.
     ///
     /// - Parameters:
     ///   - record: a record of this generation.
@@ -311,8 +315,10 @@ package final class Snapshot: Sendable {
     func authenticate(_ record: Record, scratch: inout SecureBuffer) throws(FileSystemError) {
         switch record.content {
         case .value(let range):
+            guard !authentic.withLock({ $0.contains(range.lowerBound) }) else { return }
             try sources[record.source]
                 .authenticate(SealedContent(arena, range), as: record.name, scratch: &scratch)
+            authentic.withLock { _ = $0.insert(range.lowerBound) }
         case .rendered(_, let parts):
             for part in parts { try authenticate(part, scratch: &scratch) }
         }

@@ -52,6 +52,10 @@ struct Mapping {
         unsafe try Memory.open(pages, byteCount: byteCount)
         unsafe try Memory.advise(pages, byteCount: byteCount, .dontDump)
         unsafe try Memory.advise(pages, byteCount: byteCount, .wipeOnFork)
+        guard backing != .lockedOnFault else {
+            unsafe try Memory.lockOnFault(pages, byteCount: byteCount)
+            return .lockedOnFault
+        }
         unsafe try Memory.lock(pages, byteCount: byteCount)
         return .locked
     }

@@ -14,6 +14,8 @@ package struct SecureBuffer: ~Copyable, @unchecked Sendable {
     package enum Backing: Sendable, Equatable {
         /// Anonymous pages, mlock(2)ed. Can be handed to any system call.
         case locked
+        /// Anonymous pages that are locked as they are touched (mlock2(2)): for what is large and seldom used as a whole.
+        case lockedOnFault
         /// memfd_secret(2): also unmapped from the kernel's own view. The kernel refuses some uses of such pages
         /// (a FUSE reply fails with EFAULT). Where the kernel has none, locked pages serve.
         case secret
@@ -21,6 +23,8 @@ package struct SecureBuffer: ~Copyable, @unchecked Sendable {
 
     /// The number of bytes in use.
     package private(set) var count: Int
+    /// The largest `count` so far.
+    private var mostCounted: Int
     /// The number of bytes that `count` can be set to.
     package let capacity: Int
     /// Kind of memory that was had in fact.
@@ -37,20 +41,36 @@ package struct SecureBuffer: ~Copyable, @unchecked Sendable {
     ///   - backing: the kind of memory wanted.
     /// - Throws: `SecureMemoryError` where memory cannot be had or cannot be locked: an unlocked buffer is never made.
     package init(count: Int, backing: Backing = .locked) throws(SecureMemoryError) {
-        precondition(count >= 0, "a buffer cannot have a negative size")
+        try self.init(capacity: count, backing: backing)
+        (self.count, mostCounted) = (count, count)
+    }
+
+    /// Makes a buffer in which no byte counts yet; none of its pages is touched.
+    ///
+    /// - Parameters:
+    ///   - capacity: its size in bytes.
+    ///   - backing: the kind of memory wanted.
+    /// - Throws: as above.
+    package init(capacity: Int, backing: Backing = .locked) throws(SecureMemoryError) {
+        precondition(capacity >= 0, "a buffer cannot have a negative size")
         // A noncopyable value cannot fail half-made, so everything that throws comes first.
-        let mapping = unsafe try Mapping(byteCount: count, backing: backing)
+        let mapping = unsafe try Mapping(byteCount: capacity, backing: backing)
         unsafe pages = mapping.pages
         pagesByteCount = unsafe mapping.byteCount
         self.backing = unsafe mapping.backing
-        capacity = count
-        self.count = count
+        self.capacity = capacity
+        (count, mostCounted) = (0, 0)
         // The end of the bytes touches the guard page, so that an overrun traps at once.
-        unsafe base = pages.advanced(by: pagesByteCount - count)
+        unsafe base = pages.advanced(by: pagesByteCount - capacity)
     }
 
     deinit {
-        unsafe Memory.wipe(pages, byteCount: pagesByteCount)
+        // Whole pages, though what does not count is zero already; but none that was never touched.
+        if backing == .lockedOnFault {
+            unsafe Memory.wipe(base, byteCount: mostCounted)
+        } else {
+            unsafe Memory.wipe(pages, byteCount: pagesByteCount)
+        }
         unsafe Mapping.release(pages, byteCount: pagesByteCount)
     }
 
@@ -106,10 +126,11 @@ package struct SecureBuffer: ~Copyable, @unchecked Sendable {
             unsafe Memory.wipe(base.advanced(by: newCount), byteCount: count - newCount)
         }
         count = newCount
+        mostCounted = max(mostCounted, count)
     }
 
     /// Overwrites the bytes with zeros.
     package mutating func wipe() {
-        unsafe Memory.wipe(base, byteCount: capacity)
+        unsafe Memory.wipe(base, byteCount: count)
     }
 }

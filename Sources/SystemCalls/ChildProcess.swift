@@ -4,7 +4,7 @@ internal import CLinux
 internal import Glibc
 package import SystemPackage
 
-/// A process that this one started and will wait for; wraps posix_spawn(3), since Swift has no fork.
+/// A process that this one started and will wait for; wraps posix_spawn(3) and, for a process with one thread, fork(2).
 package struct ChildProcess: ~Copyable {
     /// Exit of a process: its status or the signal that ended it.
     package enum Exit: Sendable, Equatable {
@@ -117,6 +117,24 @@ package struct ChildProcess: ~Copyable {
             }
         }
         try Self.check(result)
+        self.id = id
+    }
+
+    /// Forks this process, which must have one thread; wraps fork(2).
+    ///
+    /// Memory for secrets is zero in the child or absent from it.
+    ///
+    /// - Parameters:
+    ///   - mask: the signals that the child does not receive.
+    ///   - work: all that the child does; it ends with the status that this returns, and runs nothing else.
+    /// - Throws: the error of fork(2).
+    package init(forking mask: SignalMask, _ work: () -> Int32) throws(Errno) {
+        var mask = mask.set
+        let id = try valueOrErrno { credfs_fork() }
+        if id == 0 {
+            unsafe pthread_sigmask(SIG_SETMASK, &mask, nil)
+            _exit(work())
+        }
         self.id = id
     }
 

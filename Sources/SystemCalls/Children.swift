@@ -96,10 +96,20 @@ package enum Program {
     ///
     /// - Parameters:
     ///   - arguments: its arguments, its name first.
-    ///   - isRefused: the names of variables of this process that it does not get.
+    ///   - environment: its environment, as `NAME=value`; nil for that of this process.
+    ///   - isRefused: the names of variables that it does not get.
     /// - Returns: the error of execve(2).
-    package static func exec(_ arguments: [[UInt8]], without isRefused: ([UInt8]) -> Bool) -> Errno {
-        guard let file = arguments.first else { return .invalidArgument }
+    package static func exec(
+        _ arguments: [[UInt8]],
+        environment: [[UInt8]]? = nil,
+        without isRefused: ([UInt8]) -> Bool
+    ) -> Errno {
+        guard let environment else { return execInheriting(arguments, without: isRefused) }
+        let entries = environment.filter { !isRefused(Array($0.prefix { $0 != UInt8(ascii: "=") })) }
+        return unsafe CStrings.lend(entries) { environment in unsafe exec(arguments, environment) }
+    }
+
+    private static func execInheriting(_ arguments: [[UInt8]], without isRefused: ([UInt8]) -> Bool) -> Errno {
         var environment = unsafe CStrings.Vector()
         var entry = unsafe credfs_environment()
         while let text = unsafe entry?.pointee {
@@ -109,12 +119,14 @@ package enum Program {
             unsafe entry = entry?.advanced(by: 1)
         }
         unsafe environment.append(nil)
-        return unsafe CStrings.lend(arguments) { vector in
-            unsafe CStrings.lend([file]) { file in
-                guard let file = unsafe file[0] else { return .invalidArgument }
-                unsafe execvpe(file, vector, environment)
-                return Errno(rawValue: errno)
-            }
+        return unsafe exec(arguments, environment)
+    }
+
+    private static func exec(_ arguments: [[UInt8]], _ environment: CStrings.Vector) -> Errno {
+        unsafe CStrings.lend(arguments) { vector in
+            guard let file = unsafe vector[0] else { return .invalidArgument }
+            unsafe execvpe(file, vector, environment)
+            return Errno(rawValue: errno)
         }
     }
 }

@@ -14,6 +14,11 @@ package enum Memory {
         _ = malloc_trim(0)
     }
 
+    /// Gives back the pages of code and constants that come from files, which are read again where they are needed.
+    package static func dropProgramPages() {
+        _ = credfs_drop_program_pages()
+    }
+
     /// Reserves address space that nothing can touch until it is replaced or opened.
     package static func reserve(byteCount: Int) throws(Errno) -> UnsafeMutableRawPointer {
         try unsafe map(nil, byteCount, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1)
@@ -43,6 +48,11 @@ package enum Memory {
     /// Keeps pages out of swap; wraps mlock(2).
     package static func lock(_ address: UnsafeMutableRawPointer, byteCount: Int) throws(Errno) {
         try checkErrno { unsafe mlock(address, byteCount) }
+    }
+
+    /// Keeps pages out of swap from the moment on when they are first touched; wraps mlock2(2) with MLOCK_ONFAULT.
+    package static func lockOnFault(_ address: UnsafeMutableRawPointer, byteCount: Int) throws(Errno) {
+        try checkErrno { unsafe mlock2(address, byteCount, UInt32(MLOCK_ONFAULT)) }
     }
 
     /// Advice that keeps pages out of core dumps, zero in a forked child, or absent from it; wraps madvise(2).

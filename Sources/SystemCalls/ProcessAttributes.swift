@@ -72,13 +72,9 @@ package enum ProcessAttributes {
         case sysAdmin = 21
     }
 
-    /// Detects a capability in the effective set of this process, in its user namespace.
+    /// Detects a capability in the effective set of this process, in its user namespace; wraps capget(2).
     package static func hasCapability(_ capability: Capability) -> Bool {
-        guard let status = try? OwnedDescriptor.open("/proc/self/status", O_RDONLY).readText(limit: 1 << 16),
-            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
-            let set = UInt64(line.dropFirst("CapEff:".count).drop { $0 == "\t" || $0 == " " }, radix: 16)
-        else { return false }
-        return set & (1 << capability.rawValue) != 0
+        credfs_effective_capabilities() & (1 << capability.rawValue) != 0
     }
 
     /// Keeps every program that this process becomes from CAP_SYS_ADMIN; wraps prctl(PR_CAPBSET_DROP).

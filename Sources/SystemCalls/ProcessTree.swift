@@ -21,6 +21,12 @@ package enum ProcessTree {
         return Int32(line.dropFirst(6))
     }
 
+    /// Detects that this process has no thread but the one that asks; false where /proc does not say.
+    package static var hasOneThread: Bool {
+        // A directory for each thread: a link of each, its own and that of its parent.
+        (try? FileStatus.ofPath("/proc/self/task", followingLink: false).linkCount) == 3
+    }
+
     /// Detects a process that has not ended.
     package static func isRunning(_ process: Int32) -> Bool {
         guard let state = state(process) else { return false }

@@ -44,7 +44,7 @@ package enum ServingFilter {
     }
 
     private static let memory = [
-        SYS_brk, SYS_munmap, SYS_mremap, SYS_mlock, SYS_munlock, CREDFS_MEMFD_SECRET, SYS_getrandom,
+        SYS_brk, SYS_munmap, SYS_mremap, SYS_mlock, SYS_mlock2, SYS_munlock, CREDFS_MEMFD_SECRET, SYS_getrandom,
     ]
     private static let threads = [
         SYS_futex, SYS_rseq, SYS_set_robust_list, SYS_gettid, SYS_exit, SYS_exit_group, SYS_rt_sigaction,

@@ -185,7 +185,9 @@ import Testing
     }
 
     @Test func buffersFitTheLimitOfLockedMemory() {
-        let limits = [(0, 4096), (64 << 10, 8192), (8 << 20, 128 << 10), (.max, 128 << 10), (100_000, 12288)]
+        let limits = [
+            (0, 4096), (64 << 10, 8192), (8 << 20, 1 << 20), (4 << 20, 512 << 10), (.max, 1 << 20), (100_000, 12288),
+        ]
         for (limit, wanted) in limits {
             #expect(ReadBuffers.byteCount(lockableByteCount: limit, workerCount: 2) == wanted)
         }

@@ -15,6 +15,16 @@ import Testing
         #expect(buffer.backing == .locked)
     }
 
+    @Test func pagesLockedOnFaultTakeNoMemoryUntilTheyAreTouched() throws {
+        var buffer = try SecureBuffer(capacity: 1 << 20, backing: .lockedOnFault)
+        let start = buffer.address
+        #expect(try MemoryMap.flags(at: start).isSuperset(of: ["lo", "lf", "dd", "wf"]))
+        #expect(try MemoryMap.residentKiB(at: start) == 0)
+        buffer.setCount(5000)
+        buffer.fill(canary)
+        #expect(try MemoryMap.residentKiB(at: start) == 8)
+    }
+
     @Test func secretPagesAreLockedUndumpedAndAbsentInAChild() throws {
         let buffer = try SecureBuffer(count: 5000, backing: .secret)
         // Every kernel this runs on in earnest has memfd_secret(2); one without it shows here.
@@ -52,7 +62,7 @@ import Testing
     @Test func lockedMemoryRisesByTheSizeAndFallsAtTheEnd() async {
         // A process of its own, where no other test locks memory at the same time.
         await #expect(processExitsWith: .success) {
-            for backing in [SecureBuffer.Backing.locked, .secret] {
+            for backing in [SecureBuffer.Backing.locked, .lockedOnFault, .secret] {
                 let before = try #require(try MemoryMap.status("VmLck"))
                 do {
                     let buffer = try SecureBuffer(count: 1 << 20, backing: backing)
@@ -66,8 +76,9 @@ import Testing
         }
     }
 
-    @Test func aForkedChildSeesZeros() throws {
-        var buffer = try SecureBuffer(count: 5000)
+    @Test(arguments: [SecureBuffer.Backing.locked, .lockedOnFault])
+    func aForkedChildSeesZeros(backing: SecureBuffer.Backing) throws {
+        var buffer = try SecureBuffer(count: 5000, backing: backing)
         buffer.fill(canary)
         #expect(ForkedChild.looks(at: buffer.address, byteCount: 5000) == .zeros)
         #expect(buffer.array.allSatisfy { $0 == canary })
@@ -87,7 +98,7 @@ import Testing
     @Test func memoryThatCannotBeLockedIsAnError() async {
         await #expect(processExitsWith: .success) {
             ProcessLimits.forbidLocking()
-            for backing in [SecureBuffer.Backing.locked, .secret] {
+            for backing in [SecureBuffer.Backing.locked, .lockedOnFault, .secret] {
                 do throws(SecureMemoryError) {
                     _ = try SecureBuffer(count: 32, backing: backing)
                     Issue.record("a buffer was made that is not locked")

@@ -9,7 +9,7 @@ import Testing
 private let sizes = [0, 1, 31, 32, 4095, 4096, 4097, 8192, 70_000]
 
 @Suite struct SecureBufferTests {
-    @Test(arguments: sizes, [SecureBuffer.Backing.locked, .secret])
+    @Test(arguments: sizes, [SecureBuffer.Backing.locked, .lockedOnFault, .secret])
     func beginsAsZeros(count: Int, backing: SecureBuffer.Backing) throws {
         let buffer = try SecureBuffer(count: count, backing: backing)
         #expect(buffer.count == count)
@@ -17,7 +17,7 @@ private let sizes = [0, 1, 31, 32, 4095, 4096, 4097, 8192, 70_000]
         #expect(buffer.array == [UInt8](repeating: 0, count: count))
     }
 
-    @Test(arguments: sizes, [SecureBuffer.Backing.locked, .secret])
+    @Test(arguments: sizes, [SecureBuffer.Backing.locked, .lockedOnFault, .secret])
     func keepsWhatIsWritten(count: Int, backing: SecureBuffer.Backing) throws {
         var buffer = try SecureBuffer(count: count, backing: backing)
         buffer.withMutableBytes { bytes in
@@ -26,7 +26,7 @@ private let sizes = [0, 1, 31, 32, 4095, 4096, 4097, 8192, 70_000]
         #expect(buffer.array == (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) })
     }
 
-    @Test(arguments: [SecureBuffer.Backing.locked, .secret])
+    @Test(arguments: [SecureBuffer.Backing.locked, .lockedOnFault, .secret])
     func wipeLeavesZerosAndTheCount(backing: SecureBuffer.Backing) throws {
         var buffer = try SecureBuffer(count: 5000, backing: backing)
         buffer.fill(canary)

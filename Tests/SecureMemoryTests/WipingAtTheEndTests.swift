@@ -89,7 +89,7 @@ import Testing
         let address = buffer.address
         let witness: PageWitness
         switch backing {
-        case .locked:
+        case .locked, .lockedOnFault:
             witness = try PageWitness.ofPrivatePages(at: address, byteCount: count)
         case .secret:
             let page = UInt(getpagesize())

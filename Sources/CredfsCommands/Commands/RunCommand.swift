@@ -51,6 +51,29 @@ struct RunCommand: CredfsCommand {
     )
     var command: [String]
 
+    /// Reads arguments that are right without the parser.
+    ///
+    /// - Parameter arguments: those behind the name of the command.
+    /// - Returns: the command, or nil where the parser has to look.
+    static func scanned(_ arguments: [String]) -> RunCommand? {
+        do {
+            var scanner = try OptionScanner(arguments)
+            var run = RunCommand()
+            run.options = try scanner.group()
+            run.keyOptions = try scanner.group()
+            run.admission = try scanner.group()
+            run.variables = try scanner.group()
+            run.program = try scanner.group()
+            run.place = try scanner.group()
+            run.mount = try scanner.group()
+            run.alerts = try scanner.group()
+            run.command = scanner.rest
+            try scanner.end()
+            try run.validate()
+            return run
+        } catch { return nil }
+    }
+
     func validate() throws {
         guard !command.isEmpty else { throw ValidationError("a program is needed after '--'.") }
     }

@@ -57,7 +57,9 @@ final class ServedMount {
                 device: device,
                 serving: SecretFileServer(rules, buffers: buffers, audit: audit),
                 maximumReadByteCount: options.maximumReadByteCount,
-                workerCount: Self.workerCount
+                workerCount: Self.workerCount,
+                // A server spends its life waiting; what it needed to start is half of its memory.
+                idle: { Memory.dropProgramPages() }
             )
         } catch {
             audit?.end()

@@ -50,24 +50,27 @@ package struct FileVariables: Sendable, Equatable {
         var pairs: [(secret: SecretName, variable: VariableName)] = []
         for secret in secrets where all || chosen[secret] != nil {
             let variable = chosen[secret] ?? VariableName(ofFileWith: secret)
-            let remedy = "choose another for one of them: --file-var \(quoted(secret.text + "=VARIABLE"))"
             if variable.isReserved {
                 throw MountError(
                     .variables,
                     "'\(secret.text)' would have the variable \(variable.text), which is one of credfs itself",
-                    hint: remedy
+                    hint: Self.remedy(for: secret)
                 )
             }
             if let other = owners.updateValue(secret, forKey: variable) {
                 throw MountError(
                     .variables,
                     Self.clash(other, secret, variable),
-                    hint: remedy
+                    hint: Self.remedy(for: secret)
                 )
             }
             pairs.append((secret, variable))
         }
         self.pairs = pairs
+    }
+
+    private static func remedy(for secret: SecretName) -> String {
+        "choose another for one of them: --file-var \(quoted(secret.text + "=VARIABLE"))"
     }
 
     /// A message that two secrets would have one variable.

@@ -118,6 +118,8 @@ package final class Job {
     ) throws(Errno) -> Job {
         // One that has no name any more, or may not be asked for it, is kept as it is.
         let workingDirectory = plan.isolation == .none ? "" : (try? OwnedDescriptor.workingDirectory()) ?? ""
+        // A fork has no memory for secrets, and the thread that forks alone. Locks of others would stay locked in it.
+        let isForked = secrets.count == 0 && ProcessTree.hasOneThread
         return try MessageSocket.pair { (ours, theirs) throws(Errno) in
             let request = JobLauncherRequest(
                 socket: theirs.descriptor.number,
@@ -128,6 +130,12 @@ package final class Job {
                 givesPath: program.givesPath,
                 workingDirectory: workingDirectory
             )
+            if isForked {
+                let child = try ChildProcess(forking: mask) {
+                    JobLauncher.launch(request, program.command, environment: program.environment)
+                }
+                return Job(process: child.id, socket: ours)
+            }
             let arguments = OwnProgram.arguments(JobLauncher.mode, request.arguments)
             let number = theirs.descriptor.number
             let child = try secrets.withBytes { (secrets) throws(Errno) in

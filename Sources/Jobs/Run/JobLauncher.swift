@@ -7,6 +7,8 @@ internal import SystemPackage
 
 /// The process that becomes the job: it has one thread, so it can enter namespaces; there it mounts, hands the device
 /// to the process that serves, waits for its word, and runs the program.
+///
+/// It is forked where the process that serves has no other thread yet, which costs a third of executing credfs again.
 package enum JobLauncher {
     /// The first argument that makes credfs this process.
     package static let mode = "enter-job"
@@ -16,21 +18,32 @@ package enum JobLauncher {
 
     private typealias Failure = StepFailure<JobLauncherStep>
 
-    /// The whole life of the process, unless it becomes the job.
-    ///
-    /// It is not hardened like the others: a process that is not dumpable may not write its own user map, and the job
-    /// that it becomes can be looked into anyway.
+    /// The whole life of the process that was executed for it, unless it becomes the job.
     ///
     /// - Parameter arguments: those of the process, byte by byte.
     /// - Returns: the exit status.
     package static func main(_ arguments: [[UInt8]]) -> Int32 {
         let words = arguments.dropFirst(2).map { String(decoding: $0, as: UTF8.self) }
         guard let (request, count) = JobLauncherRequest.parse(words) else { return failedStatus }
-        let command = Array(arguments.dropFirst(2 + count))
+        return launch(request, Array(arguments.dropFirst(2 + count)), environment: nil)
+    }
+
+    /// Becomes the job.
+    ///
+    /// The process is not hardened like the others: one that is not dumpable may not write its own user map, and the job
+    /// that it becomes can be looked into anyway.
+    ///
+    /// - Parameters:
+    ///   - request: what is to be done before.
+    ///   - command: the program and its arguments.
+    ///   - environment: its environment; nil for that of this process.
+    /// - Returns: the exit status, where it did not become the job.
+    static func launch(_ request: JobLauncherRequest, _ command: [[UInt8]], environment: [[UInt8]]?) -> Int32 {
         let socket = MessageSocket(owning: request.socket)
         do throws(Failure) {
             let hasParent = try Failure.attempt(.restore) { () throws(Errno) in
                 try socket.descriptor.closeOnExec()
+                try ProcessAttributes.setDumpable(true)
                 return try ParentDeath.follow(request.parent, with: SIGKILL)
             }
             guard hasParent else { return failedStatus }
@@ -43,7 +56,7 @@ package enum JobLauncher {
             _ = consume device
             if request.plan.backend == .ramfs || request.plan.backend == .tmpfs { try seal(request) }
             try leave(request)
-            let refusal = Program.exec(command) { name in
+            let refusal = Program.exec(command, environment: environment) { name in
                 !request.givesPath && name == Array("PATH".utf8)
             }
             throw Failure(.program, refusal)
