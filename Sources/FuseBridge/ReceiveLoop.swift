@@ -84,8 +84,11 @@ final class ReceiveLoop: Sendable {
             let count = unsafe fuse_session_receive_buf(session, &buffer)
             if count > 0 {
                 let caller = unsafe Self.caller(in: buffer)
-                changes = changes << 1 | (caller == lastCaller ? 0 : 1)
-                lastCaller = caller
+                // Nobody makes a release.
+                if caller != 0 {
+                    changes = changes << 1 | (caller == lastCaller ? 0 : 1)
+                    lastCaller = caller
+                }
                 unsafe fuse_session_process_buf(session, &buffer)
                 if unsafe fuse_session_exited(session) != 0 { break }
                 if !asks { asks = !someoneAsks.exchange(true, ordering: .acquiringAndReleasing) }

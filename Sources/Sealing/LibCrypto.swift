@@ -12,15 +12,16 @@ enum LibCrypto {
     // Evaluated once per process by the language, immutable afterwards.
     private static let initialized = credfs_crypto_init()
 
-    /// Ciphers of libcrypto, each looked up once: by name it costs more than the first kilobytes.
-    ///
-    // SAFETY: immutable afterwards, counted by libcrypto with atomics, and never freed.
+    // What libcrypto has by name is looked up once: that costs more than the first kilobytes.
+    // SAFETY: immutable afterwards, counted by libcrypto with atomics, and never freed; so are the next.
     nonisolated(unsafe) static let aes256GCM = unsafe fetch("AES-256-GCM")
+    // SAFETY: as above.
     nonisolated(unsafe) static let aes256CTR = unsafe fetch("AES-256-CTR")
+    // SAFETY: as above.
     nonisolated(unsafe) static let chaCha20Poly1305 = unsafe fetch("ChaCha20-Poly1305")
-    /// HMAC of libcrypto, looked up once.
+    // SAFETY: as above.
     nonisolated(unsafe) static let hmac = unsafe initialized == 1 ? EVP_MAC_fetch(nil, "HMAC", nil) : nil
-    /// HKDF of libcrypto, looked up once.
+    // SAFETY: as above.
     nonisolated(unsafe) static let hkdf = unsafe initialized == 1 ? EVP_KDF_fetch(nil, "HKDF", nil) : nil
 
     private static func fetch(_ name: String) -> OpaquePointer? {
