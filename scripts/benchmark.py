@@ -27,6 +27,7 @@ def main():
     parser.add_argument("--gocryptfs", action="store_true", help="compare reads with gocryptfs, too")
     parser.add_argument("--against", metavar="PROGRAM", help="another build of credfs, measured beside this one")
     parser.add_argument("--realtime", action="store_true", help="root: keep other programs off the processors meanwhile")
+    parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write every table and goal to a file, too")
     parser.add_argument("--only", metavar="F1,F2,...", help="only these goals; A, the costs of policy and audit, only if it is named")
     parser.add_argument("--program", help=argparse.SUPPRESS)
     parser.add_argument("--tools", type=pathlib.Path, help=argparse.SUPPRESS)
@@ -38,26 +39,33 @@ def main():
     if options.realtime:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
     chosen = set((options.only or "F1,F2,F3,F4,F5").split(","))
-    with tempfile.TemporaryDirectory(prefix="credfs-benchmark.") as directory:
-        bench = Bench(options, pathlib.Path(directory))
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with (
+        tempfile.TemporaryDirectory(prefix="credfs-benchmark.") as directory,
+        tempfile.TemporaryDirectory(prefix="credfs-benchmark.", dir=memory) as runtime,
+    ):
+        bench = Bench(options, pathlib.Path(directory), pathlib.Path(runtime))
         bench.print_conditions("before")
         for name in ("F1", "F2", "F3", "F4", "F5", "A"):
             if name in chosen:
                 getattr(bench, name.lower())()
         bench.print_conditions("after")
         bench.print_goals()
+        if options.json:
+            options.json.write_text(json.dumps(bench.report(), indent=2) + "\n")
 
 
 class Bench:
     """One run: its places, its mounts, its results."""
 
-    def __init__(self, options, directory):
+    def __init__(self, options, directory, runtime):
         self.options = options
         self.program = options.program
         self.tools = options.tools
         self.directory = directory
-        self.goals = []
-        runtime = directory / "runtime"
+        self.goals, self.tables, self.quiet = [], [], quiet_processors()
+        # On tmpfs, as where systemd makes it.
+        runtime = runtime / "runtime"
         runtime.mkdir(mode=0o700)
         self.environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "XDG_RUNTIME_DIR": str(runtime)}
 
@@ -180,10 +188,22 @@ class Bench:
             processors = len(os.sched_getaffinity(0))
             priority = ", real-time priority" if self.options.realtime else ""
             print(f"{now}, {version}, Linux {platform.release()}, {processors} processors{priority}")
-        print(f"load {when}: {' '.join(load)}", flush=True)
+        quiet = f", quiet processors: {self.quiet:.1f}" if when == "before" else ""
+        print(f"load {when}: {' '.join(load)}{quiet}", flush=True)
+
+    def report(self):
+        """Every table and goal as data."""
+        return {
+            "processors": len(os.sched_getaffinity(0)),
+            "quietProcessors": round(self.quiet, 2),
+            "kernel": platform.release(),
+            "tables": [{"title": title, "columns": columns, "rows": rows} for title, columns, rows in self.tables],
+            "goals": [dict(zip(("goal", "measured", "wanted", "verdict"), goal)) for goal in self.goals],
+        }
 
     def table(self, title, rows, columns):
         print(f"\n{title}\n")
+        self.tables.append((title, columns, [[str(cell) for cell in row] for row in rows]))
         cells = [columns] + [[str(cell) for cell in row] for row in rows]
         widths = [max(len(row[index]) for row in cells) for index in range(len(columns))]
         for number, row in enumerate(cells):
@@ -272,6 +292,7 @@ class Bench:
         }
         if self.options.against:
             programs["credfs, the other build"] = [self.options.against, *run]
+        programs |= self.other_tools()
         words = []
         for command in programs.values():
             words += ["::"] * bool(words) + command
@@ -292,7 +313,33 @@ class Bench:
         columns = ["F1: run of true", "median ms", "fastest ms", "CPU ms", "ratio", "ratio of fastest", "ratio of CPU"]
         self.table(f"F1, {len(samples)} rounds", rows, columns)
         self.goal("F1", "run, against the C peer", ratios["credfs"], 3)
-        self.goal("F1", "run, the further goal", ratios["credfs"], 2)
+        self.goal("F1", "run, the further goal", ratios["credfs"], 2.2)
+
+    def other_tools(self):
+        """What others do for a job of one file or one value, where they are installed; each with a key of its own."""
+        programs, here = {}, self.directory / "others"
+        here.mkdir()
+        if shutil.which("age") and shutil.which("age-keygen"):
+            key, sealed = here / "age.key", here / "value.age"
+            self.call("age-keygen", "-o", key, stderr=subprocess.DEVNULL)
+            recipient = self.call("age-keygen", "-y", key).strip()
+            self.call("age", "-r", recipient, "-o", sealed, stdin=None, input="x" * SMALL)
+            programs["age -d of one file"] = ["age", "-d", "-i", key, "-o", "/dev/null", sealed]
+            if shutil.which("sops"):
+                plain, document = here / "plain.json", here / "sops.json"
+                plain.write_text(json.dumps({f"S{number}": "x" * SMALL for number in range(10)}))
+                sops = ["sops", "--disable-version-check"]
+                document.write_text(self.call(*sops, "encrypt", "--age", recipient, plain))
+                self.environment["SOPS_AGE_KEY_FILE"] = str(key)
+                programs["sops exec-env"] = [*sops, "exec-env", document, "true"]
+                programs["sops exec-file"] = [*sops, "exec-file", document, "true {}"]
+        if shutil.which("systemd-creds") and pathlib.Path("/var/lib/systemd/credential.secret").exists():
+            sealed = here / "value.cred"
+            with contextlib.suppress(subprocess.CalledProcessError):
+                words = ["systemd-creds", "encrypt", "--with-key=host", "--name=value", "-", sealed]
+                self.call(*words, stdin=None, input="x" * SMALL)
+                programs["systemd-creds decrypt"] = ["systemd-creds", "decrypt", "--name=value", sealed, "/dev/null"]
+        return programs
 
     def f2(self):
         """Many short reads by one reader."""
@@ -317,7 +364,8 @@ class Bench:
                 + ([f"{ratios['p50']:.2f}", f"{ratios['p99']:.2f}"] if name != "credfs" else ["", ""])
             )
             if judged and name in ("C peer", "gocryptfs"):
-                self.goal("F2", f"median, against {name}", ratios["p50"], 0.4 if name == "C peer" else 0.6)
+                limit = 0.6 if name != "C peer" else 0.4 if self.quiet > 1.8 else 0.9
+                self.goal("F2", f"median, against {name}", ratios["p50"], limit)
                 self.goal("F2", f"p99, against {name}", ratios["p99"], 1)
         columns = ["", "p50 us", "p99 us", "cycles/s", "credfs/it p50", "credfs/it p99"]
         self.table(f"{title}, {len(results['credfs'])} rounds", rows, columns)
@@ -349,7 +397,7 @@ class Bench:
                 + ([f"{beyond:.0f}"] if count > 10 else [""])
             )
             if count > 10:
-                limit = 0.25 if count == 10_000 else 2.5
+                limit = 0.2 if count == 10_000 else 2
                 self.goal("F3", f"{count} secrets mounted and readable", statistics.median(times), limit, " s")
                 self.goal("F3", f"{count} secrets, memory for each beyond its sealed text", beyond, 400, " bytes")
         self.table(
@@ -375,7 +423,7 @@ class Bench:
                 ratio = statistics.median(ours["bandwidth"] / theirs["bandwidth"] for ours, theirs in pairs)
                 rows.append([name, f"{middle:.0f}", f"{ratio:.2f}" if name != "credfs" else ""])
                 if name == "C peer":
-                    self.goal("F4", "1 MiB, bandwidth against the C peer", ratio, 0.8, at_least=True)
+                    self.goal("F4", "1 MiB, bandwidth against the C peer", ratio, 0.5, at_least=True)
             self.table(f"F4, 1 MiB, 1 reader, {len(results['credfs'])} rounds", rows, ["", "MiB/s", "credfs/it"])
         with contextlib.ExitStack() as stack:
             places = self.places(stack, "many", 10, SMALL)
@@ -421,7 +469,7 @@ class Bench:
             ["program without symbols, MiB", f"{small:.1f}"],
         ]
         self.table("F5, 10 secrets, idle", rows, ["", "measured"])
-        self.goal("F5", "resident", memory["VmRSS"] / 1024, 12, " MiB")
+        self.goal("F5", "resident", memory["VmRSS"] / 1024, 7, " MiB")
         self.goal("F5", "wake-ups in 5 s", wakeups, 0)
 
 
@@ -436,6 +484,19 @@ def fields(path):
 
 def status(pid):
     return fields(pathlib.Path(f"/proc/{pid}/status"))
+
+
+def quiet_processors():
+    """Processors that nobody else uses, by their idle time in a second (/proc/stat)."""
+
+    def times():
+        values = [int(word) for word in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+        return values[3] + values[4], sum(values)
+
+    idle, total = times()
+    time.sleep(1)
+    later, sum_later = times()
+    return len(os.sched_getaffinity(0)) * (later - idle) / max(sum_later - total, 1)
 
 
 def switches(pid):
