@@ -51,6 +51,7 @@ let package = Package(
     name: "credfs",
     products: [
         .executable(name: "credfs", targets: ["credfs"]),
+        .executable(name: "credfs-remote", targets: ["credfs-remote"]),
         .library(name: "Credentials", targets: ["Credentials"]),
     ],
     dependencies: [
@@ -63,6 +64,7 @@ let package = Package(
         .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1", providers: [.apt(["libyaml-dev"])]),
         .systemLibrary(name: "CFuse3", pkgConfig: "fuse3", providers: [.apt(["libfuse3-dev"])]),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
 
         // The house, from the ground up.
         .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: faults),
@@ -134,10 +136,24 @@ let package = Package(
             swiftSettings: strict
         ),
         .target(
+            name: "SecretProviders",
+            dependencies: ["SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: strict
+        ),
+        .target(
             name: "SecretSources",
             dependencies: [
-                "PlaintextDocuments", "ProcessControl", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
-                "SystemCalls", systemPackage,
+                "PlaintextDocuments", "ProcessControl", "SecretProviders", "SecretStore", "Sealing", "SecureFiles",
+                "SecureMemory", "SystemCalls", systemPackage,
+            ],
+            swiftSettings: strict
+        ),
+        // Another program, which alone speaks to the network and knows no store.
+        .target(
+            name: "RemoteProviders",
+            dependencies: [
+                "CCurl", "ProcessControl", "SecretProviders", "Sealing", "SecureJSON", "SecureMemory", "SystemCalls",
+                systemPackage,
             ],
             swiftSettings: strict
         ),
@@ -159,8 +175,8 @@ let package = Package(
         .target(
             name: "CredfsCommands",
             dependencies: [
-                "HostChecks", "Jobs", "SecretFileSystem", "SecretSources", "PlaintextDocuments", "AuditLog",
-                "SecretStore",
+                "HostChecks", "Jobs", "SecretFileSystem", "SecretSources", "SecretProviders", "PlaintextDocuments",
+                "AuditLog", "SecretStore",
                 "Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "ProcessControl", "SystemCalls", argumentParser,
                 systemPackage,
             ],
@@ -172,6 +188,13 @@ let package = Package(
             // It has a `main` function, not a script of statements.
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
             linkerSettings: shipped + withoutAuxiliaryPrograms
+        ),
+        // Linked with the distribution's libcurl, whose security updates reach it: docs/decisions/0096.
+        .executableTarget(
+            name: "credfs-remote",
+            dependencies: ["RemoteProviders"],
+            swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
+            linkerSettings: boundAtStart + withoutAuxiliaryPrograms
         ),
 
         // What the tests share, and programs that a test starts because only a process of its own can show something.
@@ -235,8 +258,16 @@ let package = Package(
         .testTarget(
             name: "SecretSourcesTests",
             dependencies: [
-                "SecretSources", "SecretStore", "Sealing", "SecureMemory", "SystemCalls", "CredfsTestSupport",
-                systemPackage,
+                "SecretSources", "SecretProviders", "SecretStore", "Sealing", "SecureMemory", "SystemCalls",
+                "CredfsTestSupport", systemPackage,
+            ],
+            swiftSettings: strict
+        ),
+        .testTarget(
+            name: "RemoteProvidersTests",
+            dependencies: [
+                "RemoteProviders", "SecretProviders", "SecretSources", "SecureMemory", "SystemCalls",
+                "CredfsTestSupport", systemPackage,
             ],
             swiftSettings: strict
         ),

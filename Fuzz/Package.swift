@@ -28,6 +28,7 @@ let package = Package(
         .systemLibrary(name: "CLinux"),
         .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
+        .systemLibrary(name: "CCurl", pkgConfig: "libcurl"),
         .systemLibrary(name: "CFuzzer"),
         .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: counted),
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: counted),
@@ -64,18 +65,31 @@ let package = Package(
             swiftSettings: counted
         ),
         .target(
+            name: "SecretProviders",
+            dependencies: ["SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: counted
+        ),
+        .target(
             name: "SecretSources",
             dependencies: [
-                "PlaintextDocuments", "ProcessControl", "SecretStore", "Sealing", "SecureFiles", "SecureMemory",
-                "SystemCalls", systemPackage,
+                "PlaintextDocuments", "ProcessControl", "SecretProviders", "SecretStore", "Sealing", "SecureFiles",
+                "SecureMemory", "SystemCalls", systemPackage,
+            ],
+            swiftSettings: counted
+        ),
+        .target(
+            name: "RemoteProviders",
+            dependencies: [
+                "CCurl", "ProcessControl", "SecretProviders", "Sealing", "SecureJSON", "SecureMemory", "SystemCalls",
+                systemPackage,
             ],
             swiftSettings: counted
         ),
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CFuzzer", "AuditLog", "PlaintextDocuments", "ProcessControl", "SecretSources", "SecretStore",
-                "Sealing", "SecureMemory",
+                "CFuzzer", "AuditLog", "PlaintextDocuments", "ProcessControl", "RemoteProviders", "SecretProviders",
+                "SecretSources", "SecretStore", "Sealing", "SecureMemory",
             ],
             swiftSettings: counted,
             linkerSettings: [.unsafeFlags(library)]

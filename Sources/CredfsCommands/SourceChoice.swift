@@ -29,7 +29,9 @@ struct SourceChoice {
         _ context: CommandContext
     ) throws -> SourceOverlay {
         let settings = try settings(context)
-        let addresses = try configured(settings, context) + options.map { try address($0, settings) }
+        let variables = try ParameterVariables.address(context).map { [$0] } ?? []
+        let addresses =
+            try configured(settings, context) + (variables + options).map { try address($0, settings) }
         return SourceOverlay(
             addresses,
             defaults: context.configuration.defaults.map { ($0.name, $0.value) },

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ProcessControl
+internal import SecretProviders
 internal import SecretSources
 internal import SecretStore
 

@@ -19,9 +19,15 @@ package enum PackageDirectory {
         return identifier.first?.isNumber == true ? "_" + identifier : identifier
     }()
 
-    /// The path of a program of this package: for `credfs` the shipped one, where CREDFS_PROGRAM names it.
+    /// The path of a program of this package: for those that are shipped the shipped one, where CREDFS_PROGRAM names credfs.
     package static func program(_ name: String) -> String {
-        let shipped = name == "credfs" ? ProcessInfo.processInfo.environment["CREDFS_PROGRAM"] : nil
-        return shipped ?? products + name
+        guard let shipped = ProcessInfo.processInfo.environment["CREDFS_PROGRAM"] else { return products + name }
+        switch name {
+        case "credfs": return shipped
+        case "credfs-remote":
+            let directory = URL(filePath: shipped, directoryHint: .notDirectory).deletingLastPathComponent()
+            return directory.path(percentEncoded: false) + name
+        default: return products + name
+        }
     }
 }

@@ -5,7 +5,6 @@ internal import ProcessControl
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
-internal import SystemPackage
 
 /// Kind of source that is asked over time, by a process of its own.
 protocol AskedSourceType: SourceType {
@@ -15,6 +14,19 @@ protocol AskedSourceType: SourceType {
     var attempts: Int { get }
     /// Requests in a second, in the long run; nil for no limit.
     var requestsPerSecond: Double? { get }
+
+    /// Keys of settings that it alone has.
+    var ownKeys: [String] { get }
+    /// Its secrets have names of their own, which `names` can tell as `NAME=ID`.
+    var namesHaveIDs: Bool { get }
+
+    /// Detects a location that is a path, which is meant in the working directory of the start.
+    func isPath(_ location: String) -> Bool
+
+    /// Completes settings by what the location says.
+    ///
+    /// - Throws: class `usage` for what cannot be meant.
+    func complete(_ settings: inout AskedSettings, _ location: String) throws(StoreError)
 
     /// The process that asks, which speaks `ProviderMessage`.
     ///
@@ -36,6 +48,11 @@ protocol AskedSourceType: SourceType {
 extension AskedSourceType {
     var isReadAgain: Bool { true }
     var isPath: Bool { false }
+    var namesHaveIDs: Bool { false }
+
+    func isPath(_ location: String) -> Bool { false }
+
+    func complete(_ settings: inout AskedSettings, _ location: String) throws(StoreError) {}
 
     func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource {
         throw StoreError(.usage, "\(scheme) is asked over time, and cannot be read as a whole")
@@ -50,6 +67,10 @@ struct ExecSourceType: AskedSourceType {
     /// What a program says is not bettered by asking again at once.
     let attempts = 1
     let requestsPerSecond: Double? = nil
+    let ownKeys = ["newline"]
+
+    /// A program without a slash is looked for in PATH.
+    func isPath(_ location: String) -> Bool { location.contains("/") }
 
     func command(
         _ location: String,
@@ -58,7 +79,7 @@ struct ExecSourceType: AskedSourceType {
         _ checker: PermissionChecker
     ) throws(StoreError) -> ProviderClient.Command {
         let path = try Self.find(location)
-        try Self.check(path, checker)
+        try ProgramCheck.check(path, "exec", checker)
         let words = ProviderHelper.words(program: path, limit: limit, keepsNewline: settings.keepsNewline)
         return ProviderClient.Command(OwnProgram.path, OwnProgram.arguments(ProviderHelper.mode, words))
     }
@@ -72,27 +93,5 @@ struct ExecSourceType: AskedSourceType {
             if (try? FileStatus.ofPath(path, followingLink: true).kind) == .regular { return path }
         }
         throw StoreError(.failed, "exec: there is no program \(name) in PATH", hint: "name its path")
-    }
-
-    /// Refuses a program that others could have written.
-    private static func check(_ path: String, _ checker: PermissionChecker) throws(StoreError) {
-        let status = try StoreError.wrapping("open", path) { () throws(Errno) in
-            try FileStatus.ofPath(path, followingLink: true)
-        }
-        guard status.kind == .regular else { throw StoreError(.permissions, "\(path) is not a regular file") }
-        guard status.permissions & 0o111 != 0 else {
-            throw StoreError(.failed, "exec: \(path) cannot be run", hint: "chmod +x \(quoted(path))")
-        }
-        guard checker.isStrict else { return }
-        guard status.permissions & 0o022 == 0 else {
-            throw StoreError(
-                .permissions,
-                "insecure permissions on \(path): mode \(status.permissions.octal), expected 0755",
-                hint: "chmod go-w \(quoted(path))"
-            )
-        }
-        guard [0, ProcessAttributes.effectiveUser].contains(status.owner) else {
-            throw StoreError(.permissions, "\(path) is owned by uid \(status.owner), who could change it")
-        }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Sealing
+internal import SecretProviders
 package import SecretStore
 package import SecureFiles
 internal import SystemCalls
@@ -231,6 +232,11 @@ package final class SourceOverlay {
         guard let asked else { return }
         let filled = Set(secrets.entries.filter { $0.value != .empty }.map(\.name))
         let wanted = asked.sources.reduce(into: Set<SecretName>()) { $0.formUnion($1.eligible) }
+        if !isServing {
+            for source in asked.sources {
+                if let error = source.listError { warn("\(source.text): \(error.message)\(Self.hint(error))") }
+            }
+        }
         for name in wanted.sorted() {
             guard let failure = asked.failure(of: name) else { continue }
             if !filled.contains(name) { failures[name] = failure }
@@ -239,6 +245,8 @@ package final class SourceOverlay {
             warn("\(failure.source): '\(name.text)': \(failure.error.message)\(rest)")
         }
     }
+
+    private static func hint(_ error: ProviderError) -> String { error.hint.isEmpty ? "" : " (\(error.hint))" }
 
     /// State of a source, as it was read or asked last.
     struct State {
@@ -270,11 +278,14 @@ package final class SourceOverlay {
 
     /// Why a name has no value: the source is not available, or knows no such secret.
     package func failure(of name: SecretName) -> StoreError? {
-        guard let failure = failures[name] else { return nil }
-        let error = failure.error
+        // A source that cannot say which names there are may have this one.
+        let unlisted = asked?.sources.last { $0.listError != nil }
+        guard let source = failures[name]?.source ?? unlisted?.text,
+            let error = failures[name]?.error ?? unlisted?.listError
+        else { return nil }
         return StoreError(
             error.kind == .notFound ? .noSuchSecret : .unavailable,
-            "\(failure.source): '\(name.text)': \(error.message)",
+            "\(source): '\(name.text)': \(error.message)",
             hint: error.hint.isEmpty ? nil : error.hint
         )
     }

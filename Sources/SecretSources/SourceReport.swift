@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import SecretProviders
 package import SecretStore
 
 /// State of a source, for people: without a value.
@@ -111,7 +112,7 @@ extension SourceOverlay {
                 let part = part(true, isStale: error != nil)
                 return SourceStanding(source: state.address, part: part, reason: error?.message)
             }
-            guard let error = asked.error(of: name) else {
+            guard let error = asked.error(of: name) ?? asked.listError else {
                 return SourceStanding(source: state.address, part: .notAsked, reason: nil)
             }
             let part: SourceStanding.Part = error.kind == .notFound ? .none : .failed

@@ -37,7 +37,7 @@ extension SourceType {
 package enum SourceTypes {
     /// One row for each kind; a new one is a file and a row.
     package static let all: [any SourceType] = [
-        EnvironmentSourceType(), ExecSourceType(),
+        EnvironmentSourceType(), ExecSourceType(), ParameterSourceType(), SecretsManagerSourceType(),
         DirectorySourceType(),
         DocumentSourceType(format: .dotenv),
         DocumentSourceType(format: .json),
@@ -75,6 +75,8 @@ package struct SourceAddress: Sendable {
         guard !location.isEmpty else { throw Self.unknown }
         self.settings.attempts = type.attempts
         self.settings.requestsPerSecond = type.requestsPerSecond
+        self.settings.ownKeys = type.ownKeys
+        self.settings.namesHaveIDs = type.namesHaveIDs
         if options.count == 2 { try self.settings.read(options[1]) }
     }
 
@@ -90,10 +92,11 @@ package struct SourceAddress: Sendable {
         try settings.set(key, value)
     }
 
-    /// Resolves a path in the working directory, which a server leaves.
+    /// Resolves a path in the working directory, which a server leaves, and completes the settings by the location.
     package mutating func resolve(in directory: () throws(StoreError) -> String) throws(StoreError) {
-        // A program without a slash is looked for in PATH.
-        let isPath = type.isPath || (type is any AskedSourceType && location.contains("/"))
+        let asked = type as? any AskedSourceType
+        try asked?.complete(&settings, location)
+        let isPath = type.isPath || asked?.isPath(location) == true
         guard isPath, !location.hasPrefix("/") else { return }
         location = "\(try directory())/\(location)"
     }

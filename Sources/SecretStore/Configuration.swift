@@ -109,9 +109,12 @@ extension Configuration.Source {
                         names.append(try events.currentText())
                     }
                     source.settings.append(.init(key: key, value: names.joined(separator: ",")))
-                case "ttl", "max-stale", "timeout", "newline":
+                case "ttl", "max-stale", "timeout", "newline", "region", "profile", "endpoint":
                     source.settings.append(.init(key: key, value: try events.text()))
-                default: throw events.unknownKey("source, names, ttl, max-stale, timeout, newline")
+                default:
+                    throw events.unknownKey(
+                        "source, names, ttl, max-stale, timeout, newline, region, profile, endpoint"
+                    )
                 }
             }
             guard !source.address.isEmpty else { throw events.invalid("a source without its address") }

@@ -77,6 +77,22 @@ struct LinkageTests {
         #expect(try await Self.output(pipeline: count, debugProgram) == "1 1\n")
     }
 
+    /// Only the program that asks servers has a library of the network, and it has nothing of FUSE or YAML.
+    @Test func theOtherProgramAloneHasLibcurl() async throws {
+        let readelf = #"readelf --dynamic --program-headers --wide "$1""#
+        let remote = PackageDirectory.program("credfs-remote")
+        let lines = try await Self.output(pipeline: readelf, remote).split(separator: "\n")
+        let needed = lines.compactMap { $0.firstMatch(of: /\(NEEDED\).*\[(.*)\]$/).map { String($0.1) } }
+        #expect(
+            needed.filter { !$0.hasPrefix("ld-") }.sorted() == [
+                "libc.so.6", "libcrypto.so.3", "libcurl.so.4", "libgcc_s.so.1", "libm.so.6", "libstdc++.so.6",
+            ]
+        )
+        #expect(lines.contains { $0.contains(#/\((?:FLAGS|FLAGS_1)\).*NOW/#) }, "bound at its start (-z now)")
+        #expect(lines.contains { $0.contains(#/^ *GNU_RELRO /#) }, "read-only after its start (RELRO)")
+        #expect(lines.filter { $0.contains(#/\((?:RPATH|RUNPATH)\)/#) } == [])
+    }
+
     private var hasLoader: Bool { headers.contains { $0.contains(#/^ *INTERP /#) } }
 
     /// What a pipeline of the shell writes about a program, which is its `$1`.

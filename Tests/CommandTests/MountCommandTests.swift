@@ -588,8 +588,12 @@ extension JobBox {
     }
 
     /// Mounts in the background.
-    func mount(_ arguments: String..., at location: SourceLocation = #_sourceLocation) async throws -> Mount {
-        try await mount(arguments, [:], at: location)
+    func mount(
+        _ arguments: String...,
+        adding variables: [String: String] = [:],
+        at location: SourceLocation = #_sourceLocation
+    ) async throws -> Mount {
+        try await mount(arguments, variables, at: location)
     }
 
     /// Mounts in the background, with more variables.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Sealing
+import SecretProviders
 import SecretSources
 import SecretStore
 import SecureMemory

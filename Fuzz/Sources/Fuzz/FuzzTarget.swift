@@ -3,7 +3,9 @@
 internal import AuditLog
 internal import PlaintextDocuments
 internal import ProcessControl
+internal import RemoteProviders
 internal import Sealing
+internal import SecretProviders
 internal import SecretSources
 internal import SecretStore
 internal import SecureMemory
@@ -48,6 +50,9 @@ struct FuzzTarget: Sendable {
                 return true
             }
         ),
+        FuzzTarget(name: "endpoint", accepts: endpointsComeBack),
+        FuzzTarget(name: "profiles", accepts: profilesAreReadWhateverTheySay),
+        FuzzTarget(name: "answer", accepts: answersAreReadOrRefused),
         FuzzTarget(
             name: "configuration",
             accepts: { text in
@@ -56,6 +61,46 @@ struct FuzzTarget: Sendable {
             }
         ),
     ]
+
+    /// An address that is read is read again as it was, and names no host without encryption but those of a list.
+    private static func endpointsComeBack(_ bytes: [UInt8]) -> Bool {
+        guard let text = String(validating: bytes, as: UTF8.self), let endpoint = Endpoint(text) else { return true }
+        guard Endpoint(endpoint.origin + endpoint.path) == endpoint else { return false }
+        let isLocal = ["127.", "169.254.", "[fd00:ec2:", "[::1]", "localhost"].contains { endpoint.host.hasPrefix($0) }
+        return endpoint.isEncrypted || isLocal
+    }
+
+    /// A setting of a file of profiles is a part of the file.
+    private static func profilesAreReadWhateverTheySay(_ bytes: [UInt8]) -> Bool {
+        guard let buffer = try? secure(bytes) else { return true }
+        let file = AWSConfigFile(buffer)
+        guard let secret = try? file.secret("aws_secret_access_key", in: "default") else { return true }
+        let value = secret.withBytes { value in value.indices.map { value[$0] } }
+        return file.has("default") && bytes.firstRange(of: value) != nil
+    }
+
+    /// Whatever a server answers is a document or none, and its error a code or none.
+    private static func answersAreReadOrRefused(_ bytes: [UInt8]) -> Bool {
+        guard let body = try? secure(bytes), let copy = try? secure(bytes) else { return true }
+        let code = AWSFailure.code(in: body)
+        guard code.utf8.allSatisfy({ (0x2e...0x7a).contains($0) }) else { return false }
+        guard let document = SecretDocument(copy) else { return true }
+        for item in document.elements("Parameters", of: document.root) {
+            _ = document.text("Name", of: item)
+            guard let value = document.member("Value", of: item) else { continue }
+            guard let content = try? document.content(of: value) else { continue }
+            if content.count > bytes.count { return false }
+            _ = try? document.decodedContent(of: value)
+        }
+        return true
+    }
+
+    private static func secure(_ bytes: [UInt8]) throws -> SecureBuffer {
+        try SecureBuffer.filled(capacity: bytes.count, orThrow: { $0 }) { (target) throws(SecureMemoryError) in
+            for index in bytes.indices { target[index] = bytes[index] }
+            return bytes.count
+        }
+    }
 
     /// What is written of a message that was read says the same.
     private static func providerMessagesComeBack(_ bytes: [UInt8]) -> Bool {

@@ -20,12 +20,23 @@ package struct AskedSettings: Sendable, Equatable {
     package var requestsPerSecond: Double?
     /// Requests at once.
     package var burst = 20
+    /// Settings of this kind of source alone, by their keys.
+    package private(set) var own: [String: String] = [:]
+    /// What names stand for, where a source has other names for its secrets.
+    package var ids: [SecretName: String] = [:]
+    /// Keys of the settings that this kind of source alone has.
+    var ownKeys = ["newline"]
+    /// A name can be `NAME=ID`.
+    var namesHaveIDs = false
 
     /// Makes the usual ones.
     package init() {}
 
     /// Keys that follow the `?` of an address.
-    package static let keys = "names, ttl, max-stale, timeout and newline"
+    private var keys: String {
+        let keys = ["names", "ttl", "max-stale", "timeout"] + ownKeys
+        return keys.dropLast().joined(separator: ", ") + " and " + (keys.last ?? "")
+    }
 
     /// Reads what follows the `?` of an address: `KEY=VALUE`, several with `&` between.
     ///
@@ -34,7 +45,7 @@ package struct AskedSettings: Sendable, Equatable {
         var seen: Set<Substring> = []
         for item in text.split(separator: "&", omittingEmptySubsequences: false) {
             let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, seen.insert(parts[0]).inserted else { throw Self.unknown }
+            guard parts.count == 2, seen.insert(parts[0]).inserted else { throw unknown }
             try set(String(parts[0]), String(parts[1]))
         }
     }
@@ -45,24 +56,35 @@ package struct AskedSettings: Sendable, Equatable {
     package mutating func set(_ key: String, _ value: String) throws(StoreError) {
         switch key {
         case "names":
+            ids = [:]
             names = try value.split(separator: ",", omittingEmptySubsequences: false).map { (text) throws(StoreError) in
-                guard let name = SecretReference(String(text))?.name else {
-                    throw StoreError(.usage, "names has what is no name for a secret", hint: SecretReference.rule)
-                }
-                return name
+                try name(text)
             }
         case "ttl": timeToLive = try Self.time(key, value)
         case "max-stale": maximumStale = try Self.time(key, value)
         case "timeout":
             timeout = try Self.time(key, value)
             guard timeout > 0 else { throw StoreError(.usage, "timeout is longer than no time") }
-        case "newline":
+        case "newline" where ownKeys.contains(key):
             guard let newline = SecretEntry.Newline(rawValue: value), newline != .ensure else {
                 throw StoreError(.usage, "newline is exact or strip")
             }
             keepsNewline = newline == .exact
-        default: throw Self.unknown
+        case _ where ownKeys.contains(key):
+            guard !value.isEmpty else { throw StoreError(.usage, "\(key) has no value") }
+            own[key] = value
+        default: throw unknown
         }
+    }
+
+    /// A name, and what it stands for if the text says so.
+    private mutating func name(_ text: Substring) throws(StoreError) -> SecretName {
+        let parts = namesHaveIDs ? text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false) : [text]
+        guard let name = SecretReference(String(parts[0]))?.name, parts.last?.isEmpty == false else {
+            throw StoreError(.usage, "names has what is no name for a secret", hint: SecretReference.rule)
+        }
+        if parts.count == 2 { ids[name] = String(parts[1]) }
+        return name
     }
 
     private static func time(_ key: String, _ text: String) throws(StoreError) -> Int64 {
@@ -78,7 +100,7 @@ package struct AskedSettings: Sendable, Equatable {
         return RotationRule.milliseconds(digits ? "\(text)s" : text)
     }
 
-    private static var unknown: StoreError {
+    private var unknown: StoreError {
         StoreError(
             .usage,
             "what follows the '?' of a source is not known",

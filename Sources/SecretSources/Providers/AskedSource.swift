@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import PlaintextDocuments
+package import SecretProviders
 package import SecretStore
 internal import SecureMemory
 internal import Synchronization
@@ -69,6 +70,10 @@ package final class AskedSource: Sendable {
         /// Names that the source lists.
         var listed: [SecretName]?
         var listDue = Int64.min
+        /// The source answers only for names that it is asked for.
+        var listsNothing = false
+        var listFailures = 0
+        var listError: ProviderError?
         var bucket: TokenBucket
         /// Time before which the source wants no request.
         var pausedUntil = Int64.min
@@ -197,8 +202,8 @@ package final class AskedSource: Sendable {
     func nextDue() -> Int64? {
         state.withLock { state in
             if state.wanted.contains(where: { state.told[$0] == nil && state.untold[$0] == nil }) { return .min }
-            let times = state.told.values.map(\.due) + state.untold.values.map(\.due)
-            return times.min()
+            let listing = settings.names == nil && !state.listsNothing ? [state.listDue] : []
+            return (state.told.values.map(\.due) + state.untold.values.map(\.due) + listing).min()
         }
     }
 
@@ -223,23 +228,69 @@ package final class AskedSource: Sendable {
         guard settings.names == nil else { return false }
         let now = clock()
         guard isForced || state.withLock({ $0.listDue <= now }) else { return false }
-        let answer = provider.withLock { provider in
-            Result<[String]?, ProviderError> { () throws(ProviderError) in
-                try provider.list(until: now + settings.timeout)
-            }
-        }
+        let answer = provider.withLock { names(of: $0) }
         return state.withLock { state in
-            state.listDue = now + settings.timeToLive
+            state.listDue = clock() + settings.timeToLive
             switch answer {
-            case .success(nil): return false
-            case .success(let names?):
-                let listed = names.compactMap { SecretReference($0)?.name }
+            case .success(let names):
+                if state.facts.lastError == state.listError { state.facts.lastError = nil }
+                state.listError = nil
+                state.listFailures = 0
+                state.listsNothing = names == nil
+                guard let listed = names?.compactMap({ SecretReference($0)?.name }) else { return false }
                 defer { state.listed = listed }
                 return state.listed != listed
             case .failure(let error):
                 state.facts.lastError = error
+                state.listError = error
+                state.listFailures += 1
+                state.listDue = clock() + pause(after: state.listFailures, error)
                 return false
             }
+        }
+    }
+
+    /// Why the source cannot tell which names there are; nil where it can, or was not asked.
+    package var listError: ProviderError? { state.withLock { $0.listError } }
+
+    /// One listing with its retries.
+    private func names(of provider: any SecretProvider) -> Result<[String]?, ProviderError> {
+        let deadline = clock() + settings.timeout
+        var failures = 0
+        while true {
+            // One request in the time of a value takes nothing from the bucket, but waits where the source wants none.
+            let now = clock()
+            let wait = state.withLock { max(now, $0.pausedUntil) } - now
+            guard now + wait < deadline else { return .failure(Self.busy(wait)) }
+            if wait > 0 { self.pause(wait) }
+            let began = clock()
+            let answer = Result<[String]?, ProviderError> { () throws(ProviderError) in
+                try provider.list(until: deadline)
+            }
+            guard case .failure(let error) = answer else {
+                if case .success(.some) = answer { countListing(since: began) }
+                return answer
+            }
+            failures += 1
+            let longest = error.retryAfter.map { Int64($0) * 1000 }
+            if let longest { state.withLock { $0.pausedUntil = clock() + longest } }
+            let pause = pause(after: failures - 1, retryAfter: longest)
+            guard error.canBeRepeated, failures < settings.attempts, clock() + pause < deadline else { return answer }
+            self.pause(pause)
+        }
+    }
+
+    /// Milliseconds before the next attempt of a request.
+    private func pause(after failures: Int, retryAfter: Int64?) -> Int64 {
+        let (base, cap) = Self.retryPause
+        return max(retryAfter ?? 0, Backoff.milliseconds(after: failures, base: base, cap: cap, random: random()))
+    }
+
+    private func countListing(since began: Int64) {
+        let latency = clock() - began
+        state.withLock { state in
+            state.facts.latency = latency
+            state.facts.lastSuccess = Timestamp.now()
         }
     }
 
@@ -321,15 +372,7 @@ package final class AskedSource: Sendable {
             left = left.filter { answers[$0]?.canBeRepeated == true }
             let longest = left.compactMap { answers[$0]?.retryAfter }.max()
             if let longest { state.withLock { $0.pausedUntil = clock() + longest } }
-            let pause = max(
-                longest ?? 0,
-                Backoff.milliseconds(
-                    after: attempt,
-                    base: Self.retryPause.base,
-                    cap: Self.retryPause.cap,
-                    random: random()
-                )
-            )
+            let pause = pause(after: attempt, retryAfter: longest)
             guard !left.isEmpty, attempt + 1 < settings.attempts, clock() + pause < deadline else { break }
             self.pause(pause)
         }
@@ -367,12 +410,14 @@ package final class AskedSource: Sendable {
                 state.pausedUntil > now ? state.pausedUntil - now : state.bucket.take(now: now)
             }
             guard wait > 0 else { return nil }
-            guard now + wait < deadline else {
-                let seconds = (wait + 999) / 1000
-                return ProviderError(.throttled, "it takes no more requests for \(seconds) s", retryAfter: Int(seconds))
-            }
+            guard now + wait < deadline else { return Self.busy(wait) }
             pause(wait)
         }
+    }
+
+    private static func busy(_ wait: Int64) -> ProviderError {
+        let seconds = (wait + 999) / 1000
+        return ProviderError(.throttled, "it takes no more requests for \(seconds) s", retryAfter: Int(seconds))
     }
 
     private func count(_ answers: [Answer], since began: Int64) {
@@ -448,6 +493,11 @@ package final class AskedSource: Sendable {
     }
 }
 
+extension ProviderError {
+    /// Another attempt can help.
+    fileprivate var canBeRepeated: Bool { [.unavailable, .throttled].contains(kind) }
+}
+
 extension Result where Success == SealedValue, Failure == ProviderError {
     fileprivate var isFailure: Bool {
         if case .failure = self { true } else { false }
@@ -455,7 +505,7 @@ extension Result where Success == SealedValue, Failure == ProviderError {
 
     /// Another attempt can help.
     fileprivate var canBeRepeated: Bool {
-        if case .failure(let error) = self { [.unavailable, .throttled].contains(error.kind) } else { false }
+        if case .failure(let error) = self { error.canBeRepeated } else { false }
     }
 
     /// Milliseconds that the source wants to be left alone for.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+package import SecretProviders
 package import SecretStore
 internal import Synchronization
 package import SystemCalls

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+package import SecretProviders
 package import SecureMemory
 internal import SystemCalls
 internal import SystemPackage

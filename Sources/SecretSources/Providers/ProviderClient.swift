@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+package import SecretProviders
 package import SecretStore
 package import SecureMemory
 internal import Synchronization
@@ -15,11 +16,20 @@ package final class ProviderClient: SecretProvider {
     package struct Command: Sendable {
         let path: String
         let arguments: [String]
+        /// Variables that it gets beside those of others, as `NAME=value`.
+        let environment: [String]
 
         /// Makes a command.
-        package init(_ path: String, _ arguments: [String]) {
+        package init(_ path: String, _ arguments: [String], environment: [String] = []) {
             self.path = path
             self.arguments = arguments
+            self.environment = environment
+        }
+
+        /// Variables of others, and its own in their place.
+        func environment(over others: [String]) -> [String] {
+            let names = environment.map { $0.prefix { $0 != "=" } }
+            return others.filter { !names.contains($0.prefix { $0 != "=" }) } + environment
         }
     }
 
@@ -70,7 +80,7 @@ package final class ProviderClient: SecretProvider {
             let process = try ChildProcess(
                 command.path,
                 arguments: command.arguments,
-                environment: environment,
+                environment: command.environment(over: environment),
                 descriptors: [
                     (0, input.read.number), (1, output.write.number), (2, speaks ? 2 : nothing.number),
                 ]

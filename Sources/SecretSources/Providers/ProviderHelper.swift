@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import SecretProviders
 internal import SystemCalls
 internal import SystemPackage
 

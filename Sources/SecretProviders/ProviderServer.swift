@@ -8,6 +8,9 @@ internal import SystemPackage
 ///
 /// It holds no key of a store. A value is in its memory from the source to the pipe.
 package enum ProviderServer {
+    /// Time after the last request from which on the provider keeps nothing for the next one.
+    private static let patience = Duration.seconds(2)
+
     /// Answers until whoever asks has gone.
     ///
     /// - Parameters:
@@ -20,7 +23,9 @@ package enum ProviderServer {
         _ output: borrowing OwnedDescriptor
     ) {
         do throws(Errno) {
-            while let request = try read(input) {
+            while true {
+                if try Readiness.wait(for: [input.number], timeout: patience) == [false] { provider.rest() }
+                guard let request = try read(input) else { return }
                 switch request {
                 case .list(let deadline):
                     let answer: ProviderMessage

@@ -27,6 +27,13 @@ package protocol SecretProvider: AnyObject, Sendable {
         until deadline: Int64,
         answer: (String, consuming Result<SecureBuffer, ProviderError>) -> Void
     )
+
+    /// Forgets what it keeps for requests that do not come: nobody has asked for a while.
+    func rest()
+}
+
+extension SecretProvider {
+    package func rest() {}
 }
 
 /// Error of a provider, without a value.

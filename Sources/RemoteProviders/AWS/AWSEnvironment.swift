@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+internal import Glibc
+package import SecretProviders
+internal import SecureMemory
+internal import SystemCalls
+internal import SystemPackage
+
+/// Surroundings that say which keys of AWS are meant: variables, and files of profiles.
+package final class AWSEnvironment: Sendable {
+    private let variables: @Sendable (String) -> String?
+    /// Keys of the variables.
+    let keys: AWSKeys?
+
+    /// Makes one.
+    ///
+    /// - Parameters:
+    ///   - keys: keys of the variables.
+    ///   - variables: finds the value of any other variable.
+    package init(keys: AWSKeys?, variables: @escaping @Sendable (String) -> String?) {
+        self.keys = keys
+        self.variables = variables
+    }
+
+    /// Takes the key out of the environment of this process; once, at its start.
+    ///
+    /// - Returns: the surroundings.
+    /// - Throws: where there is no memory for the key.
+    package static func takingKey() throws(ProviderError) -> AWSEnvironment {
+        let secretKey = try EnvironmentVariables.take("AWS_SECRET_ACCESS_KEY") { (value) throws(ProviderError) in
+            try SecureBuffer.copying(value)
+        }
+        let name = EnvironmentVariables.value("AWS_ACCESS_KEY_ID") ?? ""
+        let token = EnvironmentVariables.value("AWS_SESSION_TOKEN") ?? EnvironmentVariables.value("AWS_SECURITY_TOKEN")
+        var keys: AWSKeys?
+        if let secretKey, secretKey.count > 0, !name.isEmpty {
+            guard AWSKeys.isPlain(name), token.map(AWSKeys.isPlain) ?? true else {
+                throw ProviderError(.denied, "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN has what no header can have")
+            }
+            keys = AWSKeys(accessKey: name, secretKey: secretKey, sessionToken: token)
+        }
+        return AWSEnvironment(keys: keys) { EnvironmentVariables.value($0) }
+    }
+
+    /// The value of a variable; nil where it is not set, or empty.
+    subscript(_ name: String) -> String? {
+        guard let value = variables(name), !value.isEmpty else { return nil }
+        return value
+    }
+
+    /// The value of a variable is `true`.
+    func isTrue(_ name: String) -> Bool { self[name]?.lowercased() == "true" }
+
+    /// The name of the profile that a variable names.
+    var profile: String? { self["AWS_PROFILE"] ?? self["AWS_DEFAULT_PROFILE"] }
+
+    /// The file of credentials, read anew; nil where there is none.
+    func credentialsFile() throws(ProviderError) -> AWSConfigFile? {
+        try file(self["AWS_SHARED_CREDENTIALS_FILE"], "credentials")
+    }
+
+    /// The file of profiles, read anew; nil where there is none.
+    func configFile() throws(ProviderError) -> AWSConfigFile? {
+        try file(self["AWS_CONFIG_FILE"], "config")
+    }
+
+    private func file(_ named: String?, _ usual: String) throws(ProviderError) -> AWSConfigFile? {
+        guard let home = self["HOME"] ?? named.map({ _ in "/" }) else { return nil }
+        var path = named ?? "\(home)/.aws/\(usual)"
+        if path.hasPrefix("~/") { path = home + path.dropFirst(1) }
+        guard let text = try read(path, limit: AWSConfigFile.limit) else { return nil }
+        return AWSConfigFile(text)
+    }
+
+    /// Reads a file into locked memory.
+    ///
+    /// - Returns: nil where there is none, or it is no file (`/dev/null`).
+    /// - Throws: `denied` for one that others could have written, or that cannot be read.
+    func read(_ path: String, limit: Int) throws(ProviderError) -> SecureBuffer? {
+        do throws(Errno) {
+            let file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK)
+            let status = try file.status()
+            guard status.kind == .regular else { return nil }
+            try check(status, path)
+            let text = try SecureBuffer.collecting(limit: limit, orThrow: { $0.errno }) {
+                (bytes, start) throws(Errno) in try file.read(into: &bytes, from: start)
+            }
+            guard text.count <= limit else { throw Errno.fileTooLarge }
+            return text
+        } catch {
+            if error == .noSuchFileOrDirectory || error == .notDirectory { return nil }
+            let hint = error == .notPermitted ? "its owner is you or root, and nobody else may write it" : ""
+            throw ProviderError(.denied, "cannot read \(path): \(error.message)", hint: hint)
+        }
+    }
+
+    /// Refuses a file that others could have written: it names programs and servers.
+    private func check(_ status: FileStatus, _ path: String) throws(Errno) {
+        guard self["CREDFS_PERMISSIONS_STRICT"] != "0" else { return }
+        let isOurs = [0, ProcessAttributes.effectiveUser].contains(status.owner)
+        guard isOurs, status.permissions & 0o022 == 0 else { throw .notPermitted }
+    }
+}
