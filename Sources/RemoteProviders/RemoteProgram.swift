@@ -49,7 +49,7 @@ package enum RemoteProgram {
     /// - Returns: the exit status.
     package static func main(_ words: [String]) -> Int32 {
         guard (try? ProcessHardening.begin()) != nil else { return 1 }
-        guard let arguments = Arguments(words.dropFirst()), let kind = kind(arguments.scheme) else {
+        guard let arguments = Arguments(words.dropFirst()), schemes.contains(arguments.scheme) else {
             try? writeAll(2, "credfs-remote: error: this program is started by credfs, for a source\n".utf8.span)
             return usage
         }
@@ -61,30 +61,30 @@ package enum RemoteProgram {
         let output = OwnedDescriptor(owning: 1)
         // What it starts gets neither.
         guard (try? input.closeOnExec()) != nil, (try? output.closeOnExec()) != nil else { return 1 }
-        let environment: AWSEnvironment
-        do throws(ProviderError) { environment = try AWSEnvironment.takingKey() } catch {
-            ProviderServer.serve(FailedProvider(error), input, output)
-            return 0
+        let provider: any SecretProvider
+        do throws(ProviderError) { provider = try Self.provider(arguments, asker: input.number) } catch {
+            provider = FailedProvider(error)
         }
-        let provider = provider(kind, arguments, environment, asker: input.number)
         ProviderServer.serve(provider, input, output)
         return 0
     }
 
-    private static func kind(_ scheme: String) -> (any AWSSecretKind)? {
-        switch scheme {
-        case "ssm": AWSParameters()
-        case "secretsmanager": AWSSecrets()
-        default: nil
-        }
-    }
+    private static let schemes = ["ssm", "secretsmanager", "vault"]
 
-    private static func provider(
-        _ kind: any AWSSecretKind,
-        _ arguments: Arguments,
-        _ environment: AWSEnvironment,
-        asker: Int32
-    ) -> AWSProvider {
+    private static func provider(_ arguments: Arguments, asker: Int32) throws(ProviderError) -> any SecretProvider {
+        if arguments.scheme == "vault" {
+            let environment = try VaultEnvironment(takingSecrets: arguments.settings)
+            let settings = VaultProvider.Settings(
+                location: arguments.location,
+                ids: arguments.ids,
+                limit: arguments.limit
+            )
+            return VaultProvider(settings) { () throws(ProviderError) in
+                try environment.client(asker: asker) { AWSTime.now() }
+            }
+        }
+        let environment = try AWSEnvironment.takingKey()
+        let kind: any AWSSecretKind = arguments.scheme == "ssm" ? AWSParameters() : AWSSecrets()
         let settings = AWSProvider.Settings(prefix: arguments.location, ids: arguments.ids, limit: arguments.limit)
         return AWSProvider(kind, settings) { () throws(ProviderError) in
             try connect(arguments.scheme, arguments.settings, environment, asker: asker)

@@ -30,6 +30,21 @@ package final class SecretDocument: Sendable {
         text.withBytes { JSONOutline.member(key, of: node.value, in: $0) }.map { Node(value: $0) }
     }
 
+    /// The members of an object in their order; of a key that is there twice neither.
+    package func members(of node: Node) -> [(key: String, value: Node)] {
+        let members = text.withBytes { JSONOutline.members(of: node.value, in: $0) }
+        let counts = Dictionary(members.map { ($0.key, 1) }, uniquingKeysWith: +)
+        return members.filter { counts[$0.key] == 1 }.map { ($0.key, Node(value: $0.value)) }
+    }
+
+    /// The integer of a number member; nil for anything else.
+    package func number(_ key: String, of node: Node) throws(ProviderError) -> Int64? {
+        guard let member = member(key, of: node), member.value.kind == .number,
+            let content = try content(of: member)
+        else { return nil }
+        return content.withBytes { $0.text }.flatMap { Int64($0) }
+    }
+
     /// The elements of an array member.
     package func elements(_ key: String, of node: Node) -> [Node] {
         guard let array = member(key, of: node) else { return [] }

@@ -76,13 +76,6 @@ extension AWSSourceType {
         limit: Int,
         _ checker: PermissionChecker
     ) throws(StoreError) -> ProviderClient.Command {
-        let own = settings.own.map { "\($0.key)=\($0.value)" }.sorted()
-        let ids = settings.ids.map { "name:\($0.key.text)=\($0.value)" }.sorted()
-        return ProviderClient.Command(
-            try RemoteProgramFile.find(for: scheme, checker),
-            [RemoteProgramFile.name, scheme, String(limit), prefix(of: location) ?? ""] + own + ids,
-            // The allocator overwrites what is freed: libcurl and libcrypto have copies of values on their way.
-            environment: ["GLIBC_TUNABLES=glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"]
-        )
+        try RemoteProgramFile.command(scheme, prefix(of: location) ?? "", settings, limit: limit, checker)
     }
 }

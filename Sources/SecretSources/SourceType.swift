@@ -38,6 +38,7 @@ package enum SourceTypes {
     /// One row for each kind; a new one is a file and a row.
     package static let all: [any SourceType] = [
         EnvironmentSourceType(), ExecSourceType(), ParameterSourceType(), SecretsManagerSourceType(),
+        VaultSourceType(),
         DirectorySourceType(),
         DocumentSourceType(format: .dotenv),
         DocumentSourceType(format: .json),

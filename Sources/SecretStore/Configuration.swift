@@ -109,11 +109,13 @@ extension Configuration.Source {
                         names.append(try events.currentText())
                     }
                     source.settings.append(.init(key: key, value: names.joined(separator: ",")))
-                case "ttl", "max-stale", "timeout", "newline", "region", "profile", "endpoint":
+                case "ttl", "max-stale", "timeout", "newline", "region", "profile", "endpoint", "address",
+                    "namespace", "login":
                     source.settings.append(.init(key: key, value: try events.text()))
                 default:
                     throw events.unknownKey(
-                        "source, names, ttl, max-stale, timeout, newline, region, profile, endpoint"
+                        "source, names, ttl, max-stale, timeout, newline, region, profile, endpoint, address, "
+                            + "namespace, login"
                     )
                 }
             }

@@ -51,6 +51,16 @@ package struct JSONOutline: Sendable {
         return elements
     }
 
+    /// The members of an object of a text that was checked, with keys that are UTF-8; none of anything else.
+    package static func members(of value: Value, in bytes: Span<UInt8>) -> [(key: String, value: Value)] {
+        var members: [(key: String, value: Value)] = []
+        guard value.kind == .object else { return members }
+        forEachMember(of: value, in: bytes) { (key, member) in
+            if let name = key.flatMap({ JSONString($0).text(in: bytes) }) { members.append((name, member)) }
+        }
+        return members
+    }
+
     /// The text of a string that is not secret; nil for anything else.
     package static func text(_ value: Value?, in bytes: Span<UInt8>) -> String? {
         guard let value, value.kind == .string else { return nil }

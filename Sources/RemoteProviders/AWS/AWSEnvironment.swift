@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
 package import SecretProviders
 internal import SecureMemory
 internal import SystemCalls
-internal import SystemPackage
 
 /// Surroundings that say which keys of AWS are meant: variables, and files of profiles.
 package final class AWSEnvironment: Sendable {
@@ -34,7 +32,7 @@ package final class AWSEnvironment: Sendable {
         let token = EnvironmentVariables.value("AWS_SESSION_TOKEN") ?? EnvironmentVariables.value("AWS_SECURITY_TOKEN")
         var keys: AWSKeys?
         if let secretKey, secretKey.count > 0, !name.isEmpty {
-            guard AWSKeys.isPlain(name), token.map(AWSKeys.isPlain) ?? true else {
+            guard HeaderText.isPlain(name), token.map(HeaderText.isPlain) ?? true else {
                 throw ProviderError(.denied, "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN has what no header can have")
             }
             keys = AWSKeys(accessKey: name, secretKey: secretKey, sessionToken: token)
@@ -77,27 +75,6 @@ package final class AWSEnvironment: Sendable {
     /// - Returns: nil where there is none, or it is no file (`/dev/null`).
     /// - Throws: `denied` for one that others could have written, or that cannot be read.
     func read(_ path: String, limit: Int) throws(ProviderError) -> SecureBuffer? {
-        do throws(Errno) {
-            let file = try OwnedDescriptor.open(path, O_RDONLY | O_NONBLOCK)
-            let status = try file.status()
-            guard status.kind == .regular else { return nil }
-            try check(status, path)
-            let text = try SecureBuffer.collecting(limit: limit, orThrow: { $0.errno }) {
-                (bytes, start) throws(Errno) in try file.read(into: &bytes, from: start)
-            }
-            guard text.count <= limit else { throw Errno.fileTooLarge }
-            return text
-        } catch {
-            if error == .noSuchFileOrDirectory || error == .notDirectory { return nil }
-            let hint = error == .notPermitted ? "its owner is you or root, and nobody else may write it" : ""
-            throw ProviderError(.denied, "cannot read \(path): \(error.message)", hint: hint)
-        }
-    }
-
-    /// Refuses a file that others could have written: it names programs and servers.
-    private func check(_ status: FileStatus, _ path: String) throws(Errno) {
-        guard self["CREDFS_PERMISSIONS_STRICT"] != "0" else { return }
-        let isOurs = [0, ProcessAttributes.effectiveUser].contains(status.owner)
-        guard isOurs, status.permissions & 0o022 == 0 else { throw .notPermitted }
+        try RemoteFile.read(path, limit: limit, isStrict: self["CREDFS_PERMISSIONS_STRICT"] != "0")
     }
 }

@@ -103,6 +103,6 @@ struct AWSHostKeys: Sendable {
     private static func line(_ body: consuming SecureBuffer) -> String? {
         let text = body.withBytes { $0.text } ?? ""
         let line = String(text.prefix { !$0.isNewline })
-        return !line.isEmpty && AWSKeys.isPlain(line) ? line : nil
+        return !line.isEmpty && HeaderText.isPlain(line) ? line : nil
     }
 }

@@ -41,12 +41,12 @@ package final class AWSKeys: Sendable {
     static func read(_ text: consuming SecureBuffer, tokenKey: String) throws(ProviderError) -> AWSKeys? {
         guard let document = SecretDocument(text) else { return nil }
         let root = document.root
-        guard let accessKey = document.text("AccessKeyId", of: root), isPlain(accessKey),
+        guard let accessKey = document.text("AccessKeyId", of: root), HeaderText.isPlain(accessKey),
             let secret = document.member("SecretAccessKey", of: root),
             let secretKey = try document.content(of: secret), secretKey.count > 0
         else { return nil }
         let token = document.text(tokenKey, of: root)
-        guard token.map(isPlain) ?? true else { return nil }
+        guard token.map(HeaderText.isPlain) ?? true else { return nil }
         var end: Int64?
         if let text = document.text("Expiration", of: root) {
             guard let seconds = AWSTime.seconds(text) else { return nil }
@@ -54,7 +54,4 @@ package final class AWSKeys: Sendable {
         }
         return AWSKeys(accessKey: accessKey, secretKey: secretKey, sessionToken: token, end: end)
     }
-
-    /// Text that can stand in a header.
-    static func isPlain(_ text: String) -> Bool { text.utf8.allSatisfy { (0x21...0x7e).contains($0) } }
 }

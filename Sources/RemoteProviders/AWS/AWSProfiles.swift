@@ -47,7 +47,7 @@ package struct AWSProfiles: Sendable {
                     let secret = try file.secret("aws_secret_access_key", in: section)
                 else { continue }
                 let token = file.text("aws_session_token", in: section)
-                guard AWSKeys.isPlain(name), token.map(AWSKeys.isPlain) ?? true else {
+                guard HeaderText.isPlain(name), token.map(HeaderText.isPlain) ?? true else {
                     throw ProviderError(
                         .denied,
                         "the AWS profile '\(profile)' has a key id or token that no header can have"

@@ -67,9 +67,9 @@ struct AWSTokenService: Sendable {
     private static func read(_ response: consuming HTTPResponse, _ right: String) throws(ProviderError) -> AWSKeys {
         guard response.status == 200 else { throw AWSFailure(response).error(right) }
         let body = response.takeBody()
-        guard let accessKey = XMLText.element("AccessKeyId", in: body), AWSKeys.isPlain(accessKey),
+        guard let accessKey = XMLText.element("AccessKeyId", in: body), HeaderText.isPlain(accessKey),
             let secretKey = try XMLText.secret("SecretAccessKey", in: body), secretKey.count > 0,
-            let token = XMLText.element("SessionToken", in: body), AWSKeys.isPlain(token),
+            let token = XMLText.element("SessionToken", in: body), HeaderText.isPlain(token),
             let end = XMLText.element("Expiration", in: body).flatMap(AWSTime.seconds)
         else { throw ProviderError(.invalid, "the answer of the token service has no keys") }
         return AWSKeys(accessKey: accessKey, secretKey: secretKey, sessionToken: token, end: end)

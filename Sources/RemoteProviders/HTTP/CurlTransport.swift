@@ -15,6 +15,7 @@ package final class CurlTransport: HTTPTransport {
     private static let isReady = credfs_curl_global_init() == CURLE_OK
 
     private let authorities: String?
+    private let authoritiesVariable: String
     private let agent: String
     private let asker: Int32
 
@@ -23,8 +24,15 @@ package final class CurlTransport: HTTPTransport {
     /// - Parameters:
     ///   - agent: how it names itself to servers.
     ///   - authorities: a file of certificates to trust instead of those of the machine.
+    ///   - authoritiesVariable: the variable that names such a file, for messages.
     ///   - asker: a descriptor that can be read once nobody waits for the answer; -1 for none.
-    package init(agent: String, authorities: String? = nil, asker: Int32 = -1) {
+    package init(
+        agent: String,
+        authorities: String? = nil,
+        authoritiesVariable: String = "AWS_CA_BUNDLE",
+        asker: Int32 = -1
+    ) {
+        self.authoritiesVariable = authoritiesVariable
         self.agent = agent
         self.authorities = authorities
         self.asker = asker
@@ -36,19 +44,19 @@ package final class CurlTransport: HTTPTransport {
     ) throws(ProviderError) -> HTTPResponse {
         let rest = deadline - BootClock.milliseconds()
         guard rest > 0 else { throw ProviderError(.unavailable, "there was no time left for a request") }
-        guard Self.isReady, let handle = unsafe curl_easy_init() else { throw Self.failure(CURLE_FAILED_INIT) }
+        guard Self.isReady, let handle = unsafe curl_easy_init() else { throw failure(CURLE_FAILED_INIT) }
         defer { unsafe curl_easy_cleanup(handle) }
         let host = request.endpoint.host
         let arrival = Arrival(limit: request.limit, headLimit: Self.headLimit, asker: asker)
         let context = unsafe Unmanaged.passUnretained(arrival)
         let endpoint = request.endpoint
-        unsafe try Self.set(handle, CURLOPT_URL, endpoint.origin + endpoint.path + request.target)
-        unsafe try Self.set(handle, CURLOPT_PROTOCOLS_STR, endpoint.isEncrypted ? "https" : "http")
-        unsafe try Self.set(handle, CURLOPT_CUSTOMREQUEST, request.method)
-        unsafe try Self.set(handle, CURLOPT_USERAGENT, agent)
+        unsafe try set(handle, CURLOPT_URL, endpoint.origin + endpoint.path + request.target)
+        unsafe try set(handle, CURLOPT_PROTOCOLS_STR, endpoint.isEncrypted ? "https" : "http")
+        unsafe try set(handle, CURLOPT_CUSTOMREQUEST, request.method)
+        unsafe try set(handle, CURLOPT_USERAGENT, agent)
         // A plain request goes to this machine or its neighbour, and through nobody else's.
-        if !endpoint.isEncrypted { unsafe try Self.set(handle, CURLOPT_NOPROXY, "*") }
-        if let authorities { unsafe try Self.set(handle, CURLOPT_CAINFO, authorities) }
+        if !endpoint.isEncrypted { unsafe try set(handle, CURLOPT_NOPROXY, "*") }
+        if let authorities { unsafe try set(handle, CURLOPT_CAINFO, authorities) }
         let numbers: [(CURLoption, Int)] = [
             (CURLOPT_NOSIGNAL, 1), (CURLOPT_FOLLOWLOCATION, 0), (CURLOPT_SSL_VERIFYPEER, 1),
             (CURLOPT_SSL_VERIFYHOST, 2), (CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2)),
@@ -57,7 +65,7 @@ package final class CurlTransport: HTTPTransport {
             (CURLOPT_HTTPGET, request.body.count == 0 ? 1 : 0),
         ]
         for (option, value) in numbers where option != CURLOPT_HTTPGET || value == 1 {
-            try Self.check(unsafe credfs_curl_set_number(handle, option, value))
+            try check(unsafe credfs_curl_set_number(handle, option, value))
         }
         var list: UnsafeMutablePointer<curl_slist>?
         defer { unsafe curl_slist_free_all(list) }
@@ -67,23 +75,23 @@ package final class CurlTransport: HTTPTransport {
             guard line.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f }) else {
                 throw ProviderError(.invalid, "a header cannot have line breaks in it")
             }
-            guard let longer = unsafe curl_slist_append(list, line) else { throw Self.failure(CURLE_OUT_OF_MEMORY) }
+            guard let longer = unsafe curl_slist_append(list, line) else { throw failure(CURLE_OUT_OF_MEMORY) }
             unsafe list = longer
         }
-        try Self.check(unsafe credfs_curl_set_list(handle, CURLOPT_HTTPHEADER, list))
-        unsafe try Self.check(
+        try check(unsafe credfs_curl_set_list(handle, CURLOPT_HTTPHEADER, list))
+        unsafe try check(
             credfs_curl_set_sinks(handle, Self.takeHeader, Self.takeBody, Self.watch, context.toOpaque())
         )
         let code = try request.body.withBytes { (bytes) throws(ProviderError) in
             unsafe try bytes.withUnsafeBytes { (body) throws(ProviderError) in
                 if body.count > 0 {
-                    try Self.check(unsafe credfs_curl_set_body(handle, body.baseAddress, body.count))
+                    try check(unsafe credfs_curl_set_body(handle, body.baseAddress, body.count))
                 }
                 return withExtendedLifetime(arrival) { unsafe curl_easy_perform(handle) }
             }
         }
         if let error = arrival.error { throw error }
-        guard code == CURLE_OK else { throw Self.failure(code, host) }
+        guard code == CURLE_OK else { throw failure(code, host) }
         return HTTPResponse(
             status: unsafe credfs_curl_status(handle),
             headers: arrival.headers,
@@ -113,18 +121,18 @@ package final class CurlTransport: HTTPTransport {
         return unsafe Unmanaged<Arrival>.fromOpaque(context).takeUnretainedValue().isWanted ? 0 : 1
     }
 
-    private static func set(_ handle: UnsafeMutableRawPointer, _ option: CURLoption, _ text: String)
+    private func set(_ handle: UnsafeMutableRawPointer, _ option: CURLoption, _ text: String)
         throws(ProviderError)
     {
         try check(unsafe credfs_curl_set_text(handle, option, text))
     }
 
-    private static func check(_ code: CURLcode) throws(ProviderError) {
+    private func check(_ code: CURLcode) throws(ProviderError) {
         guard code == CURLE_OK else { throw failure(code) }
     }
 
     /// The error of a request that came to nothing, without what was sent or received.
-    private static func failure(_ code: CURLcode, _ host: String = "the server") -> ProviderError {
+    private func failure(_ code: CURLcode, _ host: String = "the server") -> ProviderError {
         switch code {
         case CURLE_COULDNT_RESOLVE_HOST:
             ProviderError(.unavailable, "\(host) has no address", hint: "check region, endpoint and name service")
@@ -134,9 +142,9 @@ package final class CurlTransport: HTTPTransport {
             ProviderError(
                 .unavailable,
                 "the certificate of \(host) is not trusted",
-                hint: "a certificate authority of your own is named by AWS_CA_BUNDLE"
+                hint: "a certificate authority of your own is named by \(authoritiesVariable)"
             )
-        case CURLE_SSL_CACERT_BADFILE: ProviderError(.unavailable, "the file of AWS_CA_BUNDLE cannot be read")
+        case CURLE_SSL_CACERT_BADFILE: ProviderError(.unavailable, "the file of \(authoritiesVariable) cannot be read")
         case CURLE_PARTIAL_FILE, CURLE_RECV_ERROR, CURLE_GOT_NOTHING:
             ProviderError(.unavailable, "the answer of \(host) was cut off")
         case CURLE_ABORTED_BY_CALLBACK: ProviderError(.unavailable, "nobody waits for \(host) any more")

@@ -65,3 +65,9 @@ package protocol HTTPTransport: Sendable {
     /// - Throws: `unavailable`; `invalid` for an answer that is too large.
     func send(_ request: borrowing HTTPRequest, until deadline: Int64) throws(ProviderError) -> HTTPResponse
 }
+
+/// Text of headers.
+enum HeaderText {
+    /// Detects a text that can stand in a header: printable ASCII without spaces.
+    static func isPlain(_ text: String) -> Bool { text.utf8.allSatisfy { (0x21...0x7e).contains($0) } }
+}

@@ -36,4 +36,31 @@ enum RemoteProgramFile {
         try ProgramCheck.check(path, scheme, checker)
         return path
     }
+
+    /// The process that asks a server.
+    ///
+    /// - Parameters:
+    ///   - scheme: the kind of source.
+    ///   - location: which secrets, as the program takes it.
+    ///   - settings: settings of the kind, and what names stand for.
+    ///   - limit: the largest value in bytes.
+    ///   - checker: judge of the program's file.
+    /// - Returns: the program and its arguments.
+    /// - Throws: what is wrong with the program.
+    static func command(
+        _ scheme: String,
+        _ location: String,
+        _ settings: AskedSettings,
+        limit: Int,
+        _ checker: PermissionChecker
+    ) throws(StoreError) -> ProviderClient.Command {
+        let own = settings.own.map { "\($0.key)=\($0.value)" }.sorted()
+        let ids = settings.ids.map { "name:\($0.key.text)=\($0.value)" }.sorted()
+        return ProviderClient.Command(
+            try find(for: scheme, checker),
+            [name, scheme, String(limit), location] + own + ids,
+            // The allocator overwrites what is freed: libcurl and libcrypto have copies of values on their way.
+            environment: ["GLIBC_TUNABLES=glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"]
+        )
+    }
 }
