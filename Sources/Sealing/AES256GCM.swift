@@ -3,7 +3,7 @@
 internal import CLibCrypto
 package import SecureMemory
 
-/// AES-256-GCM (NIST SP 800-38D) with 96-bit nonces and 128-bit tags, under one key.
+/// AES-256-GCM (NIST SP 800-38D) with 128-bit tags, under one key; nonces have 96 bits unless a format of others wants more.
 ///
 /// A value holds the expanded key in a context of libcrypto, outside secure memory: make one for a task, let it end
 /// with the task (its end wipes the context).
@@ -15,9 +15,29 @@ package struct AES256GCM: ~Copyable {
     package static let tagByteCount = 16
 
     private let context: OpaquePointer
+    private let nonceByteCount: Int
 
-    package init(key: borrowing Key256) throws(SealingError) {
-        unsafe context = try CipherContext.make(LibCrypto.aes256GCM, key: key)
+    /// Prepares a key.
+    ///
+    /// - Parameters:
+    ///   - key: the key.
+    ///   - nonceByteCount: the size of nonces, where a format of others has another one than is usual.
+    /// - Throws: `SealingError`.
+    package init(key: borrowing Key256, nonceByteCount: Int = Self.nonceByteCount) throws(SealingError) {
+        unsafe context = try Self.makeContext(key, nonceByteCount)
+        self.nonceByteCount = nonceByteCount
+    }
+
+    private static func makeContext(_ key: borrowing Key256, _ count: Int) throws(SealingError) -> OpaquePointer {
+        let context = unsafe try CipherContext.make(LibCrypto.aes256GCM, key: key)
+        guard count != nonceByteCount else { return unsafe context }
+        do throws(SealingError) {
+            try LibCrypto.check(unsafe EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_IVLEN, Int32(count), nil))
+        } catch {
+            unsafe EVP_CIPHER_CTX_free(context)
+            throw error
+        }
+        return unsafe context
     }
 
     deinit {
@@ -28,7 +48,7 @@ package struct AES256GCM: ~Copyable {
     ///
     /// - Parameters:
     ///   - plaintext: what to seal.
-    ///   - nonce: 12 bytes never used before with this key.
+    ///   - nonce: bytes, 12 if nothing else was said, never used before with this key.
     ///   - associatedData: authenticated with it, not encrypted.
     ///   - ciphertext: as many bytes as the plaintext; filled.
     ///   - tag: 16 bytes; filled.
@@ -54,7 +74,7 @@ package struct AES256GCM: ~Copyable {
     ///
     /// - Parameters:
     ///   - ciphertext: what was sealed.
-    ///   - nonce: its 12 bytes.
+    ///   - nonce: its bytes, 12 if nothing else was said.
     ///   - tag: its 16 bytes.
     ///   - associatedData: the same as at sealing.
     ///   - plaintext: as many bytes as the ciphertext; filled, or zeros after an error.
@@ -81,7 +101,7 @@ package struct AES256GCM: ~Copyable {
     ///
     /// - Parameters:
     ///   - ciphertext: what was sealed.
-    ///   - nonce: its 12 bytes.
+    ///   - nonce: its bytes, 12 if nothing else was said.
     ///   - tag: its 16 bytes.
     ///   - associatedData: the same as at sealing.
     ///   - scratch: at least one byte of secure memory that the plaintext passes through; zeros afterwards. The larger,
@@ -115,7 +135,7 @@ package struct AES256GCM: ~Copyable {
         nonce: Span<UInt8>,
         associatedData: Span<UInt8>
     ) throws(SealingError) {
-        precondition(nonce.count == Self.nonceByteCount, "nonces have 96 bits")
+        precondition(nonce.count == nonceByteCount, "the size is the caller's")
         unsafe try CipherContext.begin(context, encrypting: encrypting, nonce: nonce)
         guard !associatedData.isEmpty else { return }
         unsafe try LibCrypto.withPointer(associatedData) { (pointer, count) throws(SealingError) in

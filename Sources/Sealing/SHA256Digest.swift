@@ -12,7 +12,7 @@ package struct SHA256Digest: ~Copyable {
 
     /// Starts a digest.
     package init() throws(SealingError) {
-        unsafe context = try Self.makeContext()
+        unsafe context = try DigestContext.make("SHA256")
     }
 
     deinit {
@@ -21,33 +21,18 @@ package struct SHA256Digest: ~Copyable {
 
     /// Adds bytes.
     package mutating func update(_ bytes: Span<UInt8>) throws(SealingError) {
-        unsafe try LibCrypto.withPointer(bytes) { (pointer, count) throws(SealingError) in
-            try LibCrypto.check(unsafe EVP_DigestUpdate(context, pointer, Int(count)))
+        unsafe try DigestContext.update(context, bytes)
+    }
+
+    /// Ends the digest of a secret, which is a key.
+    consuming func key() throws(SealingError) -> Key256 {
+        try Key256.filled { (bytes) throws(SealingError) in
+            unsafe try DigestContext.finalize(context, into: &bytes)
         }
     }
 
     /// Ends the digest and returns its 32 bytes.
     package consuming func finalize() throws(SealingError) -> [UInt8] {
-        var digest = [UInt8](repeating: 0, count: Self.byteCount)
-        var span = digest.mutableSpan
-        unsafe try LibCrypto.withPointer(&span) { (pointer, _) throws(SealingError) in
-            var written: UInt32 = 0
-            try LibCrypto.check(unsafe EVP_DigestFinal_ex(context, pointer, &written))
-        }
-        return digest
-    }
-
-    private static func makeContext() throws(SealingError) -> OpaquePointer {
-        try LibCrypto.prepare()
-        let algorithm = unsafe try LibCrypto.require(EVP_MD_fetch(nil, "SHA256", nil))
-        defer { unsafe EVP_MD_free(algorithm) }
-        let context = unsafe try LibCrypto.require(EVP_MD_CTX_new())
-        do throws(SealingError) {
-            try LibCrypto.check(unsafe EVP_DigestInit_ex(context, algorithm, nil))
-        } catch {
-            unsafe EVP_MD_CTX_free(context)
-            throw error
-        }
-        return unsafe context
+        unsafe try DigestContext.finalize(context, byteCount: Self.byteCount)
     }
 }

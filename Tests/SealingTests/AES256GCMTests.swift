@@ -52,6 +52,24 @@ import Testing
         }
     }
 
+    @Test func opensLongNoncesAsNISTDoes() throws {
+        let records = try VectorFile("gcmDecrypt256.rsp").records.filter {
+            $0.group["IVlen"] == "1024" && $0.group["Taglen"] == "128"
+        }
+        #expect(records.count > 300)
+        for record in records {
+            let sealed = Sealed(
+                ciphertext: try record.bytes("CT"),
+                nonce: try record.bytes("IV"),
+                tag: try record.bytes("Tag"),
+                associatedData: try record.bytes("AAD")
+            )
+            let (output, error) = try sealed.open(key: record.bytes("Key"))
+            #expect(error == (record.says("FAIL") ? .authenticationFailure : nil), "line \(record.line)")
+            if error == nil { #expect(try output == record.bytes("PT"), "line \(record.line)") }
+        }
+    }
+
     /// A case of Wycheproof's aes_gcm_test.json ("special case"): a tag that a comparison may take for something else.
     @Test func sealsToATagOfOnes() throws {
         let key = try Hexadecimal.decode("00112233445566778899aabbccddeeff102132435465768798a9bacbdcedfe0f")

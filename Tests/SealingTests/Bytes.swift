@@ -38,7 +38,7 @@ struct Sealed: Equatable {
     func open(key: [UInt8]) -> (output: [UInt8], error: SealingError?) {
         var output = [UInt8](repeating: 0xaa, count: ciphertext.count)
         do throws(SealingError) {
-            var cipher = try AES256GCM(key: Key256(copying: key.span))
+            var cipher = try AES256GCM(key: Key256(copying: key.span), nonceByteCount: nonce.count)
             var span = output.mutableSpan
             try cipher.open(
                 ciphertext.span,
