@@ -252,7 +252,7 @@ let package = Package(
         ),
         .testTarget(
             name: "PlaintextDocumentsTests",
-            dependencies: ["PlaintextDocuments", "SecretStore", "SecureMemory", "CredfsTestSupport"],
+            dependencies: ["PlaintextDocuments", "SecretStore", "Sealing", "SecureMemory", "CredfsTestSupport"],
             swiftSettings: strict
         ),
         .testTarget(

@@ -46,6 +46,8 @@ final class CommandContext {
     var directoryAtStart: String?
     /// What was recorded before it was done.
     var disclosure: OperationEvent?
+    /// The file of age identities that an option named.
+    var identityFile: String?
     /// Settings of this machine or user.
     var configuration = Configuration()
     /// The file that they are from; nil where there is none.
@@ -161,7 +163,7 @@ extension CommandContext: KeySources {
 
 /// Keys and passwords that came in variables: copied to secure memory and overwritten where the kernel shows them.
 final class SecretVariables {
-    private static let names = ["CREDFS_KEY", "CREDFS_PASSWORD", "CREDFS_AGE_KEY"]
+    private static let names = ["CREDFS_KEY", "CREDFS_PASSWORD", "CREDFS_AGE_KEY", "SOPS_AGE_KEY"]
 
     private var values: [String: NewValue] = [:]
 

@@ -131,6 +131,7 @@ struct KeyOptions: ParsableArguments {
         if let keyFile { return KeyOffer { try .keyFile(at: context.located(keyFile), store.checker) } }
         if let keyFd { return KeyOffer { try Self.key(fromDescriptor: keyFd) } }
         if password.isGiven { return KeyOffer { .password(try password.given(context, store.checker)) } }
+        context.identityFile = identity
         if let identity { return KeyOffer { try .identities(at: context.located(identity), store.checker) } }
         // A slot that is named leaves one.
         let kinds = manifest.slots.filter { slot == nil || $0.key == slot }.values.map(\.kind)

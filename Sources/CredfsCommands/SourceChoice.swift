@@ -37,7 +37,11 @@ struct SourceChoice {
             defaults: context.configuration.defaults.map { ($0.name, $0.value) },
             limit: limit,
             context.checker,
-            SourceOverlay.Surroundings(environment: SecretVariables.environmentForChildren, speaks: speaks),
+            SourceOverlay.Surroundings(
+                environment: SecretVariables.environmentForChildren,
+                speaks: speaks,
+                keys: context
+            ),
             reportsFailures: reportsFailures
         )
     }
@@ -95,6 +99,52 @@ struct SourceOptions: ParsableArguments {
 
     @OptionGroup var size: SizeOption
 
+    /// Lays the sources over the secrets of a store, for one of them and its parts.
+    ///
+    /// - Parameters:
+    ///   - manifest: the manifest; gets the secrets of all.
+    ///   - keys: its keys.
+    ///   - reference: the secret that is wanted.
+    ///   - context: everything else.
+    /// - Returns: the secrets of all.
+    /// - Throws: what reading throws; class `noSuchSecret` or `unavailable` where no source has the secret.
+    func over(
+        _ manifest: inout Manifest,
+        _ keys: StoreKeys,
+        for reference: SecretReference,
+        _ context: CommandContext
+    ) throws -> SecretSet {
+        let secrets = SecretSet(manifest.secrets, keys)
+        let overlay = try SourceChoice(options: source, maximumStale: nil)
+            .overlay(limit: size.maxSize, speaks: true, context)
+        guard !overlay.isEmpty else { return secrets }
+        let template = secrets.entry(reference.name)?.template
+        let names = template?.namesAll == true ? nil : Set(template?.names ?? [reference.name])
+        let merged = try overlay.over(
+            secrets,
+            keys,
+            now: context.now(),
+            only: names,
+            warn: context.console.detail
+        )
+        manifest.secrets = merged.entries
+        if let failure = overlay.failure(of: reference.name) { throw failure }
+        return merged
+    }
+
+    /// There is a source beside the store.
+    func isAny(_ context: CommandContext) -> Bool {
+        !source.isEmpty || !context.configuration.sources.isEmpty || !context.configuration.defaults.isEmpty
+    }
+
+    /// Keys of this process, which no store knows.
+    static func processKeys() throws -> StoreKeys {
+        try StoreKeys(
+            dataKey: try StoreError.wrapping { () throws(SealingError) in try Key256.random() },
+            store: try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
+        )
+    }
+
     /// Reads and asks the sources, with a key of this process alone; what fails is reported by the overlay.
     ///
     /// - Parameters:
@@ -105,10 +155,7 @@ struct SourceOptions: ParsableArguments {
     func look(_ manifest: Manifest?, _ context: CommandContext) throws -> SourceOverlay {
         let overlay = try SourceChoice(options: source, maximumStale: nil)
             .overlay(limit: size.maxSize, speaks: false, reportsFailures: true, context)
-        let keys = try StoreKeys(
-            dataKey: try StoreError.wrapping { () throws(SealingError) in try Key256.random() },
-            store: try StoreError.wrapping { () throws(SealingError) in try StoreID.random() }
-        )
+        let keys = try Self.processKeys()
         _ = try overlay.over(SecretSet(manifest?.secrets ?? [], keys), keys, now: context.now()) { _ in }
         return overlay
     }

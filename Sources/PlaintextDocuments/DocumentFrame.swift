@@ -16,6 +16,8 @@ enum DocumentFrameKind: UInt8 {
     case document = 0x4d
     /// To the caller: the names in a document, one a line.
     case names = 0x4c
+    /// To the caller: the data key of the document as age files, a recipient and Base64 a line.
+    case wrappedKeys = 0x4b
     /// From the caller: the secrets that values are for, one a line.
     case targets = 0x54
     /// To the caller: how many values are sealed and how many there are, one a line.

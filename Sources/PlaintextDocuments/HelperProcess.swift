@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import ProcessControl
+internal import Sealing
 internal import SecretStore
 internal import SecureFiles
 internal import SystemCalls
@@ -45,6 +46,13 @@ final class HelperProcess {
 
     /// Hands over another key.
     func send(_ key: FernetKey) throws(StoreError) {
+        try StoreError.wrapping("write to", Self.name) { () throws(Errno) in
+            try key.withBytes { (bytes) throws(Errno) in try input.writeAll(bytes) }
+        }
+    }
+
+    /// Hands over the data key of the document.
+    func send(_ key: borrowing Key256) throws(StoreError) {
         try StoreError.wrapping("write to", Self.name) { () throws(Errno) in
             try key.withBytes { (bytes) throws(Errno) in try input.writeAll(bytes) }
         }

@@ -22,7 +22,11 @@ enum ImportHelper {
         let text = WipedBytes()
         try text.append(document, limit: Manifest.maximumByteCount)
         let values = ImportedValues(request.duplicates, key: request.format == .fernet ? nil : key)
-        try parse(text, request, key, into: values)
+        if request.format == .sops {
+            try decrypt(text, request, input, output, into: values)
+        } else {
+            try parse(text, request, key, into: values)
+        }
         try send(.names, values.items.map(\.name.line).joined(separator: "\n"), to: output)
 
         let keys = try KeyHandover.read(from: input)
@@ -44,6 +48,29 @@ enum ImportHelper {
             }
         }
         try send(.values, batch, to: output)
+    }
+
+    /// Decrypts a file of sops: the caller, who has the age identities, opens its data key.
+    private static func decrypt(
+        _ text: WipedBytes,
+        _ request: ImportRequest,
+        _ input: borrowing OwnedDescriptor,
+        _ output: borrowing OwnedDescriptor,
+        into values: ImportedValues
+    ) throws(StoreError) {
+        let file = try text.withBytes { (text) throws(StoreError) in try SopsFile(text) }
+        let lines = file.metadata.ageKeys.map { "\($0.recipient) \(Base64.text($0.file))" }
+        try send(.wrappedKeys, lines.joined(separator: "\n"), to: output)
+        let key = try KeyHandover.readKey(from: input)
+        try text.withBytes { (text) throws(StoreError) in
+            try file.decrypt(
+                text,
+                key,
+                as: request.name,
+                mustBeBinary: request.name != nil && !request.hasGuessedName,
+                into: values
+            )
+        }
     }
 
     private static func parse(
@@ -80,7 +107,7 @@ enum ImportHelper {
             case .dotenv: try DotenvParser.parse(text, into: values)
             case .json: try JSONParser.parse(text, into: values)
             case .yaml: try YAMLParser.parse(text, into: values)
-            case .fernet: throw StoreError(.usage, "a Fernet token in a Fernet token is not opened")
+            case .fernet, .sops: throw StoreError(.usage, "what is in a Fernet token is not decrypted again")
             }
         }
     }

@@ -12,6 +12,8 @@ package struct ImportRequest: Sendable, Equatable {
         case yaml
         /// A Fernet token with a document, or with one value.
         case fernet
+        /// A file that sops has encrypted.
+        case sops
     }
 
     /// Treatment of a name that stands in a dotenv file more than once.
@@ -25,8 +27,10 @@ package struct ImportRequest: Sendable, Equatable {
     package var format: Format
     /// Format of the document in a Fernet token; nil guesses it from the first byte.
     package var innerFormat: Format?
-    /// The secret whose value a Fernet token is; nil if there is a document in it.
+    /// The secret whose value a Fernet token or a binary file of sops is; nil if there is a document in it.
     package var name: SecretReference?
+    /// The name is that of the file: it counts only for what has no names itself.
+    package var hasGuessedName = false
     /// Treatment of a name that is there more than once.
     package var duplicates = Duplicates.refuse
     /// Values that are Fernet tokens are opened, too: then a Fernet key is handed over.
@@ -41,14 +45,14 @@ package struct ImportRequest: Sendable, Equatable {
     package var arguments: [String] {
         [
             Self.word, format.rawValue, innerFormat?.rawValue ?? "", duplicates.rawValue,
-            hasFernetKey ? "key" : "", name?.argument ?? "",
+            hasFernetKey ? "key" : "", name?.argument ?? "", hasGuessedName ? "guess" : "",
         ]
     }
 
     /// Reads the arguments back.
     package init?(_ arguments: ArraySlice<String>) {
         let words = Array(arguments)
-        guard words.count == 6, words[0] == Self.word, let format = Format(rawValue: words[1]),
+        guard words.count == 7, words[0] == Self.word, let format = Format(rawValue: words[1]),
             let duplicates = Duplicates(rawValue: words[3])
         else { return nil }
         self.format = format
@@ -56,6 +60,7 @@ package struct ImportRequest: Sendable, Equatable {
         self.duplicates = duplicates
         hasFernetKey = words[4] == "key"
         name = SecretReference(words[5])
+        hasGuessedName = words[6] == "guess"
     }
 
     /// The first argument behind the mode, where the document is not one to be sealed as a whole.

@@ -107,6 +107,22 @@ package final class FernetKey {
         try key.withBytes(body)
     }
 
+    /// Opens a token with space around it.
+    ///
+    /// - Returns: what was in it.
+    /// - Throws: `SealingError.authenticationFailure`.
+    package func open(_ token: Span<UInt8>) throws(SealingError) -> SecureBuffer {
+        var range = 0..<token.count
+        while let first = range.first, token[first] <= 0x20 { range = first + 1..<range.upperBound }
+        while let last = range.last, token[last] <= 0x20 { range = range.lowerBound..<last }
+        let token = token.extracting(range)
+        return try SecureBuffer.filled(
+            capacity: Fernet.capacity(token.count),
+            orThrow: { .memory($0) },
+            { (plaintext) throws(SealingError) in try Fernet.open(token, key: key, into: &plaintext) }
+        )
+    }
+
     /// Opens a token.
     ///
     /// - Parameters:

@@ -8,12 +8,15 @@ internal import SecureMemory
 internal import SystemCalls
 internal import SystemPackage
 
-/// A directory with a file for each secret, such as Docker, Kubernetes and systemd make them.
+/// A directory with a file for each secret, such as Docker, Kubernetes and systemd make them; or one such file.
 package final class DirectorySource: SecretSource {
     package private(set) var names: [ImportedName] = []
     /// Entries that were left out: hidden files, which are nobody's secrets, and directories.
     package private(set) var leftOut: [String] = []
+    /// The file of each name.
+    private var files: [String] = []
     private let folder: StoreDirectory
+    private let form: any FileForm
     private let limit: Int
     private let checker: PermissionChecker?
     /// Directory in which the files of a Kubernetes volume lie in fact.
@@ -27,15 +30,68 @@ package final class DirectorySource: SecretSource {
     ///   - limit: the largest value in bytes.
     ///   - checker: judge of directory and files, where others must not have put anything there.
     /// - Throws: class `permissions` for what is neither a file nor a directory, `invalid` for a bad name.
-    package init(_ path: String, limit: Int, checker: PermissionChecker? = nil) throws {
+    package convenience init(_ path: String, limit: Int, checker: PermissionChecker? = nil) throws {
+        try self.init(directory: path, PlainForm(), limit, checker)
+    }
+
+    /// Looks at a directory, or at one file.
+    ///
+    /// - Parameters:
+    ///   - place: which, with the name of the secret of one file.
+    ///   - form: what is in the files.
+    ///   - access: limit and judge.
+    /// - Throws: as above.
+    convenience init(_ place: PathLocation, _ form: any FileForm, _ access: SourceAccess) throws {
+        guard place.isDirectory else {
+            try self.init(file: place, form, access.limit, access.checker)
+            return
+        }
+        guard place.name == nil else {
+            throw StoreError(.usage, "\(place.path) is a directory", hint: "a name is for one file: leave NAME= out")
+        }
+        try self.init(directory: place.path, form, access.limit, access.checker)
+    }
+
+    private init(folder path: String, _ form: any FileForm, _ limit: Int, _ checker: PermissionChecker?) throws {
         guard let folder = try StoreDirectory.open(path, followingLink: true) else {
             throw StoreError.system("open", path, .noSuchFileOrDirectory)
         }
         self.folder = folder
+        self.form = form
         self.limit = limit
         self.checker = checker
         try check(folder.descriptor, folder.path, .deliveryDirectory)
+    }
+
+    private convenience init(
+        directory path: String,
+        _ form: any FileForm,
+        _ limit: Int,
+        _ checker: PermissionChecker?
+    ) throws {
+        try self.init(folder: path, form, limit, checker)
         for name in try folder.names().sorted() { try add(name) }
+    }
+
+    private convenience init(
+        file place: PathLocation,
+        _ form: any FileForm,
+        _ limit: Int,
+        _ checker: PermissionChecker
+    ) throws {
+        let (directory, name) = PathParts.split(place.path)
+        guard try Store.exists(place.path), !["", ".", ".."].contains(name) else {
+            throw StoreError.system("open", place.path, .noSuchFileOrDirectory)
+        }
+        try self.init(folder: directory, form, limit, checker)
+        guard let secret = place.name ?? SecretName(form.name(ofFile: name) ?? name) else {
+            throw StoreError(
+                .usage,
+                "\(place.path) has no name for a secret",
+                hint: "give it one: NAME=\(quoted(place.path))"
+            )
+        }
+        try add(name, as: secret.text)
     }
 
     private func add(_ name: String) throws {
@@ -44,9 +100,14 @@ package final class DirectorySource: SecretSource {
             if !name.hasPrefix("..") { leftOut.append(name) }
             return
         }
-        guard SecretName(name) != nil else {
+        guard let secret = form.name(ofFile: name) else { return leftOut.append(name) }
+        guard SecretName(secret) != nil else {
             throw StoreError(.invalid, "\(folder.path(of: name)) has no name for a secret", hint: SecretReference.rule)
         }
+        try add(name, as: secret)
+    }
+
+    private func add(_ name: String, as secret: String) throws {
         switch try folder.kind(of: name) {
         case .regular: break
         case .directory: return leftOut.append(name)
@@ -58,7 +119,8 @@ package final class DirectorySource: SecretSource {
             linked.insert(name)
         default: throw Self.noFile(folder.path(of: name))
         }
-        names.append(ImportedName(name))
+        names.append(ImportedName(secret))
+        files.append(name)
     }
 
     /// The directory that `..data` of a Kubernetes volume stands for.
@@ -73,11 +135,11 @@ package final class DirectorySource: SecretSource {
         let sealer = try ValueSealer(keys)
         var values: [String] = []
         var fresh: [Fresh] = []
-        for (name, target) in zip(names, targets) {
+        for (name, target) in zip(files, targets) {
             guard let target else { continue }
-            let (text, stamp) = try seal(name.text, target, sealer)
+            let (text, stamp) = try seal(name, target, sealer)
             if stamp.age < Self.quietTime {
-                fresh.append(Fresh(index: values.count, name: name.text, target: target, stamp: stamp))
+                fresh.append(Fresh(index: values.count, name: name, target: target, stamp: stamp))
             }
             values.append(text)
             progress(values.count)
@@ -134,7 +196,9 @@ package final class DirectorySource: SecretSource {
                 usleep(Self.pause)
                 continue
             }
-            let text = try content.withBytes { (value) throws(StoreError) in try sealer.seal(value, for: target) }
+            let value = try form.open(content, in: name, at: path)
+            guard value.count <= limit else { throw tooLarge(path) }
+            let text = try value.withBytes { (value) throws(StoreError) in try sealer.seal(value, for: target) }
             return (text, before)
         }
         throw Self.unsettled(path)
@@ -162,8 +226,9 @@ package final class DirectorySource: SecretSource {
     }
 
     private func read(_ file: borrowing OwnedDescriptor, _ path: String) throws -> SecureBuffer {
+        let size = form.contentLimit(limit)
         let content = try SecureBuffer.collecting(
-            limit: limit,
+            limit: size,
             orThrow: { StoreError.memory($0) },
             { (bytes, start) throws(StoreError) in
                 do throws(Errno) { return try file.read(into: &bytes, from: start) } catch {
@@ -171,10 +236,12 @@ package final class DirectorySource: SecretSource {
                 }
             }
         )
-        guard content.count <= limit else {
-            throw StoreError(.invalid, "\(path) is larger than \(limit) bytes", hint: "--max-size raises the limit")
-        }
+        guard content.count <= size else { throw tooLarge(path) }
         return content
+    }
+
+    private func tooLarge(_ path: String) -> StoreError {
+        StoreError(.invalid, "\(path) is larger than \(limit) bytes", hint: "--max-size raises the limit")
     }
 
     private func check(
@@ -203,7 +270,7 @@ struct DirectorySourceType: SourceType {
     let isReadAgain = true
     let isPath = true
 
-    func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource {
-        try DirectorySource(location, limit: limit, checker: checker)
+    func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {
+        try DirectorySource(location, limit: access.limit, checker: access.checker)
     }
 }

@@ -33,13 +33,13 @@ struct DocumentSourceType: SourceType {
 
     var scheme: String { format.rawValue }
 
-    func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource {
+    func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {
         let file = try StoreError.wrapping("open", location) { () throws(Errno) in
             try OwnedDescriptor.open(location, O_RDONLY | O_NOCTTY)
         }
         // A pipe that a shell hands on (`<(sops decrypt FILE)`) is nobody else's.
         if DescriptorPath.number(location) == nil {
-            try StoreDirectory.check(file, location, .sharedManifest, checker)
+            try StoreDirectory.check(file, location, .sharedManifest, access.checker)
         }
         return DocumentSource(try DocumentImport(file, ImportRequest(format), nil))
     }

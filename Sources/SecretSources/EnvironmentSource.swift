@@ -36,7 +36,7 @@ struct EnvironmentSourceType: SourceType {
     let isReadAgain = false
     let isPath = false
 
-    func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource {
+    func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {
         EnvironmentSource(try present(location))
     }
 

@@ -54,7 +54,7 @@ extension AskedSourceType {
 
     func complete(_ settings: inout AskedSettings, _ location: String) throws(StoreError) {}
 
-    func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource {
+    func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {
         throw StoreError(.usage, "\(scheme) is asked over time, and cannot be read as a whole")
     }
 }

@@ -31,8 +31,7 @@ package final class SourceOverlay {
 
     private var layers: [Layer]
     private let defaults: [(name: SecretName, value: String)]
-    private let limit: Int
-    private let checker: PermissionChecker
+    private let access: SourceAccess
     private let surroundings: Surroundings
     /// Sources that are asked, once they are.
     package private(set) var asked: AskedSources?
@@ -47,17 +46,20 @@ package final class SourceOverlay {
     private var defaultEntries: [SecretEntry]?
     private var keys: StoreKeys?
 
-    /// What the processes of sources that are asked are started with.
+    /// What the processes of sources that are asked are started with, and where keys are.
     package struct Surroundings {
         /// Finds the environment of the processes.
         let environment: () -> [String]
         /// Their messages go to standard error, or nowhere.
         let speaks: Bool
+        /// Keys for what is encrypted.
+        let keys: any SourceKeys
 
         /// Makes one.
-        package init(environment: @escaping () -> [String], speaks: Bool) {
+        package init(environment: @escaping () -> [String], speaks: Bool, keys: any SourceKeys) {
             self.environment = environment
             self.speaks = speaks
+            self.keys = keys
         }
     }
 
@@ -81,8 +83,7 @@ package final class SourceOverlay {
         self.reportsFailures = reportsFailures
         layers = addresses.map { Layer(address: $0) }
         self.defaults = defaults
-        self.limit = limit
-        self.checker = checker
+        access = SourceAccess(limit: limit, checker, surroundings.keys)
         self.surroundings = surroundings
     }
 
@@ -91,7 +92,7 @@ package final class SourceOverlay {
 
     /// Directories whose changes a reload would show.
     package var directories: [String] {
-        layers.compactMap { $0.address.type.isPath && $0.address.type.isReadAgain ? $0.address.location : nil }
+        Array(Set(layers.compactMap(\.address.watchedDirectory))).sorted()
     }
 
     /// Leaves the sources unread where nothing of them is shown.
@@ -107,6 +108,7 @@ package final class SourceOverlay {
     ///   - secrets: the secrets of the store.
     ///   - storeKeys: the keys of the store.
     ///   - now: the time of values that are new.
+    ///   - only: the names that sources are asked for, whether or not the store has them; nil for all of theirs.
     ///   - warn: is told of a source that has nothing.
     /// - Returns: the secrets of all of them.
     /// - Throws: what reading throws, with the address of the source.
@@ -114,16 +116,18 @@ package final class SourceOverlay {
         _ secrets: SecretSet,
         _ storeKeys: StoreKeys,
         now: Timestamp,
+        only: Set<SecretName>? = nil,
         warn: (String) -> Void
     ) throws -> SecretSet {
         guard !isEmpty else { return secrets }
         let keys = try processKeys(storeKeys)
         let formats = FormatRules(secrets)
+        defer { access.forget() }
         for index in layers.indices where !layers[index].isAsked && layers[index].kept == nil {
             let address = layers[index].address
             let began = BootClock.milliseconds()
             var entries: [SecretEntry] = []
-            try attempt(index) { () throws in entries = try Self.read(address, keys, limit, checker, now) }
+            try attempt(index) { () throws in entries = try Self.read(address, keys, access, now) }
             layers[index].latency = BootClock.milliseconds() - began
             if entries.isEmpty { warn("the source \(address.text) has no values") }
             Self.warnOfNames(entries, address, warn)
@@ -131,7 +135,7 @@ package final class SourceOverlay {
             layers[index].entries = entries
         }
         // Their processes inherit no variable that was taken.
-        try ask(secrets, formats, keys)
+        try ask(secrets, formats, keys, only)
         var merged = secrets
         for index in layers.indices {
             let layer = layers[index]
@@ -150,15 +154,20 @@ package final class SourceOverlay {
     }
 
     /// Has sources asked for what no source above them has.
-    private func ask(_ secrets: SecretSet, _ formats: FormatRules, _ keys: StoreKeys) throws {
+    private func ask(
+        _ secrets: SecretSet,
+        _ formats: FormatRules,
+        _ keys: StoreKeys,
+        _ only: Set<SecretName>?
+    ) throws {
         guard layers.contains(where: \.isAsked) else { return }
         let asked = try asked ?? start()
         self.asked = asked
-        let empty = secrets.entries.filter { $0.value == .empty }.map(\.name)
+        let names = only?.sorted() ?? secrets.entries.filter { $0.value == .empty }.map(\.name)
         var resolved: Set<SecretName> = []
         for layer in layers.reversed() {
             if let source = layer.asked {
-                source.allow(empty, except: resolved, formats.formats)
+                source.allow(names, except: resolved, formats.formats, only: only)
             } else {
                 resolved.formUnion((layer.entries ?? []).map(\.name))
             }
@@ -177,7 +186,7 @@ package final class SourceOverlay {
             guard let type = address.type as? any AskedSourceType else { continue }
             let command: ProviderClient.Command
             do throws(StoreError) {
-                command = try type.command(address.location, address.settings, limit: limit, checker)
+                command = try type.command(address.location, address.settings, limit: access.limit, access.checker)
             } catch {
                 guard reportsFailures else { throw error }
                 layers[index].failure = error
@@ -188,7 +197,7 @@ package final class SourceOverlay {
                 environment: environment,
                 speaks: surroundings.speaks,
                 batchLimit: type.batchLimit,
-                limit: limit,
+                limit: access.limit,
                 cancel: cancel
             )
             let source = AskedSource(address.text, client, address.settings) { milliseconds in
@@ -338,12 +347,11 @@ package final class SourceOverlay {
     private static func read(
         _ address: SourceAddress,
         _ keys: StoreKeys,
-        _ limit: Int,
-        _ checker: PermissionChecker,
+        _ access: SourceAccess,
         _ now: Timestamp
     ) throws -> [SecretEntry] {
         do {
-            let source = try address.type.open(address.location, limit: limit, checker)
+            let source = try address.type.open(address.location, access)
             return try source.read(sealedWith: keys, now: now).entries
         } catch let error as StoreError {
             throw StoreError(error.code, "\(address.type.scheme): \(error.message)", hint: error.hint)

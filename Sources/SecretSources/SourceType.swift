@@ -2,7 +2,7 @@
 
 internal import PlaintextDocuments
 package import SecretStore
-package import SecureFiles
+internal import SecureFiles
 
 /// Kind of source that `--source SCHEME:LOCATION` names.
 package protocol SourceType: Sendable {
@@ -15,21 +15,25 @@ package protocol SourceType: Sendable {
     /// The location is a path, which is meant in the working directory of the start.
     var isPath: Bool { get }
 
+    /// The location is `[NAME=]PATH`: a name for the one value of a file, or a directory of such files.
+    var takesName: Bool { get }
+
     /// Opens a source.
     ///
     /// - Parameters:
     ///   - location: what follows the colon.
-    ///   - limit: the largest value in bytes.
-    ///   - checker: judge of its files.
+    ///   - access: limits, the judge of its files and what opens what is encrypted.
     /// - Returns: the source.
     /// - Throws: class `usage` for a location that cannot be meant; what opening throws.
-    func open(_ location: String, limit: Int, _ checker: PermissionChecker) throws -> any SecretSource
+    func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource
 
     /// Leaves a source unread: what it would have taken is kept from the job all the same.
     func discard(_ location: String) throws
 }
 
 extension SourceType {
+    package var takesName: Bool { false }
+
     package func discard(_ location: String) throws {}
 }
 
@@ -40,6 +44,11 @@ package enum SourceTypes {
         EnvironmentSourceType(), ExecSourceType(), ParameterSourceType(), SecretsManagerSourceType(),
         VaultSourceType(),
         DirectorySourceType(),
+        FileSourceType(),
+        AgeSourceType(),
+        SopsSourceType(),
+        CredentialSourceType(),
+        FernetSourceType(),
         DocumentSourceType(format: .dotenv),
         DocumentSourceType(format: .json),
         DocumentSourceType(format: .yaml),
@@ -70,6 +79,7 @@ package struct SourceAddress: Sendable {
         self.type = type
         self.settings = settings
         location = String(parts[1])
+        if type.takesName { _ = try PathLocation(location) }
         guard let type = type as? any AskedSourceType else { return }
         let options = parts[1].split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
         location = String(options[0])
@@ -98,7 +108,16 @@ package struct SourceAddress: Sendable {
         let asked = type as? any AskedSourceType
         try asked?.complete(&settings, location)
         let isPath = type.isPath || asked?.isPath(location) == true
-        guard isPath, !location.hasPrefix("/") else { return }
-        location = "\(try directory())/\(location)"
+        guard isPath else { return }
+        let place = type.takesName ? try PathLocation(location) : PathLocation(nil, location)
+        guard !place.path.hasPrefix("/") else { return }
+        location = PathLocation(place.name, "\(try directory())/\(place.path)").text
+    }
+
+    /// Directory whose changes a reload would show; nil where there is none.
+    var watchedDirectory: String? {
+        guard type.isPath, type.isReadAgain else { return nil }
+        guard type.takesName, let place = try? PathLocation(location) else { return location }
+        return place.isDirectory ? place.path : PathParts.split(place.path).directory
     }
 }

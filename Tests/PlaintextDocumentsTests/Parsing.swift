@@ -20,7 +20,7 @@ struct Parsed {
         case .dotenv: try DotenvParser.parse(document.span, into: found)
         case .json: try JSONParser.parse(document.span, into: found)
         case .yaml: try YAMLParser.parse(document.span, into: found)
-        case .fernet: break
+        case .fernet, .sops: break
         }
         for item in found.items {
             names.append(item.name.text)

@@ -29,6 +29,8 @@ struct FuzzTarget: Sendable {
         ),
         FuzzTarget(name: "age", accepts: ageIsReadOrRefused),
         FuzzTarget(name: "identity", accepts: identityIsReadOrRefused),
+        FuzzTarget(name: "sops", accepts: sopsIsReadOrRefused),
+        FuzzTarget(name: "credential", accepts: credentialIsReadOrRefused),
         FuzzTarget(
             name: "audit",
             accepts: {
@@ -207,7 +209,7 @@ struct FuzzTarget: Sendable {
             case .dotenv: try DotenvParser.parse(text.span, into: found)
             case .json: try JSONParser.parse(text.span, into: found)
             case .yaml: try YAMLParser.parse(text.span, into: found)
-            case .fernet: break
+            case .fernet, .sops: break
             }
         } catch { return error.code == .invalid }
         return found.items.allSatisfy { SecretReference($0.name.text) != nil }
@@ -217,6 +219,38 @@ struct FuzzTarget: Sendable {
         _ = try? AgeHeader(text.span)
         guard let inner = try? AgeArmor.decode(text.span) else { return true }
         return (try? AgeArmor.decode(AgeArmor.encode(inner.span).span)) == inner
+    }
+
+    /// No value of a file of sops comes out under a key that did not encrypt it, and a number has one spelling.
+    private static func sopsIsReadOrRefused(_ text: [UInt8]) -> Bool {
+        _ = SopsValue(text.span)
+        if let number = SopsNumber.text(String(decoding: text.prefix(64), as: UTF8.self)) {
+            guard SopsNumber.text(number) == number else { return false }
+        }
+        do throws(StoreError) {
+            let file = try SopsFile(text.span)
+            let key = try StoreError.wrapping { () throws(SealingError) in
+                try Key256(copying: [UInt8](repeating: 7, count: Key256.byteCount).span)
+            }
+            let name = SecretReference("NAME")
+            try file.decrypt(text.span, key, as: name, mustBeBinary: false, into: ImportedValues())
+            return false
+        } catch { return [.invalid, .authentication].contains(error.code) }
+    }
+
+    private static func credentialIsReadOrRefused(_ text: [UInt8]) -> Bool {
+        do throws(SystemdCredentialError) {
+            let credential = try SystemdCredential(text.span)
+            let key: Key256
+            do throws(SealingError) {
+                key = try SystemdCredential.key(hostSecret: [UInt8](repeating: 7, count: 4096).span)
+            } catch { return false }
+            // The seed opens under this key; what differs from it does not.
+            _ = try credential.open(key, named: ["TOKEN"], now: 0)
+        } catch {
+            if case .sealing = error { return false }
+        }
+        return true
     }
 
     private static func identityIsReadOrRefused(_ text: [UInt8]) -> Bool {

@@ -19,6 +19,7 @@ struct GetCommand: CredfsCommand {
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
+    @OptionGroup(title: "Sources") var sources: SourceOptions
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
     var name: String
 
@@ -42,10 +43,11 @@ struct GetCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let reference = try reference(name)
         if show {
-            return try ValueOutput(keyOptions: keyOptions, newline: newlineOption.newline)
+            return try ValueOutput(keyOptions: keyOptions, sources: sources, newline: newlineOption.newline)
                 .show(reference, options, context) { try recordDisclosure(context) }
         }
-        let manifest = try ReadableManifest.load(options, keyOptions, context)
+        var manifest = try ReadableManifest.load(options, keyOptions, context)
+        _ = try sources.over(&manifest, SourceOptions.processKeys(), for: reference, context)
         let entry = try manifest.entry(reference)
         if json {
             try context.console.output(JSONOutput.secrets([entry]))

@@ -15,12 +15,14 @@ struct ShowCommand: CredfsCommand {
               credfs show API_TOKEN
               credfs show tls/KEY >/run/user/1000/key.pem
               credfs show API_TOKEN --newline no | wc -c
+              credfs show API_TOKEN --source sops:production.yaml
             """
     )
     static let operation = OperationEvent.Operation.show
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
+    @OptionGroup(title: "Sources") var sources: SourceOptions
     @OptionGroup var newlineOption: NewlineOption
 
     @Argument(help: "The name, or SERVICE/KEY.", completion: SecretNameCompletion.one)
@@ -29,7 +31,7 @@ struct ShowCommand: CredfsCommand {
     var subject: String? { name }
 
     func run(_ context: CommandContext) throws {
-        try ValueOutput(keyOptions: keyOptions, newline: newlineOption.newline)
+        try ValueOutput(keyOptions: keyOptions, sources: sources, newline: newlineOption.newline)
             .show(try reference(name), options, context) { try recordDisclosure(context) }
     }
 }
@@ -49,6 +51,7 @@ struct NewlineOption: ParsableArguments {
 /// Writes a value from secure memory to standard output, in parts, so that little memory has to be locked.
 struct ValueOutput {
     let keyOptions: KeyOptions
+    let sources: SourceOptions
     let newline: NewlineOption.Choice
 
     /// Writes the value of a secret.
@@ -69,12 +72,16 @@ struct ValueOutput {
             throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
         }
         let (store, loaded) = try options.load(context)
-        let entry = try loaded.manifest.entry(reference)
+        let hasSources = sources.isAny(context)
+        // What is nowhere needs no key.
+        if !hasSources { _ = try loaded.manifest.entry(reference) }
         let keys = try keyOptions.verify(loaded, store, context).keys
+        var manifest = loaded.manifest
+        let secrets = try sources.over(&manifest, keys, for: reference, context)
+        let entry = try manifest.entry(reference)
         if let expires = entry.expires, expires <= context.now() {
             context.console.warning("'\(entry.name.text)' expired at \(expires.text)")
         }
-        let secrets = SecretSet(loaded.manifest.secrets, keys)
         if let result = try secrets.file(of: entry) {
             let file = try Self.whole(result)
             for part in secrets.parts(of: file) {

@@ -60,6 +60,8 @@ package final class AskedSource: Sendable {
     private struct State {
         /// Names that it is asked for where it names and lists none.
         var allowed: [SecretName] = []
+        /// Names that anybody wants to know of; nil for all.
+        var only: Set<SecretName>?
         /// Names that a source above has which is not asked.
         var above: Set<SecretName> = []
         /// Names to ask for: without those that an asked source above has told.
@@ -127,21 +129,25 @@ package final class AskedSource: Sendable {
         )
     }
 
-    /// Sets the names that it may be asked for, where it names none itself, and the formats of their values.
+    /// Sets the names that it may be asked for, where it names none itself, and the formats of their values; of `only`, where
+    /// that is not nil, and of no other.
     package func allow(
         _ names: [SecretName],
         except resolved: Set<SecretName>,
-        _ formats: [SecretName: SecretEntry.Format]
+        _ formats: [SecretName: SecretEntry.Format],
+        only: Set<SecretName>? = nil
     ) {
         state.withLock { state in
             state.allowed = names
+            state.only = only
             state.above = resolved
             state.formats = formats
         }
     }
 
     private func eligible(_ state: borrowing State) -> Set<SecretName> {
-        Set(settings.names ?? state.listed ?? state.allowed).subtracting(state.above)
+        let names = Set(settings.names ?? state.listed ?? state.allowed).subtracting(state.above)
+        return state.only.map { names.intersection($0) } ?? names
     }
 
     /// Sets the names that are wanted of it: those that it may be asked for, without what sources above it have.

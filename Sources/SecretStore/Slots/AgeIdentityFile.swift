@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import Sealing
+package import SecureFiles
+internal import SecureMemory
 
 /// Identity file of age: one identity a line, comments behind `#`.
 package struct AgeIdentityFile: Sendable {
@@ -12,9 +14,22 @@ package struct AgeIdentityFile: Sendable {
     /// Kinds of others that are there and known by name only.
     package let unsupported: [AgeError.UnsupportedKind]
 
+    /// Takes identities.
     package init(_ identities: [AgeIdentity]) {
         self.identities = identities
         unsupported = []
+    }
+
+    /// Reads the identities in the file at a path, which is checked like a key file.
+    package init(at path: String, _ checker: PermissionChecker) throws(StoreError) {
+        let text = try Store.readSecretFile(path, limit: Self.maximumByteCount, checker)
+        self = try text.withBytes { (text) throws(StoreError) in try AgeIdentityFile(text, from: path) }
+    }
+
+    /// Puts several together.
+    package init(merging files: [AgeIdentityFile]) {
+        identities = files.flatMap(\.identities)
+        unsupported = files.flatMap(\.unsupported)
     }
 
     /// Reads the content of an identity file or variable.

@@ -145,9 +145,6 @@ extension KeyMaterial {
 
     /// The identities in the file at a path, which is checked like a key file.
     package static func identities(at path: String, _ checker: PermissionChecker) throws(StoreError) -> KeyMaterial {
-        let text = try Store.readSecretFile(path, limit: AgeIdentityFile.maximumByteCount, checker)
-        return .identities(
-            try text.withBytes { (text) throws(StoreError) in try AgeIdentityFile(text, from: path) }
-        )
+        .identities(try AgeIdentityFile(at: path, checker))
     }
 }
