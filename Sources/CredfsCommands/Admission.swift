@@ -45,7 +45,7 @@ struct Admission {
         return Snapshot(secrets, of: manifest, now: now, after: previous)
     }
 
-    /// Checks a store and chooses from it.
+    /// Checks a store, or stands for one where there is none, and chooses from it.
     ///
     /// - Parameters:
     ///   - options: which store.
@@ -62,9 +62,67 @@ struct Admission {
         _ sources: SourceOverlay,
         _ context: CommandContext
     ) throws -> Admission {
-        try decide(options, keyOptions, rules, sources, context) { (store, manifest) in
+        guard !rules.storeless.noStore else { return try decideWithoutStore(Storeless(), rules, sources, context) }
+        return try decide(options, keyOptions, rules, sources, context) { (store, manifest) in
             try keyOptions.unlock(store, manifest, context)
         }
+    }
+
+    /// Chooses from sources alone.
+    static func decideWithoutStore(
+        _ storeless: Storeless,
+        _ rules: AdmissionOptions,
+        _ sources: SourceOverlay,
+        _ context: CommandContext
+    ) throws -> Admission {
+        defer { context.decided = .now }
+        if let ignored = try ignored(sources, context) { return ignored }
+        context.subjects.resolve(.authenticated)
+        var admission = Admission(.authenticated, storeless.keys)
+        // A source that names and lists nothing is asked for what is wanted.
+        let wanted = try rules.only.isEmpty ? [] : ArgumentList.items(rules.only).map { try AdmissionOptions.name($0) }
+        var manifest = storeless.manifest(wanted, context.now())
+        try admission.complete(&manifest, storeless.keys, rules, sources, context) { entry in
+            entry.value != .empty || sources.failure(of: entry.name) != nil
+        }
+        return admission
+    }
+
+    /// Nothing, where a variable says that secrets are ignored.
+    private static func ignored(_ sources: SourceOverlay, _ context: CommandContext) throws -> Admission? {
+        guard let variable = context.ignoringVariable else { return nil }
+        context.console.warning("secrets are ignored because \(variable) is set")
+        try sources.discard()
+        context.subjects.resolve(.unauthenticated(reason: variable))
+        return Admission(.unauthenticated(reason: variable))
+    }
+
+    /// Lays sources over what is there, and chooses.
+    private mutating func complete(
+        _ manifest: inout Manifest,
+        _ keys: StoreKeys,
+        _ rules: AdmissionOptions,
+        _ sources: SourceOverlay,
+        _ context: CommandContext,
+        keeping isKept: (SecretEntry) -> Bool = { _ in true }
+    ) throws {
+        let all = try sources.over(
+            SecretSet(manifest.secrets, keys),
+            keys,
+            now: context.now(),
+            warn: context.console.warning
+        )
+        if !sources.isEmpty {
+            manifest.secrets = all.entries.filter(isKept)
+            try rules.requireValues(manifest, sources)
+        }
+        secrets = try rules.render(
+            all.restricted(to: try rules.choose(from: manifest, sources, context)),
+            manifest,
+            context
+        )
+        self.manifest = manifest
+        context.servedCount = entries.count
     }
 
     /// As above, with another way to find the keys.
@@ -77,12 +135,7 @@ struct Admission {
         unlock: (Store, Manifest) throws -> StoreKeys?
     ) throws -> Admission {
         defer { context.decided = .now }
-        if let variable = context.ignoringVariable {
-            context.console.warning("secrets are ignored because \(variable) is set")
-            try sources.discard()
-            context.subjects.resolve(.unauthenticated(reason: variable))
-            return Admission(.unauthenticated(reason: variable))
-        }
+        if let ignored = try ignored(sources, context) { return ignored }
         let outcome = AcceptanceGuard.examine(
             try options.location(context),
             context.checker,
@@ -94,10 +147,12 @@ struct Admission {
         context.store = outcome.manifest?.store
         if let failure = rules.failure(of: outcome, hasSources: !sources.isEmpty), let error = failure.error {
             context.subjects.resolve(.unauthenticated(reason: failure.check.reason))
+            let isAbsent = error.code == .noStore && !sources.isEmpty
             let refusal = CommandError(
                 ExitStatus(error.code),
                 "\(failure.check.rawValue): \(error.message)",
-                hint: error.hint
+                hint: isAbsent
+                    ? "\(error.hint.map { "\($0); " } ?? "")sources alone are shown by --no-store" : error.hint
             )
             guard rules.goesOnUnauthenticated(context) else { throw refusal }
             context.console.error(refusal)
@@ -112,23 +167,7 @@ struct Admission {
         context.subjects.resolve(.authenticated)
         var admission = Admission(.authenticated, verified.keys)
         var manifest = verified.manifest
-        let secrets = try sources.over(
-            SecretSet(manifest.secrets, verified.keys),
-            verified.keys,
-            now: context.now(),
-            warn: context.console.warning
-        )
-        if !sources.isEmpty {
-            manifest.secrets = secrets.entries
-            try rules.requireValues(manifest, sources)
-        }
-        admission.secrets = try rules.render(
-            secrets.restricted(to: try rules.choose(from: manifest, sources, context)),
-            manifest,
-            context
-        )
-        admission.manifest = manifest
-        context.servedCount = admission.entries.count
+        try admission.complete(&manifest, verified.keys, rules, sources, context)
         return admission
     }
 

@@ -41,6 +41,8 @@ struct AdmissionOptions: ParsableArguments {
     )
     var source: [String] = []
 
+    @OptionGroup var storeless: NoStoreOption
+
     @Option(
         help: ArgumentHelp(
             "Serve values of before for so long while a source that is asked fails (24h if left out).",

@@ -66,6 +66,8 @@ protocol CredfsCommand: ParsableCommand {
     static var operation: OperationEvent.Operation { get }
     /// It starts processes of credfs or looks at mounts, which takes /proc.
     static var needsProc: Bool { get }
+    /// These arguments are about no store.
+    var hasNoStore: Bool { get }
     /// Operation of these arguments, for the audit log.
     var operation: OperationEvent.Operation { get }
     /// The secret it is about.
@@ -80,6 +82,7 @@ protocol CredfsCommand: ParsableCommand {
 
 extension CredfsCommand {
     static var needsProc: Bool { false }
+    var hasNoStore: Bool { false }
     var operation: OperationEvent.Operation { Self.operation }
 
     var subject: String? { nil }
@@ -90,7 +93,7 @@ extension CredfsCommand {
     func perform(_ context: CommandContext) throws {
         try refuseUnreadableVariables()
         try refuseUnknownWords(context)
-        context.options = options
+        context.options = hasNoStore ? nil : options
         if options.quiet { context.console.verbosity = .quiet }
         if options.verbose { context.console.verbosity = .verbose }
         do {

@@ -108,11 +108,16 @@ struct MountOptions: ParsableArguments {
     }
 
     /// The options of the mount while it lives; before its manifest is read.
-    func live(_ options: StoreOptions, _ sources: SourceOverlay, _ context: CommandContext) throws -> LiveOptions {
+    func live(
+        _ options: StoreOptions,
+        hasStore: Bool,
+        _ sources: SourceOverlay,
+        _ context: CommandContext
+    ) throws -> LiveOptions {
         let now = context.now()
         var live = LiveOptions()
         if watch {
-            live.watched = [try Self.manifest(options, context)]
+            if hasStore { live.watched = [try Self.manifest(options, context)] }
             live.watched += sources.directories.map { WatchedPlace(directory: $0) }
         }
         live.onChange = changeAction

@@ -50,6 +50,26 @@ struct OpenRecorder {
         settings = try Self.settings(rules, context)
     }
 
+    /// Makes one for what is admitted.
+    ///
+    /// - Returns: nil where there is no store to record in.
+    /// - Throws: status 64 where opens must be recorded all the same.
+    static func make(
+        _ options: StoreOptions,
+        _ admitted: Admission,
+        _ rules: [String],
+        _ metrics: OpenMetrics?,
+        _ context: CommandContext
+    ) throws -> OpenRecorder? {
+        guard context.options != nil else {
+            guard try !settings(rules, context).isRequired else {
+                throw CommandError(.usage, "without a store nothing is recorded", hint: "leave out --audit required")
+            }
+            return nil
+        }
+        return try admitted.manifest.map { try OpenRecorder(options, $0.store, rules, metrics, context) }
+    }
+
     /// The rules that were given, else those of the variable.
     static func settings(_ rules: [String], _ context: CommandContext) throws -> AuditWriter.Settings {
         let texts = [rules.joined(separator: ","), context.variable("AUDIT") ?? ""]

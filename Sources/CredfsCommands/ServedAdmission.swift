@@ -84,6 +84,7 @@ final class ServedAdmission: ServedStore {
     }
 
     func unlock(with pipe: ReceivedDescriptor, after previous: Snapshot) throws -> Snapshot {
+        guard !rules.storeless.noStore else { throw Storeless.lost }
         let dataKey = try Self.key(from: pipe)
         return try admit(after: previous, "unlocked") { [context] (store, manifest) in
             let keys = try StoreKeys(
@@ -113,7 +114,7 @@ final class ServedAdmission: ServedStore {
         let (subjects, decided) = (context.subjects, context.decided)
         defer { (context.subjects, context.decided) = (subjects, decided) }
         do {
-            let next = try Admission.decide(options, keyOptions, rules, sources, context) { (store, manifest) in
+            let next = try decide { (store, manifest) in
                 // Whoever can write to the directory could put a store there that he has the key of.
                 guard manifest.store == self.store ?? manifest.store else {
                     throw CommandError(
@@ -134,6 +135,14 @@ final class ServedAdmission: ServedStore {
             record(.failed, "not \(action): \(CommandError(anyError: error).message)")
             throw error
         }
+    }
+
+    private func decide(_ unlock: (Store, Manifest) throws -> StoreKeys?) throws -> Admission {
+        guard rules.storeless.noStore else {
+            return try Admission.decide(options, keyOptions, rules, sources, context, unlock: unlock)
+        }
+        guard let keys else { throw Storeless.lost }
+        return try Admission.decideWithoutStore(Storeless(keys), rules, sources, context)
     }
 
     func reportReload(of generation: UInt64) { context.console.note("serving generation \(generation)") }

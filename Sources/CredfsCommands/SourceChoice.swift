@@ -97,6 +97,7 @@ struct SourceOptions: ParsableArguments {
     )
     var source: [String] = []
 
+    @OptionGroup var storeless: NoStoreOption
     @OptionGroup var size: SizeOption
 
     /// Lays the sources over the secrets of a store, for one of them and its parts.
@@ -118,6 +119,7 @@ struct SourceOptions: ParsableArguments {
         let overlay = try SourceChoice(options: source, maximumStale: nil)
             .overlay(limit: size.maxSize, speaks: true, context)
         guard !overlay.isEmpty else { return secrets }
+        defer { overlay.asked?.end() }
         let template = secrets.entry(reference.name)?.template
         let names = template?.namesAll == true ? nil : Set(template?.names ?? [reference.name])
         let merged = try overlay.over(

@@ -91,9 +91,9 @@ extension SourceOverlay {
     ///
     /// - Parameters:
     ///   - name: the name.
-    ///   - inStore: whether the store has a value of it.
+    ///   - inStore: whether the store has a value of it; nil where there is no store.
     /// - Returns: the part of each source, from the top to what is declared for names without a value.
-    package func standings(of name: SecretName, inStore: Bool) -> [SourceStanding] {
+    package func standings(of name: SecretName, inStore: Bool?) -> [SourceStanding] {
         var isDecided = false
         func part(_ hasValue: Bool, isStale: Bool = false) -> SourceStanding.Part {
             guard hasValue else { return .none }
@@ -118,7 +118,7 @@ extension SourceOverlay {
             let part: SourceStanding.Part = error.kind == .notFound ? .none : .failed
             return SourceStanding(source: state.address, part: part, reason: error.message)
         }
-        standings.append(SourceStanding(source: "store", part: part(inStore), reason: nil))
+        if let inStore { standings.append(SourceStanding(source: "store", part: part(inStore), reason: nil)) }
         if hasDefault(name) { standings.append(SourceStanding(source: "default", part: part(true), reason: nil)) }
         return standings
     }

@@ -55,6 +55,14 @@ package struct SecretReference: Sendable, Equatable {
         }
     }
 
+    /// The name alone: sources say of no secret that it belongs to a service.
+    package var withoutService: SecretReference { SecretReference(name) }
+
+    private init(_ name: SecretName) {
+        self.name = name
+        service = nil
+    }
+
     /// Suspicion of `NAME=VALUE`: nothing of it is shown or recorded unless there is such a secret.
     package var mayHoldValue: Bool { name.text.contains("=") }
 

@@ -22,6 +22,7 @@ struct ExplainCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.explain
     static let needsProc = true
+    var hasNoStore: Bool { sources.storeless.noStore }
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
@@ -36,9 +37,12 @@ struct ExplainCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         let name = try reference(name).name
-        let manifest = try ReadableManifest.load(options, keyOptions, context)
+        try sources.storeless.check(options, hasSources: sources.isAny(context))
+        let manifest = hasNoStore ? nil : try ReadableManifest.load(options, keyOptions, context)
         let overlay = try sources.look(manifest, context)
-        let inStore = manifest.index(of: name).map { manifest.secrets[$0].value != .empty } ?? false
+        let inStore = manifest.map { manifest in
+            manifest.index(of: name).map { manifest.secrets[$0].value != .empty } ?? false
+        }
         let standings = overlay.standings(of: name, inStore: inStore)
         let winner = standings.first { [.wins, .stale].contains($0.part) }
         if json {

@@ -16,6 +16,7 @@ struct GetCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.get
+    var hasNoStore: Bool { sources.storeless.noStore }
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
@@ -46,9 +47,14 @@ struct GetCommand: CredfsCommand {
             return try ValueOutput(keyOptions: keyOptions, sources: sources, newline: newlineOption.newline)
                 .show(reference, options, context) { try recordDisclosure(context) }
         }
-        var manifest = try ReadableManifest.load(options, keyOptions, context)
-        _ = try sources.over(&manifest, SourceOptions.processKeys(), for: reference, context)
-        let entry = try manifest.entry(reference)
+        let hasSources = sources.isAny(context)
+        try sources.storeless.check(options, hasSources: hasSources)
+        let storeless = try Storeless()
+        var manifest =
+            hasNoStore
+            ? storeless.manifest([], context.now()) : try ReadableManifest.load(options, keyOptions, context)
+        _ = try sources.over(&manifest, storeless.keys, for: reference, context)
+        let entry = try manifest.entry(hasSources ? reference.withoutService : reference)
         if json {
             try context.console.output(JSONOutput.secrets([entry]))
         } else {

@@ -23,6 +23,7 @@ struct HealthCommand: CredfsCommand {
     )
     static let operation = OperationEvent.Operation.health
     static let needsProc = true
+    var hasNoStore: Bool { sources.storeless.noStore }
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
@@ -32,19 +33,22 @@ struct HealthCommand: CredfsCommand {
     var json = false
 
     func run(_ context: CommandContext) throws {
+        try sources.storeless.check(options, hasSources: sources.isAny(context))
         let began = BootClock.milliseconds()
         var manifest: Manifest?
         var failure: StoreError?
-        do throws(StoreError) {
-            manifest = try KeyOptions.forGuard { try ReadableManifest.load(options, keyOptions, context) }
-        } catch { failure = error }
+        if !hasNoStore {
+            do throws(StoreError) {
+                manifest = try KeyOptions.forGuard { try ReadableManifest.load(options, keyOptions, context) }
+            } catch { failure = error }
+        }
         let store = SourceReport(
             "store",
             failure: failure,
             latency: BootClock.milliseconds() - began,
             valueCount: manifest?.secrets.count { $0.value != .empty } ?? 0
         )
-        let reports = try sources.look(manifest, context).reports + [store]
+        let reports = try sources.look(manifest, context).reports + (hasNoStore ? [] : [store])
         if json {
             try context.console.output(Self.document(reports))
         } else {

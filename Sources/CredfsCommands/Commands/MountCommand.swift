@@ -61,11 +61,14 @@ struct MountCommand: CredfsCommand {
         }
     }
 
+    var hasNoStore: Bool { admission.storeless.noStore }
+
     func failure(of error: any Error) -> CommandError { advised(error, way: .shared) }
 
     func run(_ context: CommandContext) throws {
         let sources = try admission.overlay(context, speaks: readyFd == nil)
-        let live = try mount.live(options, sources, context)
+        try admission.storeless.check(options, hasSources: !sources.isEmpty)
+        let live = try mount.live(options, hasStore: !hasNoStore, sources, context)
         var admitted = try Admission.decide(options, keyOptions, admission, sources, context)
         var rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
         let observing = try alerts.begin(admitted, sources.asked, context)
@@ -80,13 +83,11 @@ struct MountCommand: CredfsCommand {
         let store = try absolute(context)
         let served = ServedAdmission(.mount, admitted, store, keyOptions, admission, sources, context)
         let empty = Snapshot(generation: 0, items: [], modified: context.now(), sources: [])
-        let recorder = try admitted.manifest.map {
-            try OpenRecorder(options, $0.store, mount.audit, observing.monitor.metrics, context)
-        }
+        let recorder = try OpenRecorder.make(options, admitted, mount.audit, observing.monitor.metrics, context)
         try service.begin(
             admitted.snapshot(now: context.now()) ?? empty,
             rules,
-            store: admitted.manifest?.store,
+            store: hasNoStore ? nil : admitted.manifest?.store,
             auth: admitted.auth,
             live: live,
             served: served,
@@ -102,7 +103,7 @@ struct MountCommand: CredfsCommand {
         }
         Telemetry.write(Self.operation, .success, context)
         admitted.forgetEntries()
-        context.options = store
+        if !hasNoStore { context.options = store }
         try? manager?.send("READY=1\nSTATUS=serving \(service.path)\nMAINPID=\(ProcessAttributes.processID)")
         try announce(service.path, context)
         let end = try service.serve { reload in

@@ -78,6 +78,8 @@ struct RunCommand: CredfsCommand {
         guard !command.isEmpty else { throw ValidationError("a program is needed after '--'.") }
     }
 
+    var hasNoStore: Bool { admission.storeless.noStore }
+
     func failure(of error: any Error) -> CommandError {
         let way: MountAdvice.Way =
             switch place.backend.flatMap(Backend.init) {
@@ -99,7 +101,8 @@ struct RunCommand: CredfsCommand {
         // What is wrong in any case is said before anybody is asked for a password.
         _ = (try self.values { _ in true }, try variables.file.chosen { _ in true })
         let sources = try admission.overlay(context)
-        let live = try mount.live(options, sources, context)
+        try admission.storeless.check(options, hasSources: !sources.isEmpty)
+        let live = try mount.live(options, hasStore: !hasNoStore, sources, context)
         let admitted = try Admission.decide(options, keyOptions, admission, sources, context)
         let isName = { (name: SecretName) in admitted.manifest.map { $0.index(of: name) != nil } ?? true }
         let (values, chosen) = (try self.values(isName), try variables.file.chosen(isName))
@@ -137,16 +140,14 @@ struct RunCommand: CredfsCommand {
         var content = JobRun.Content(auth: admitted.auth)
         content.snapshot = snapshot
         content.secrets = admitted.secrets
-        content.store = admitted.manifest?.store
+        content.store = hasNoStore ? nil : admitted.manifest?.store
 
         var rules = JobEnvironment.Rules()
         rules.isPristine = variables.pristine
         rules.unsetsPlain = variables.unsetPlain
         rules.valueVariables = values.filter { admitted.entry($0.secret) != nil }.map(\.variable)
         var hasWarned = false
-        let recorder = try admitted.manifest.map {
-            try OpenRecorder(options, $0.store, mount.audit, observing.monitor.metrics, context)
-        }
+        let recorder = try OpenRecorder.make(options, admitted, mount.audit, observing.monitor.metrics, context)
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
         if backend != .shm { mount.warn(ofWayTo: "\(runtime.jobs)/job", settings.rules, context) }
         let run = try JobRun(

@@ -19,6 +19,7 @@ struct ShowCommand: CredfsCommand {
             """
     )
     static let operation = OperationEvent.Operation.show
+    var hasNoStore: Bool { sources.storeless.noStore }
 
     @OptionGroup(title: HelpText.storeTitle) var options: StoreOptions
     @OptionGroup(title: HelpText.keyTitle) var keyOptions: KeyOptions
@@ -71,14 +72,23 @@ struct ValueOutput {
         if let variable = context.ignoringVariable {
             throw CommandError(.refused, "secrets are ignored because \(variable) is set", hint: "unset \(variable)")
         }
-        let (store, loaded) = try options.load(context)
         let hasSources = sources.isAny(context)
-        // What is nowhere needs no key.
-        if !hasSources { _ = try loaded.manifest.entry(reference) }
-        let keys = try keyOptions.verify(loaded, store, context).keys
-        var manifest = loaded.manifest
+        try sources.storeless.check(options, hasSources: hasSources)
+        var manifest: Manifest
+        let keys: StoreKeys
+        if sources.storeless.noStore {
+            let storeless = try Storeless()
+            keys = storeless.keys
+            manifest = storeless.manifest([], context.now())
+        } else {
+            let (store, loaded) = try options.load(context)
+            // What is nowhere needs no key.
+            if !hasSources { _ = try loaded.manifest.entry(reference) }
+            keys = try keyOptions.verify(loaded, store, context).keys
+            manifest = loaded.manifest
+        }
         let secrets = try sources.over(&manifest, keys, for: reference, context)
-        let entry = try manifest.entry(reference)
+        let entry = try manifest.entry(hasSources ? reference.withoutService : reference)
         if let expires = entry.expires, expires <= context.now() {
             context.console.warning("'\(entry.name.text)' expired at \(expires.text)")
         }
