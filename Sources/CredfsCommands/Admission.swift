@@ -21,6 +21,8 @@ struct Admission {
     let keys: StoreKeys?
     /// The secrets that are shown; nil where there are none to show.
     private(set) var secrets: SecretSet?
+    /// Names that are wanted and have no value since their source fails.
+    private var unavailable: Set<SecretName> = []
     /// The manifest, with what sources brought; nil where there is none.
     private(set) var manifest: Manifest?
 
@@ -42,7 +44,7 @@ struct Admission {
     /// The generation that is served; nil where there is none.
     func snapshot(now: Timestamp, after previous: Snapshot? = nil) -> Snapshot? {
         guard let manifest, let secrets else { return nil }
-        return Snapshot(secrets, of: manifest, now: now, after: previous)
+        return Snapshot(secrets, of: manifest, now: now, unavailable: unavailable, after: previous)
     }
 
     /// Checks a store, or stands for one where there is none, and chooses from it.
@@ -121,6 +123,7 @@ struct Admission {
             manifest,
             context
         )
+        unavailable = try rules.wanted(sources.unavailable, manifest)
         self.manifest = manifest
         context.servedCount = entries.count
     }

@@ -130,6 +130,14 @@ struct AdmissionOptions: ParsableArguments {
         return entries
     }
 
+    /// Those names that are to be shown; that a hidden one is there is nothing to tell.
+    func wanted(_ names: Set<SecretName>, _ manifest: Manifest) throws -> Set<SecretName> {
+        let hidden = Set(manifest.secrets.filter { $0.policy?.hidden == true }.map(\.name))
+        let rest = names.subtracting(hidden)
+        guard !only.isEmpty else { return rest }
+        return rest.intersection(try manifest.listed(only).map { try Self.name($0) })
+    }
+
     /// Binds the templates of what is shown; a file that lacks a part is reported and not shown.
     func render(_ secrets: SecretSet, _ manifest: Manifest, _ context: CommandContext) throws -> SecretSet {
         var secrets = secrets

@@ -6,6 +6,8 @@ package import SystemPackage
 package enum FileSystemError: Error, Sendable, Equatable, CaseIterable {
     /// No secret has the name, or the caller is not to know of it.
     case noSuchName
+    /// Its source cannot tell the value, and never told one.
+    case unavailable
     /// Something other than the directory was asked for names.
     case notDirectory
     /// The directory was to be opened as a file.
@@ -42,7 +44,7 @@ package enum FileSystemError: Error, Sendable, Equatable, CaseIterable {
 /// | `refused`, `spent`, `locked` | EACCES |
 /// | `expired` | EKEYEXPIRED |
 /// | `readOnly` | EROFS |
-/// | `damaged` | EIO |
+/// | `damaged`, `unavailable` | EIO |
 /// | `tooLarge` | EINVAL |
 package func errno(for error: FileSystemError) -> Errno {
     switch error {
@@ -53,7 +55,7 @@ package func errno(for error: FileSystemError) -> Errno {
     case .refused, .spent, .locked: .permissionDenied
     case .expired: Errno(rawValue: 127)  // EKEYEXPIRED, which SystemPackage has no name for
     case .readOnly: .readOnlyFileSystem
-    case .damaged: .ioError
+    case .damaged, .unavailable: .ioError
     case .tooLarge: .invalidArgument
     }
 }

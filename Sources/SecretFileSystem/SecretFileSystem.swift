@@ -151,7 +151,9 @@ package final class SecretFileSystem: Sendable {
         guard directory == .root else {
             throw snapshot.position(of: directory) == nil ? .stale : .notDirectory
         }
-        guard let position = snapshot.position(of: name) else { throw .noSuchName }
+        guard let position = snapshot.position(of: name) else {
+            throw snapshot.isUnavailable(name) ? .unavailable : .noSuchName
+        }
         return Candidate(snapshot: snapshot, record: snapshot.records[position])
     }
 

@@ -203,6 +203,8 @@ package final class Snapshot: Sendable {
     /// Parts of rendered files that are no files themselves.
     private let unshown: [SecretName: Record]
     /// Ciphertext, nonce and tag of one secret after the other.
+    /// Names without a value since their source fails: they are not listed, and somebody who asks for one is told so.
+    private let unavailable: Set<SecretName>
     private let arena: [UInt8]
     /// Values that were authenticated, by where they begin in the arena.
     private let authentic = Mutex<Set<Int>>([])
@@ -220,14 +222,17 @@ package final class Snapshot: Sendable {
     ///   - items: the secrets, each name once.
     ///   - modified: when the set of names last changed.
     ///   - sources: what opens the values.
+    ///   - unavailable: names without a value since their source fails.
     ///   - previous: the generation before.
     package init(
         generation: UInt64,
         items: [SnapshotItem],
         modified: Timestamp,
         sources: [any ValueDecryptor],
+        unavailable: Set<SecretName> = [],
         after previous: Snapshot? = nil
     ) {
+        self.unavailable = unavailable
         var draft = Draft(previous)
         draft.arena.reserveCapacity(items.reduce(0) { $0 + $1.sealedByteCount })
         let items = items.sorted { $0.name < $1.name }
@@ -264,11 +269,13 @@ package final class Snapshot: Sendable {
     ///   - secrets: the secrets to show.
     ///   - manifest: the manifest of the store.
     ///   - now: the time.
+    ///   - unavailable: names without a value since their source fails.
     ///   - previous: the generation before.
     package convenience init(
         _ secrets: SecretSet,
         of manifest: Manifest,
         now: Timestamp,
+        unavailable: Set<SecretName> = [],
         after previous: Snapshot? = nil
     ) {
         let items = secrets.items(of: manifest, now: now)
@@ -277,6 +284,7 @@ package final class Snapshot: Sendable {
             items: items,
             modified: manifest.updated,
             sources: secrets.keys.map { StoreDecryptor($0) },
+            unavailable: unavailable,
             after: previous
         )
     }
@@ -296,6 +304,11 @@ package final class Snapshot: Sendable {
             }
         }
         return nil
+    }
+
+    /// Detects a name without a value since its source fails.
+    func isUnavailable(_ name: Span<UInt8>) -> Bool {
+        unavailable.contains { compare(name, $0.text.utf8.span) == 0 }
     }
 
     /// The position of the file with a number.

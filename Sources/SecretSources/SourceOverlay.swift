@@ -299,6 +299,11 @@ package final class SourceOverlay {
         )
     }
 
+    /// Names without a value since a source fails; that it knows no such secret is no failure.
+    package var unavailable: Set<SecretName> {
+        Set(failures.filter { $0.value.error.kind != .notFound }.keys)
+    }
+
     /// Begins to ask again by itself, on a thread; from now on nobody waits for a source here.
     ///
     /// - Throws: the error of pthread_create(3).

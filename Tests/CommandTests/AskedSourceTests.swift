@@ -333,6 +333,43 @@ extension RunTests {
             #expect(usage.status == .exited(64) && !usage.errorText.contains("s3cr3t"), "\(usage.errorText)")
         }
 
+        @Test func aReaderOfANameWhoseSourceFailsIsToldSo() async throws {
+            let box = try await JobBox(["A": "store a"])
+            let template = try box.sandbox.directory.write(
+                Array("secrets:\n  HIDDEN:\n    value: \"\"\n    policy:\n      hidden: true\n      uids: [0]\n".utf8),
+                to: "template.yaml",
+                permissions: 0o600
+            )
+            try await box.sandbox.succeed("encrypt", template, "-y")
+            let program = try Program(box, [:])
+            try program.fail("down")
+            let mounted = try await box.credfs(
+                "mount",
+                "--source",
+                "exec:\(program.path)?names=DOWN,HIDDEN,UP&ttl=1h"
+            )
+            try #require(mounted.status == .exited(0), "\(mounted.errorText)")
+            let path = String(mounted.outputText.dropLast())
+            func failure(_ name: String) -> Int32 {
+                let descriptor = unsafe open("\(path)/\(name)", O_RDONLY)
+                if descriptor >= 0 { close(descriptor) }
+                return descriptor >= 0 ? 0 : errno
+            }
+            #expect(failure("A") == 0)
+            // It is not listed, and not said to be none either; a hidden one is never said to be there.
+            #expect(["DOWN", "UP", "HIDDEN", "OTHER"].map(failure) == [EIO, EIO, ENOENT, ENOENT])
+            #expect(try FileManager.default.contentsOfDirectory(atPath: path) == ["A"])
+            try program.set("UP", "up")
+            try program.fail(nil)
+            let refresh = try await box.credfs("refresh", "--all")
+            #expect(refresh.status == .exited(11), "\(refresh.errorText)")
+            #expect(text("\(path)/UP") == "up")
+            // Now it is known that there is none.
+            try await Eventually.holds("DOWN is known to be none") { failure("DOWN") == ENOENT }
+            #expect(try await box.credfs("unmount", path).status == .exited(0))
+            try box.expectNothingLeft()
+        }
+
         @Test func aProgramInheritsNoKeyAndNoVariableThatWasTaken() async throws {
             let box = try await JobBox(["S": "store"])
             let path = box.sandbox.directory.path("env-provider")

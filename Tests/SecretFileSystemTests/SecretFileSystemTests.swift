@@ -21,6 +21,7 @@ import Testing
         (.expired, 127),
         (.readOnly, 30),
         (.damaged, 5),
+        (.unavailable, 5),
         (.tooLarge, 22),
     ])
     func everyErrorHasItsNumber(error: FileSystemError, number: Int32) {
@@ -28,7 +29,7 @@ import Testing
     }
 
     @Test func theTableIsComplete() {
-        #expect(FileSystemError.allCases.count == 12)
+        #expect(FileSystemError.allCases.count == 13)
     }
 }
 

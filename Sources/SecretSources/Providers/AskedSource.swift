@@ -474,9 +474,11 @@ package final class AskedSource: Sendable {
                 let failures = (old?.failures ?? state.untold[name]?.failures ?? 0) + 1
                 let due = now + pause(after: failures, error)
                 guard let old, error.kind != .notFound, now - old.time <= settings.maximumStale else {
+                    let before = state.untold[name]?.error.kind
                     state.told[name] = nil
                     state.untold[name] = Untold(error: error, time: now, due: due, failures: failures)
-                    return old != nil
+                    // That there is none, and that nobody can tell, are different errors for readers.
+                    return old != nil || before.map { ($0 == .notFound) != (error.kind == .notFound) } == true
                 }
                 state.told[name]?.failures = failures
                 state.told[name]?.error = error
