@@ -15,12 +15,15 @@ final class Connection: @unchecked Sendable {
     let maximumReadByteCount: Int
     let handles = HandleTable()
     let parked = PendingReplies()
+    /// The kernel's limit for requests; nil where they may take any time.
+    let timeout: RequestTimeout?
     private(set) var session: OpaquePointer?
     private let workerKey: pthread_key_t
     private let unwantedReplies = Atomic<Int>(0)
     private let failedReplies = Atomic<Int>(0)
 
-    init?(_ fileSystem: any FileSystem, maximumReadByteCount: Int) {
+    init?(_ fileSystem: any FileSystem, maximumReadByteCount: Int, requestTimeout: UInt16?) {
+        timeout = requestTimeout.map(RequestTimeout.init)
         var key = pthread_key_t()
         guard unsafe pthread_key_create(&key, nil) == 0 else { return nil }
         workerKey = key
@@ -44,6 +47,16 @@ final class Connection: @unchecked Sendable {
             unsafe fuse_opt_free_args(&arguments)
         }
         guard unsafe session != nil else { return nil }
+    }
+
+    /// Gives libfuse an open device that is mounted, which it closes with the session.
+    ///
+    /// - Returns: false where it does not take it; then the device is not closed.
+    func attach(_ device: Int32) -> Bool {
+        guard let session = unsafe session else { return false }
+        guard timeout != nil else { return unsafe fuse_session_mount(session, "/dev/fd/\(device)") == 0 }
+        var transport = RequestTimeout.transport
+        return unsafe fuse_session_custom_io(session, &transport, device) == 0
     }
 
     deinit {

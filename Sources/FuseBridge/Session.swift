@@ -35,6 +35,8 @@ package final class Session: Sendable {
     ///   - fileSystem: what answers.
     ///   - maximumReadByteCount: the `max_read` that it was mounted with.
     ///   - workerCount: how many threads answer.
+    ///   - requestTimeout: seconds after which the kernel ends the connection where a request is not answered (Linux 6.15;
+    ///     it looks every 15 seconds); nil for ever, and with older kernels.
     ///   - idle: called by a worker when no request came for a second, the first time.
     /// - Throws: the error of the system; EINVAL where libfuse does not take the device.
     package init(
@@ -42,17 +44,21 @@ package final class Session: Sendable {
         serving fileSystem: any FileSystem,
         maximumReadByteCount: Int,
         workerCount: Int = 2,
+        requestTimeout: UInt16? = nil,
         idle: @escaping @Sendable () -> Void = {}
     ) throws(Errno) {
         precondition(workerCount > 0, "somebody must work")
-        guard let connection = Connection(fileSystem, maximumReadByteCount: maximumReadByteCount),
-            let session = unsafe connection.session
-        else { throw .noMemory }
+        let made = Connection(
+            fileSystem,
+            maximumReadByteCount: maximumReadByteCount,
+            requestTimeout: requestTimeout
+        )
+        guard let connection = made else { throw .noMemory }
         let number = device.number
         let flags = fcntl(number, F_GETFL)
         guard flags >= 0, fcntl(number, F_SETFL, flags | O_NONBLOCK) == 0 else { throw Errno(rawValue: errno) }
         // From here on libfuse owns the descriptor and closes it with the session.
-        guard unsafe fuse_session_mount(session, "/dev/fd/\(number)") == 0 else { throw .invalidArgument }
+        guard connection.attach(number) else { throw .invalidArgument }
         _ = device.release()
         self.connection = connection
         loop = try OwnedDescriptor.pipe().ends { (readEnd, writeEnd) throws(Errno) in

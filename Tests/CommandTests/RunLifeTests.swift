@@ -254,6 +254,23 @@ extension RunTests {
             #expect(outcome.status == .exited(0))
         }
 
+        /// As a person does it: the key of the terminal, then `fg`.
+        @Test func aJobIsStoppedByTheTerminalAndGoesOnWithItsSecrets() async throws {
+            let box = try await JobBox(["T": "t"])
+            let terminal = try PseudoTerminal()
+            let job = "cat $T_FILE; echo up; read line; cat $T_FILE; echo $line"
+            let script = "set -m; \"$0\" run -- /bin/sh -c \"$1\"; echo stopped $?; fg >/dev/null; echo ended $?"
+            try terminal.start("/bin/bash", ["-c", script, credfs, job], environment: box.environment)
+            try await terminal.expect("tup")
+            terminal.type("\u{1a}")
+            try await terminal.expect("stopped 147")
+            terminal.type("again\n")
+            try await terminal.expect("tagain")
+            try await terminal.expect("ended 0")
+            #expect(try await terminal.end() == .exited(0))
+            try box.expectNothingLeft()
+        }
+
         @Test func theKeysOfATerminalReachTheJobOnce() async throws {
             let box = try await JobBox(["T": "t"])
             let terminal = try PseudoTerminal()

@@ -113,7 +113,16 @@ struct MountCommand: CredfsCommand {
             case .failed: try? manager?.send("READY=1\nSTATUS=serving \(service.path): not reloaded")
             }
         }
-        context.outcome = end == .timeOver ? "its time was over" : "ended"
+        switch end {
+        case .asked: context.outcome = "ended"
+        case .timeOver: context.outcome = "its time was over"
+        case .aborted:
+            throw CommandError(
+                .mount,
+                "the kernel has ended the mount: a request was not answered in time, or somebody aborted it",
+                hint: "mount again; a server that is stopped or starved for longer than 15 seconds loses its mount"
+            )
+        }
     }
 
     /// Tells whoever waits that the directory can be used.

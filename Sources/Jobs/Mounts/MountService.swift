@@ -11,6 +11,8 @@ internal import SystemPackage
 package final class MountService {
     /// Mount point.
     package let path: String
+    /// Seconds for an answer, three times as many as any request is parked.
+    private static let requestTimeout: UInt16 = 15
     private let runtime: RuntimeDirectory
     private let signals: SignalQueue
     private let ownsDirectory: Bool
@@ -66,6 +68,7 @@ package final class MountService {
             rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount()),
             path: path,
             making: ownsDirectory ? OwnDirectory(runtime: runtime, name: id, mode: 0o700) : nil,
+            requestTimeout: Self.requestTimeout,
             audit: { [id] () throws(MountError) in try recording(id) }
         )
         self.mount = mount
@@ -96,6 +99,9 @@ package final class MountService {
         case asked
         /// Its time is over.
         case timeOver
+        /// The kernel has ended the connection of a mount that is still there: a request was not answered in time, or
+        /// somebody aborted it.
+        case aborted
     }
 
     /// Step of reading the store again since SIGHUP asks for it.
@@ -125,7 +131,9 @@ package final class MountService {
                     }
                 }
                 guard let events, events.act(on: mount?.served) else { return .timeOver }
-                guard let served = mount?.served, served.isServing else { return .asked }
+                guard let served = mount?.served, served.isServing else {
+                    return MountTable.has(path) ? .aborted : .asked
+                }
                 try signals.wait(or: [served.endNotice] + events.numbers)
             }
         } catch { throw MountError.system(.failed, "wait for signals", error) }

@@ -32,12 +32,14 @@ final class ServedMount {
     ///   - rules: what is answered.
     ///   - options: what it was mounted with.
     ///   - audit: records opens; ended with the mount.
+    ///   - requestTimeout: seconds after which the kernel ends a mount that does not answer; nil for ever.
     /// - Throws: class `mount`.
     init(
         _ device: consuming OwnedDescriptor,
         _ rules: SecretFileSystem,
         _ options: FuseMount.Options,
-        audit: OpenAudit?
+        audit: OpenAudit?,
+        requestTimeout: UInt16? = nil
     ) throws(MountError) {
         self.audit = audit
         let buffers: ReadBuffers
@@ -58,6 +60,7 @@ final class ServedMount {
                 serving: SecretFileServer(rules, buffers: buffers, audit: audit),
                 maximumReadByteCount: options.maximumReadByteCount,
                 workerCount: Self.workerCount,
+                requestTimeout: requestTimeout,
                 // A server spends its life waiting; what it needed to start is half of its memory.
                 idle: { Memory.dropProgramPages() }
             )

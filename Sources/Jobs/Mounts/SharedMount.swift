@@ -15,18 +15,21 @@ final class SharedMount: Exposure {
     private let options: FuseMount.Options
     private let audit: () throws(MountError) -> OpenAudit?
     private let directory: OwnDirectory?
+    private let requestTimeout: UInt16?
     private var unmountHelper: UnmountHelper?
     private(set) var served: ServedMount?
 
     /// Makes an exposure.
     ///
     /// The directory is made and removed, and nil for one that is there; `audit` begins to record opens, once this process
-    /// is bound.
+    /// is bound. The kernel ends a mount that leaves a request unanswered for `requestTimeout` seconds, if it can; a job's
+    /// has no such limit, since it is stopped with its job.
     init(
         _ fileSystem: SecretFileSystem,
         _ options: FuseMount.Options,
         path: String,
         making directory: OwnDirectory?,
+        requestTimeout: UInt16? = nil,
         audit: @escaping () throws(MountError) -> OpenAudit?
     ) {
         self.audit = audit
@@ -34,6 +37,7 @@ final class SharedMount: Exposure {
         self.options = options
         self.path = path
         self.directory = directory
+        self.requestTimeout = requestTimeout
     }
 
     var endNotice: Int32 { served?.endNotice ?? -1 }
@@ -56,7 +60,13 @@ final class SharedMount: Exposure {
         unmountHelper = try UnmountHelper(for: path)
         let device = try Mounter.mount(at: path, options)
         try ServingFilter.install(for: job)
-        served = try ServedMount(device, fileSystem, options, audit: try audit())
+        served = try ServedMount(
+            device,
+            fileSystem,
+            options,
+            audit: try audit(),
+            requestTimeout: requestTimeout
+        )
     }
 
     func end() -> Bool {
