@@ -359,6 +359,11 @@ static inline int credfs_socket_peer(int socket, pid_t *process, uid_t *user) {
     return result;
 }
 
+/* Users and groups of this process as the kernel has them; only with one thread, since the C library changes all of them. */
+static inline int credfs_set_groups(size_t count, const gid_t *groups) { return (int)syscall(SYS_setgroups, count, groups); }
+static inline int credfs_set_group(gid_t group) { return (int)syscall(SYS_setresgid, group, group, group); }
+static inline int credfs_set_user(uid_t user) { return (int)syscall(SYS_setresuid, user, user, user); }
+
 /* The kind of file system (linux/magic.h); -1 with errno. */
 static inline long credfs_file_system_kind(int descriptor) {
     struct statfs status;

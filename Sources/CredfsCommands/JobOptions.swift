@@ -2,6 +2,8 @@
 
 internal import ArgumentParser
 internal import Jobs
+internal import SecretStore
+internal import SystemCalls
 
 /// The variables of a job.
 struct JobVariableOptions: ParsableArguments {
@@ -39,7 +41,36 @@ struct JobOptions: ParsableArguments {
     @Flag(help: "Allow core files of the program.")
     var allowCore = false
 
+    @Option(
+        help: ArgumentHelp(
+            "Run the program as another user, with its groups and HOME (root only); the secrets are for that user alone.",
+            valueName: "user[:group]"
+        )
+    )
+    var user: String?
+
     @OptionGroup var labels: LabelOptions
+
+    func validate() throws {
+        if let user, UserArgument(user) == nil {
+            throw ValidationError("--user takes a user, or a user and a group with a colon between.")
+        }
+    }
+
+    /// The user that the program runs as; nil for the one of credfs.
+    ///
+    /// - Throws: status 64 where that cannot be, or the machine has no such user or group.
+    func account(_ context: CommandContext) throws -> JobUser? {
+        guard let user, let argument = UserArgument(user) else { return nil }
+        guard context.user == 0 else {
+            throw CommandError(
+                .usage,
+                "only root can run a program as another user",
+                hint: "run credfs as root, with sudo for example"
+            )
+        }
+        return JobUser(try argument.login("--user"))
+    }
 }
 
 /// Options for the mount of a job.

@@ -145,7 +145,7 @@ struct MountOptions: ParsableArguments {
         if let callers, ReadPolicy.Callers(rawValue: callers) == nil {
             throw ValidationError("--callers takes job, owner or any.")
         }
-        if let owner, Self.parts(ofOwner: owner) == nil {
+        if let owner, UserArgument(owner) == nil {
             throw ValidationError("--owner takes a user, or a user and a group with a colon between.")
         }
     }
@@ -153,7 +153,9 @@ struct MountOptions: ParsableArguments {
     /// The rules of the mount.
     func rules(_ context: CommandContext, group: UInt32) throws -> MountRules {
         var rules = MountRules(ownership: Ownership(user: context.user, group: group))
-        if let owner, let ownership = try Self.ownership(owner, usualGroup: group) {
+        if let owner, let argument = UserArgument(owner) {
+            let (user, group, namesGroup) = try argument.owner(usualGroup: group, "--owner")
+            let ownership = Ownership(user: user, group: group, admitsGroup: namesGroup)
             guard context.user == 0 || ownership.user == context.user else {
                 throw CommandError(.usage, "only root can give secrets to another user")
             }
@@ -180,41 +182,6 @@ struct MountOptions: ParsableArguments {
         let location = try options.location(context)
         let path = location.manifest ?? "\(location.directory)/\(StoreLocation.manifestName)"
         return WatchedPlace(file: try AbsolutePath.of(path))
-    }
-
-    private static func parts(ofOwner text: String) -> (user: String, group: String?)? {
-        let parts = text.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
-        guard (1...2).contains(parts.count), !parts.contains("") else { return nil }
-        return (parts[0], parts.count == 2 ? parts[1] : nil)
-    }
-
-    /// The owner of numbers or names; a user given by name without a group has the group of its login.
-    private static func ownership(_ text: String, usualGroup: UInt32) throws -> Ownership? {
-        guard let (user, group) = parts(ofOwner: text) else { return nil }
-        let accounts = Accounts()
-        let account = try number(user).map { Accounts.User(id: $0, group: usualGroup) } ?? accounts.user(user)
-        guard let account else { throw unknown("user", hint: "id -u NAME") }
-        guard let group else { return Ownership(user: account.id, group: account.group) }
-        guard let number = try number(group) ?? accounts.group(group) else {
-            throw unknown("group", hint: "getent group NAME")
-        }
-        return Ownership(user: account.id, group: number, admitsGroup: true)
-    }
-
-    private static func number(_ text: String) throws -> UInt32? {
-        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else { return nil }
-        guard let number = UInt32(text), number != .max else {
-            throw CommandError(.usage, "--owner takes numbers below \(UInt32.max)")
-        }
-        return number
-    }
-
-    private static func unknown(_ kind: String, hint command: String) -> CommandError {
-        CommandError(
-            .usage,
-            "/etc has no \(kind) of the name in --owner",
-            hint: "give the number that this prints: \(command)"
-        )
     }
 }
 

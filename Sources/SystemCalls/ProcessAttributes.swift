@@ -82,6 +82,19 @@ package enum ProcessAttributes {
         try checkErrno { credfs_prctl(PR_CAPBSET_DROP, 21) }
     }
 
+    /// Becomes another user for good, with these groups and no others; only in a process with one thread.
+    ///
+    /// The capabilities of root go with it (capabilities(7)). Wraps setgroups(2), setresgid(2) and setresuid(2).
+    ///
+    /// - Throws: EPERM without CAP_SETUID and CAP_SETGID, EINVAL for a number that the user namespace does not have.
+    package static func become(user: UInt32, group: UInt32, groups: [UInt32]) throws(Errno) {
+        try checkErrno {
+            unsafe groups.withUnsafeBufferPointer { unsafe credfs_set_groups($0.count, $0.baseAddress) }
+        }
+        try checkErrno { credfs_set_group(group) }
+        try checkErrno { credfs_set_user(user) }
+    }
+
     /// The effective group id.
     package static var effectiveGroup: UInt32 { getegid() }
 

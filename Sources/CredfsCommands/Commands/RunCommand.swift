@@ -28,6 +28,7 @@ struct RunCommand: CredfsCommand {
               credfs run -- sh -c 'cat "$API_TOKEN_FILE"'
               credfs run --only API_TOKEN,DB_PASSWORD -- ./server --port 8080
               credfs run --env API_TOKEN -- ./legacy     # the value in a variable
+              credfs run --user www-data -- ./server     # as root: for another user
               credfs run --shared --allow-other --callers any -- docker compose up
             """,
         aliases: ["exec"]
@@ -98,6 +99,7 @@ struct RunCommand: CredfsCommand {
 
     func run(_ context: CommandContext) throws {
         try refuseAssignment()
+        let user = try program.account(context)
         // What is wrong in any case is said before anybody is asked for a password.
         _ = (try self.values { _ in true }, try variables.file.chosen { _ in true })
         let sources = try admission.overlay(context)
@@ -126,7 +128,8 @@ struct RunCommand: CredfsCommand {
         var secrets = try ValueVariables.block(values, admitted)
         warn(of: values, admitted, context)
 
-        var settings = JobRun.Settings(rules: try mount.rules(context, group: ProcessAttributes.effectiveGroup))
+        var settings = JobRun.Settings(rules: try mountRules(for: user, context))
+        settings.isForAnotherUser = user.map { $0.user != context.user } ?? false
         settings.backend = backend
         let observing = try alerts.begin(admitted, sources.asked, context)
         defer { observing.end() }
@@ -145,6 +148,7 @@ struct RunCommand: CredfsCommand {
         var rules = JobEnvironment.Rules()
         rules.isPristine = variables.pristine
         rules.unsetsPlain = variables.unsetPlain
+        rules.login = user?.variables ?? [:]
         rules.valueVariables = values.filter { admitted.entry($0.secret) != nil }.map(\.variable)
         var hasWarned = false
         let recorder = try OpenRecorder.make(options, admitted, mount.audit, observing.monitor.metrics, context)
@@ -155,7 +159,7 @@ struct RunCommand: CredfsCommand {
             settings,
             in: runtime,
             recording: { (mount) throws(MountError) in try recorder?.begin(mount: mount) },
-            starting: { () throws(MountError) in try recordStart(recorder, context) },
+            starting: { () throws(MountError) in try recordStart(user, recorder, context) },
             report: { say($0, context) }
         )
         context.subjects.mount = run.id
@@ -163,7 +167,7 @@ struct RunCommand: CredfsCommand {
         let unseen = settings.backend == .fuse ? [] : admitted.entries.map(\.name)
         let given = values.map(\.secret).filter { admitted.entry($0) != nil }
         context.subjects.secrets = unseen.isEmpty ? given : unseen
-        let outcome = try run.perform(job(context), secrets: &secrets) { directory in
+        let outcome = try run.perform(job(user, context), secrets: &secrets) { directory in
             let environment = JobEnvironment(
                 inherited: EnvironmentVariables.rawEntries(),
                 directory: directory,
@@ -228,12 +232,29 @@ struct RunCommand: CredfsCommand {
         }
     }
 
-    private func job(_ context: CommandContext) -> Job.Program {
+    /// The rules of the mount, which is for the user that the program runs as.
+    private func mountRules(for user: JobUser?, _ context: CommandContext) throws -> MountRules {
+        var rules = try mount.rules(context, group: ProcessAttributes.effectiveGroup)
+        guard let user else { return rules }
+        guard mount.owner == nil else {
+            throw CommandError(
+                .usage,
+                "--user gives the secrets to its user, so --owner cannot",
+                hint: "leave out --owner, or run the program by other means: setpriv, su"
+            )
+        }
+        rules.ownership = Ownership(user: user.user, group: user.group)
+        rules.allowsOther = rules.allowsOther || user.user != context.user
+        return rules
+    }
+
+    private func job(_ user: JobUser?, _ context: CommandContext) -> Job.Program {
         // The parser has them as text; the job gets the bytes.
         let command = Array(context.arguments.drop { $0 != Array("--".utf8) }.dropFirst())
         var job = Job.Program(command: command, environment: [], inherited: context.inherited)
         job.givesPath = !variables.pristine
         job.allowsCore = program.allowCore
+        job.user = user
         return job
     }
 
@@ -281,10 +302,20 @@ struct RunCommand: CredfsCommand {
     }
 
     /// Records the start, since whoever is killed records nothing at its end.
-    private func recordStart(_ recorder: OpenRecorder?, _ context: CommandContext) throws(MountError) {
+    private func recordStart(
+        _ user: JobUser?,
+        _ recorder: OpenRecorder?,
+        _ context: CommandContext
+    ) throws(MountError) {
         if let job = program.labels.event(context) { try context.record(job, by: recorder) }
         try context.record(
-            OperationEvent(.run, context.subjects, status: .success, reason: "started", store: context.store),
+            OperationEvent(
+                .run,
+                context.subjects,
+                status: .success,
+                reason: user.map { "started as uid \($0.user)" } ?? "started",
+                store: context.store
+            ),
             by: recorder
         )
     }

@@ -18,6 +18,8 @@ package final class Job {
         package var givesPath = true
         /// Core files of the job are left alone.
         package var allowsCore = false
+        /// User that it runs as; nil for the one of credfs.
+        package var user: JobUser?
         /// Signals and limits that credfs was started with.
         package var inherited: ProcessHardening.Inherited
 
@@ -128,7 +130,8 @@ package final class Job {
                 allowsCore: program.allowsCore,
                 inherited: program.inherited,
                 givesPath: program.givesPath,
-                workingDirectory: workingDirectory
+                workingDirectory: workingDirectory,
+                user: program.user
             )
             if isForked {
                 let child = try ChildProcess(forking: mask) {

@@ -34,6 +34,8 @@ package struct JobEnvironment: Sendable {
         package var isPristine = false
         /// Inherited variables that are named like a secret are removed.
         package var unsetsPlain = false
+        /// Variables of the user that the job runs as; those with nil are taken away.
+        package var login: [String: String?] = [:]
         /// The variables that are given the values themselves.
         package var valueVariables: [VariableName] = []
 
@@ -63,9 +65,14 @@ package struct JobEnvironment: Sendable {
     ) {
         var made: [(String, String)] = [(VariableName.directory, directory), (VariableName.authMode, auth.text)]
         if let reason = auth.reason { made.append((VariableName.authReason, reason)) }
+        for (name, value) in rules.login.sorted(by: { $0.key < $1.key }) {
+            if let value { made.append((name, value)) }
+        }
         for pair in variables.pairs { made.append((pair.variable.text, "\(directory)/\(pair.secret.text)")) }
         let replaced = Set(
-            made.map(\.0) + rules.valueVariables.map(\.text) + [VariableName.authReason, VariableName.outerDirectory]
+            made.map(\.0) + rules.login.keys + rules.valueVariables.map(\.text) + [
+                VariableName.authReason, VariableName.outerDirectory,
+            ]
         )
         let plain = Set(variables.pairs.map { VariableName(of: $0.secret).text })
         var entries: [[UInt8]] = []

@@ -200,6 +200,12 @@ package enum JobLauncher {
             // From here on the job outlives credfs.
             try ProcessAttributes.setParentDeathSignal(0)
         }
+        // Last: everything before takes rights that this user does not have.
+        if let user = request.user {
+            try Failure.attempt(.user) { () throws(Errno) in
+                try ProcessAttributes.become(user: user.user, group: user.group, groups: user.groups)
+            }
+        }
     }
 }
 

@@ -39,6 +39,7 @@ package enum JobLauncherStep: String, Sendable {
     case cover
     case workingDirectory = "working-directory"
     case restore
+    case user
     case program
 
     /// Name of the step for people, after "cannot".
@@ -52,6 +53,7 @@ package enum JobLauncherStep: String, Sendable {
         case .cover: "hide the store from the job"
         case .workingDirectory: "enter the working directory"
         case .restore: "give the job what credfs was started with"
+        case .user: "become the user of the job"
         case .program: "run the program"
         }
     }

@@ -16,8 +16,10 @@ package struct JobLauncherRequest: Sendable, Equatable {
     var givesPath: Bool
     /// Working directory of the job; empty keeps this one.
     var workingDirectory: String
+    /// User that the program runs as; nil for the one of credfs.
+    var user: JobUser?
 
-    private static let fixedCount = 16
+    private static let fixedCount = 17
 
     /// The arguments, without the program's name and mode.
     package var arguments: [String] {
@@ -26,7 +28,7 @@ package struct JobLauncherRequest: Sendable, Equatable {
             String(socket), String(parent), plan.isolation.rawValue, plan.backend.rawValue, plan.jobs, plan.name,
             String(options.maximumReadByteCount), String(options.user), String(options.group),
             String(options.allowOther), String(allowsCore),
-            String(givesPath), workingDirectory,
+            String(givesPath), workingDirectory, user?.word ?? "",
         ]
         return fixed + inherited.words + [String(plan.maskedPaths.count)] + plan.maskedPaths
     }
@@ -39,7 +41,8 @@ package struct JobLauncherRequest: Sendable, Equatable {
             let isolation = Isolation(rawValue: words[2]), let backend = Backend(rawValue: words[3]),
             let maximum = Int(words[6]), let user = UInt32(words[7]), let group = UInt32(words[8]),
             let allowsOther = Bool(words[9]), let allowsCore = Bool(words[10]), let givesPath = Bool(words[11]),
-            let inherited = ProcessHardening.Inherited(words: words[13..<fixedCount]),
+            let inherited = ProcessHardening.Inherited(words: words[14..<fixedCount]),
+            let account = JobUser.optional(word: words[13]),
             let maskedCount = Int(words[fixedCount]), maskedCount >= 0, words.count - fixedCount - 1 >= maskedCount
         else { return nil }
         let end = fixedCount + 1 + maskedCount
@@ -59,7 +62,8 @@ package struct JobLauncherRequest: Sendable, Equatable {
             allowsCore: allowsCore,
             inherited: inherited,
             givesPath: givesPath,
-            workingDirectory: words[12]
+            workingDirectory: words[12],
+            user: account
         )
         return (request, end)
     }

@@ -16,7 +16,9 @@ extension JobRun {
             return [.none]
         }
         // A job that gets no secrets is not to see the key either.
-        let own: [Isolation] = ProcessAttributes.hasCapability(.sysAdmin) ? [.mount, .user] : [.user]
+        // A user namespace of our own has one user.
+        let nested: [Isolation] = settings.isForAnotherUser ? [] : [.user]
+        let own: [Isolation] = ProcessAttributes.hasCapability(.sysAdmin) ? [.mount] + nested : nested
         // Whoever else could see such files could read them.
         return showsFiles ? own : own + [.none]
     }

@@ -29,6 +29,8 @@ extension JobRun {
         package var backend = Backend.fuse
         /// Shared mount, which other processes see.
         package var isShared = false
+        /// Its program runs as another user.
+        package var isForAnotherUser = false
         /// Owner and callers.
         package var rules: MountRules
         /// Files and directories that the job shall not see.
