@@ -223,6 +223,7 @@ extension AdmissionOptions: ScannedOptions {
         onReject = try scanner.value("on-reject")
         size = try scanner.group()
         source = try scanner.values("source")
+        storeless = try scanner.group()
         maxStale = try scanner.value("max-stale")
         ignorePolicy = scanner.flag("ignore-policy")
         try validate()

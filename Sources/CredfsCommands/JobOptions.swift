@@ -103,9 +103,11 @@ extension JobVariableOptions: ScannedOptions {
 extension JobOptions: ScannedOptions {
     mutating func scan(_ scanner: inout OptionScanner) throws {
         linger = try scanner.value("linger")
+        user = try scanner.value("user")
         keepStore = scanner.flag("keep-store")
         allowCore = scanner.flag("allow-core")
         labels = try scanner.group()
+        try validate()
     }
 }
 

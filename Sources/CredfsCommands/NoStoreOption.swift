@@ -69,3 +69,9 @@ struct Storeless {
         )
     }
 }
+
+extension NoStoreOption: ScannedOptions {
+    mutating func scan(_ scanner: inout OptionScanner) throws {
+        noStore = scanner.flag("no-store")
+    }
+}
