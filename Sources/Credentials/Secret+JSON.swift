@@ -116,7 +116,7 @@ extension Secret {
             guard value.kind == .object || value.kind == .array else {
                 throw CredentialsError(.invalidFormat, name: Self.text(path), reason: "neither an object nor an array")
             }
-            return try JSONReader.count(value, in: bytes)
+            return JSONReader.count(value, in: bytes)
         }
     }
 

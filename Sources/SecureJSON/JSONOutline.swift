@@ -36,11 +36,24 @@ package struct JSONOutline: Sendable {
     ///
     /// - Returns: nil where there is none, or two.
     package static func member(_ key: String, of value: Value, in bytes: Span<UInt8>) -> Value? {
+        let found = members(key, of: value, in: bytes)
+        return found.count == 1 ? found[0] : nil
+    }
+
+    /// Finds every member of a key; none of anything but an object.
+    package static func members(_ key: String, of value: Value, in bytes: Span<UInt8>) -> [Value] {
         var found: [Value] = []
         forEachMember(of: value, in: bytes) { (name, member) in
             if let name, JSONString(name).equals(key, in: bytes) { found.append(member) }
         }
-        return found.count == 1 ? found[0] : nil
+        return found
+    }
+
+    /// The number of members of an object or array; 0 of anything else.
+    package static func count(of value: Value, in bytes: Span<UInt8>) -> Int {
+        var count = 0
+        forEachMember(of: value, in: bytes) { (_, _) in count += 1 }
+        return count
     }
 
     /// The elements of an array of a text that was checked; none of anything else.

@@ -366,22 +366,20 @@ import Testing
         let remote = try Remote(["secretsmanager", Self.largest, "prod/"], variables)
         #expect(try await remote.text("token") == "a token")
         #expect(try await remote.list() == .success(["blob", "db", "token"]))
-        let key = Array(server.facts.reader.secret.utf8)
-        // What a request needed goes a moment after its answer.
+        // In the environment block neither, which is a part of it; what a request needed goes a moment after its answer.
+        let key = server.facts.reader.secret
         var count = 0
         for _ in 0..<100 {
-            count = try ProcessMemory.count(of: key, in: remote.id)
+            count = try await ProcessMemory.count(of: key, in: remote.id)
             if count == 1 { break }
             try await Task.sleep(for: .milliseconds(50))
         }
         #expect(count == 1)
         // The answer of a listing waits for requests, and not for long.
-        let member = Array(#"\"password\": \"new\""#.utf8)
-        while try ProcessMemory.count(of: member, in: remote.id) > 0 {
+        let member = #"\"password\": \"new\""#
+        while try await ProcessMemory.count(of: member, in: remote.id) > 0 {
             try await Task.sleep(for: .milliseconds(100))
         }
-        let environment = try Data(contentsOf: URL(filePath: "/proc/\(remote.id)/environ"))
-        #expect(environment.firstRange(of: key) == nil)
         let limits = try String(contentsOfFile: "/proc/\(remote.id)/limits", encoding: .utf8)
         #expect(limits.contains(#/Max core file size +1 +1 /#))
     }
