@@ -31,6 +31,34 @@ import Testing
         #expect(failure { try read(text) }?.code == .invalid)
     }
 
+    @Test func itListsSourcesAndWhatIsNoSecret() throws {
+        let configuration = try read(
+            """
+            sources:
+              - dir:/run/secrets
+              - source: exec:pass
+                names: [A, B]
+                ttl: 60s
+            default:
+              LOG_LEVEL: info
+            """
+        )
+        #expect(configuration.sources.map(\.address) == ["dir:/run/secrets", "exec:pass"])
+        #expect(configuration.sources[0].settings.isEmpty)
+        #expect(configuration.sources[1].settings.map(\.key) == ["names", "ttl"])
+        #expect(configuration.sources[1].settings.map(\.value) == ["A,B", "60s"])
+        #expect(configuration.defaults.map(\.name.text) == ["LOG_LEVEL"])
+        #expect(configuration.defaults.map(\.value) == ["info"])
+    }
+
+    @Test(arguments: [
+        "sources: [[]]\n", "sources: [{ttl: 60s}]\n", "sources: [{source: a, other: b}]\n",
+        "sources: [{source: a, names: [[]]}]\n", "default: {a/b/c: x}\n", "sources: a\n",
+    ])
+    func aSourceThatCannotBeMeantIsRefused(_ text: String) {
+        #expect(failure { try read(text) }?.code == .invalid)
+    }
+
     private func find(_ path: String? = nil, store: String? = nil, _ variables: [String: String] = [:]) throws
         -> Configuration.Found
     {
