@@ -359,6 +359,28 @@ static inline int credfs_socket_peer(int socket, pid_t *process, uid_t *user) {
     return result;
 }
 
+/* The name that the other end is bound to, as many bytes as it has: an abstract one begins with a zero byte (unix(7)). */
+static inline ssize_t credfs_socket_peer_name(int socket, void *bytes, size_t capacity) {
+    struct sockaddr_un address;
+    socklen_t size = sizeof address;
+    if (getpeername(socket, (struct sockaddr *)&address, &size) != 0) return -1;
+    size_t start = offsetof(struct sockaddr_un, sun_path);
+    size_t count = size > start ? size - start : 0;
+    if (count > sizeof address.sun_path) count = sizeof address.sun_path;
+    if (count > capacity) count = capacity;
+    memcpy(bytes, address.sun_path, count);
+    return (ssize_t)count;
+}
+
+/* 1 for a local stream socket that listens, 0 for whatever else. */
+static inline int credfs_is_listening_stream(int descriptor) {
+    int domain = 0, type = 0, listens = 0;
+    socklen_t size = sizeof domain;
+    return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX &&
+           getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM &&
+           getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens != 0;
+}
+
 /* Users and groups of this process as the kernel has them; only with one thread, since the C library changes all of them. */
 static inline int credfs_set_groups(size_t count, const gid_t *groups) { return (int)syscall(SYS_setgroups, count, groups); }
 static inline int credfs_set_group(gid_t group) { return (int)syscall(SYS_setresgid, group, group, group); }

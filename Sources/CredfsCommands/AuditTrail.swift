@@ -45,19 +45,27 @@ final class AuditTrail: OperationRecorder {
         // Made once, so that what is shown has the time of what is recorded.
         lazy var entries = entries(of: event)
         if context.console.verbosity == .verbose { show(event, entries) }
+        try append(to: event.store, synchronizing: synchronizing || !event.operation.onlyReads) { entries }
+    }
+
+    /// Writes entries, as `append` of an event does.
+    ///
+    /// - Parameters:
+    ///   - identity: the store whose log it is.
+    ///   - synchronizing: whether they must be on the disk before this returns.
+    ///   - make: makes them, once, where anybody takes them.
+    /// - Throws: why they could not be written; they are counted.
+    func append(to identity: StoreID?, synchronizing: Bool, _ make: () -> [AuditEntry]) throws {
+        lazy var entries = make()
         // Whether they can be written or not, and after that.
         defer { if let forwarder = context.forwarder { for entry in entries { forwarder.forward(entry) } } }
         do {
             guard !isClosed else { throw AuditError.unrepaired }
             guard let store = try context.options?.open(context),
-                let log = try Self.log(of: store, event.store, context)
+                let log = try Self.log(of: store, identity, context)
             else { throw AuditError.noLog }
             for entry in entries {
-                let appended = try log.append(
-                    entry,
-                    synchronizing: synchronizing || !event.operation.onlyReads,
-                    repairing: repairsLog
-                )
+                let appended = try log.append(entry, synchronizing: synchronizing, repairing: repairsLog)
                 if appended.isLogShorter { say("the audit log is shorter than it was: see credfs audit verify") }
             }
         } catch {
@@ -193,7 +201,7 @@ extension OperationEvent.Operation {
         switch self {
         case .permissions, .get, .show, .export, .list, .verify, .auditShow, .auditVerify, .auditHead, .auditReport:
             true
-        case .run, .job, .mount, .unmount, .reload, .lock, .environment, .status, .doctor: true
+        case .run, .job, .mount, .unmount, .reload, .lock, .environment, .serveCredentials, .status, .doctor: true
         default: false
         }
     }

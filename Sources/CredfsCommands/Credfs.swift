@@ -36,7 +36,7 @@ package struct Credfs: ParsableCommand {
                 subcommands: [
                     RunCommand.self, MountCommand.self, UnmountCommand.self, EnvCommand.self, ReloadCommand.self,
                     RefreshCommand.self, LockCommand.self, UnlockCommand.self, WaitCommand.self, ShowCommand.self,
-                    ExportCommand.self,
+                    ExportCommand.self, ServeCredentialsCommand.self,
                 ]
             ),
             CommandGroup(

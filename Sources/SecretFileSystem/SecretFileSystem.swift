@@ -39,7 +39,9 @@ package final class SecretFileSystem: Sendable {
         /// The names of the secrets that it is rendered from.
         package var parts: [SecretName] { record.parts.map(\.name) }
         /// An open of it or of one of its parts raises an alarm.
-        var isDecoy: Bool { record.policies.contains { $0.rules.decoy } }
+        package var isDecoy: Bool { record.policies.contains { $0.rules.decoy } }
+        /// Opens of it, or of one of its parts, are counted and limited.
+        package var countsOpens: Bool { record.policies.contains { $0.rules.maxReads != nil } }
         /// Hidden from callers who may not open it.
         package var isHidden: Bool { record.isHidden }
     }

@@ -27,6 +27,8 @@ package struct OperationEvent: Sendable, Equatable {
         case health
         case lock
         case environment = "env"
+        /// The time in which calls of systemd for credentials were answered; each has an entry `open`.
+        case serveCredentials = "serve-credentials"
         case status
         case doctor
         case auditShow = "audit-show"

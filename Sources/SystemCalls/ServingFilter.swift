@@ -55,7 +55,7 @@ package enum ServingFilter {
         SYS_read, SYS_readv, SYS_pread64, SYS_write, SYS_writev, SYS_lseek, SYS_close, SYS_close_range, SYS_dup,
         SYS_dup3, SYS_pipe2,
         // Of connections that were made for it: recvmsg(2) receives a descriptor at most.
-        SYS_accept4, SYS_getsockopt, SYS_recvfrom, SYS_recvmsg, SYS_shutdown,
+        SYS_accept4, SYS_getsockopt, SYS_getpeername, SYS_recvfrom, SYS_recvmsg, SYS_shutdown,
     ]
     private static let files = [
         SYS_newfstatat, SYS_fstat, SYS_statx, SYS_fstatfs, SYS_faccessat, SYS_faccessat2, SYS_readlinkat,

@@ -10,6 +10,11 @@ internal import SecretSources
 internal import SecretStore
 internal import SecureMemory
 
+extension [UInt8] {
+    /// Ends with a text.
+    fileprivate func ends(_ text: String) -> Bool { suffix(text.utf8.count).elementsEqual(text.utf8) }
+}
+
 /// Parser of input that others may have written, with what must hold of whatever it accepts.
 struct FuzzTarget: Sendable {
     let name: String
@@ -42,6 +47,14 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "words", accepts: wordsComeBack),
         FuzzTarget(name: "format", accepts: formatsAreDecided),
         FuzzTarget(name: "control", accepts: controlMessagesComeBack),
+        FuzzTarget(
+            name: "credential",
+            accepts: { name in
+                guard let request = CredentialRequest(boundName: name) else { return true }
+                return name.first == 0 && name.ends("/unit/\(request.unit)/\(request.credential)")
+                    && !request.unit.contains("/") && !request.credential.contains("/")
+            }
+        ),
         FuzzTarget(name: "provider", accepts: providerMessagesComeBack),
         FuzzTarget(
             name: "source",

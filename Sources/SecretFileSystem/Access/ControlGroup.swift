@@ -19,6 +19,11 @@ package struct ControlGroup: Sendable, Equatable {
         return ControlGroup(membership: text ?? "")
     }
 
+    /// Makes the group of a unit that is known by other means.
+    package init(unit: String) {
+        self.unit = unit
+    }
+
     /// Reads the text of /proc/PID/cgroup: the unified hierarchy, else that of systemd (version 1).
     package init(membership: String) {
         let lines = membership.parts(at: "\n").map { $0.parts(at: ":", maxSplits: 2, omittingEmptySubsequences: false) }

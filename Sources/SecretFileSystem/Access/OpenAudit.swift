@@ -132,7 +132,8 @@ package final class OpenAudit: Sendable {
         }
     }
 
-    private static func words(_ result: Outcome) -> (status: String, reason: String?) {
+    /// Status and reason of an outcome, as they are in the log.
+    package static func words(_ result: Outcome) -> (status: String, reason: String?) {
         switch result {
         case .opened: ("success", nil)
         case .denied(let refusal, let answer): ("denied", "\(Self.rule(refusal))\(Self.text(answer))")
