@@ -50,8 +50,9 @@ struct FuzzTarget: Sendable {
         FuzzTarget(
             name: "credential",
             accepts: { name in
-                guard let request = CredentialRequest(boundName: name) else { return true }
-                return name.first == 0 && name.ends("/unit/\(request.unit)/\(request.credential)")
+                // The names begin with a zero byte; seeds are text.
+                guard let request = CredentialRequest(boundName: [0] + name) else { return true }
+                return name.ends("/unit/\(request.unit)/\(request.credential)")
                     && !request.unit.contains("/") && !request.credential.contains("/")
             }
         ),
