@@ -50,10 +50,7 @@ enum Fusermount {
                 return Answer(device: message.descriptor, exit: try child.wait())
             }
         } catch { throw MountError.system(.mount, "run \(program)", error) }
-        let said = output.ends { (read, write) in
-            _ = consume write
-            return (try? read.readText(limit: 4096)) ?? ""
-        }
+        let said = Self.text(of: output)
         guard answer.device >= 0, answer.exit == .status(0) else {
             if answer.device >= 0 { _ = OwnedDescriptor(owning: answer.device) }
             let reason = Self.firstLine(said)
@@ -63,20 +60,37 @@ enum Fusermount {
     }
 
     /// Takes a mount away at once, whatever is open in it.
+    ///
+    /// - Throws: class `mount`, with what the program said.
     static func detach(_ path: String) throws(MountError) {
         guard let program else {
             throw MountError(.mount, "cannot unmount: there is no fusermount3", hint: "install the package fuse3")
         }
+        let exit: ChildProcess.Exit
+        let said: String
         do throws(Errno) {
             let nothing = try OwnedDescriptor.open("/dev/null", O_RDWR)
+            let output = try OwnedDescriptor.pipe()
             let child = try ChildProcess(
                 program,
                 arguments: ["fusermount3", "-u", "-z", "--", path],
                 environment: [],
-                descriptors: [(0, nothing.number), (1, nothing.number), (2, nothing.number)]
+                descriptors: [(0, nothing.number), (1, output.write.number), (2, output.write.number)]
             )
-            guard try child.wait() == .status(0) else { throw Errno.permissionDenied }
+            exit = try child.wait()
+            said = Self.text(of: output)
         } catch { throw MountError.system(.mount, "unmount \(path)", error) }
+        guard exit != .status(0) else { return }
+        let reason = Self.firstLine(said)
+        throw MountError(.mount, "cannot unmount \(path): \(reason)", hint: Self.hint(for: reason))
+    }
+
+    /// What was written to a pipe whose writers have ended.
+    private static func text(of output: consuming OwnedDescriptor.Pipe) -> String {
+        output.ends { (read, write) in
+            _ = consume write
+            return (try? read.readText(limit: 4096)) ?? ""
+        }
     }
 
     private struct Answer {
@@ -84,8 +98,12 @@ enum Fusermount {
         let exit: ChildProcess.Exit
     }
 
-    /// Hint for what no look at the host tells: it asks for the name of its user, whom a container may not know.
+    /// Hint for what no look at the host tells: it asks for the name of its user, whom a container may not know, and for the
+    /// list of mounts where systems without systemd once kept it.
     private static func hint(for reason: String) -> String? {
+        if reason.contains("/etc/mtab") {
+            return "it reads /etc/mtab, which is to be a link here: ln -s /proc/self/mounts /etc/mtab"
+        }
         guard reason.contains("could not determine username") else { return nil }
         let (user, group) = (ProcessAttributes.effectiveUser, ProcessAttributes.effectiveGroup)
         return "it needs a line in /etc/passwd: ci:x:\(user):\(group)::/:/bin/sh; "

@@ -184,7 +184,20 @@ package final class RuntimeDirectory {
                 try make("control", in: directory, mode: 0o700) != nil
             else { return nil }
             return directory
-        } catch { throw MountError.system(.place, "prepare \(path)", error) }
+        } catch {
+            // What was made of it, where nobody else uses it.
+            if (try? directory.lock(wait: false)) == true {
+                for name in ["jobs", "live", "control"] { try? directory.removeDirectory(name) }
+                try? parent.removeDirectory("credfs")
+            }
+            // Said here: a moment later there may be room for a directory again.
+            let place = quoted(String(path.dropLast("/credfs".count)))
+            throw MountError(
+                .place,
+                "cannot prepare \(path): \(error.message)",
+                hint: error == .noSpace ? "make room there: df -h \(place); df -i \(place)" : nil
+            )
+        }
     }
 
     private static func isStill(
