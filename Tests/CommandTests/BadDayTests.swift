@@ -77,6 +77,32 @@ import Testing
         #expect(outcome.outputText == "t ordinary 0\nt child 0\nt root 0\n", "\(outcome.errorText)")
     }
 
+    /// A container with a process namespace of its own, and another one in it: supplementary groups are told all the same.
+    @Test func membersOfAGroupReadInContainers() async throws {
+        let box = try await JobBox(["T": "t"])
+        let manifest = try box.sandbox.manifest().replacing("  T:\n", with: "  T:\n    mode: \"0440\"\n")
+        try box.sandbox.replaceManifest(manifest.utf8)
+        try await box.sandbox.succeed("encrypt")
+        for path in [box.sandbox.directory.path, box.runtime] { try Files.setMode(0o711, path) }
+        let job = """
+            member="setpriv --reuid 4102 --regid 4102 --groups 4300,4201"
+            $member cat $T_FILE; echo " member $?"; unshare --pid --fork $member cat $T_FILE; echo " nested $?"
+            unshare --pid --fork setpriv --reuid 4102 --regid 4102 --groups 4300 cat $T_FILE 2>/dev/null; echo "other $?"
+            """
+        let path = try box.sandbox.directory.write(job.utf8, to: "job.sh")
+        let script = """
+            $0 run --owner 4101:4201 -- /bin/bash \(path)
+            path=$($0 mount --owner 4101:4201)
+            unshare --pid --fork setpriv --reuid 4102 --regid 4102 --groups 4201 cat $path/T; echo " mount $?"
+            $0 unmount --all
+            """
+        let outcome = try await onHost(script, box)
+        #expect(
+            outcome.outputText == "t member 0\nt nested 0\nother 1\nt mount 0\n",
+            "\(outcome.outputText)\(outcome.errorText)"
+        )
+    }
+
     /// Steps that always run are run again by people and by services.
     @Test func teardownCanBeRunTwice() async throws {
         let box = try await JobBox(["T": "t"])
