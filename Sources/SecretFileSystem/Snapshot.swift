@@ -202,9 +202,9 @@ package final class Snapshot: Sendable {
     let records: [Record]
     /// Parts of rendered files that are no files themselves.
     private let unshown: [SecretName: Record]
-    /// Ciphertext, nonce and tag of one secret after the other.
     /// Names without a value since their source fails: they are not listed, and somebody who asks for one is told so.
     private let unavailable: Set<SecretName>
+    /// Ciphertext, nonce and tag of one secret after the other.
     private let arena: [UInt8]
     /// Values that were authenticated, by where they begin in the arena.
     private let authentic = Mutex<Set<Int>>([])
