@@ -41,6 +41,10 @@ let withoutAuxiliaryPrograms: [LinkerSetting] = [
     .unsafeFlags(["-Xlinker", "--wrap=swift_copyAuxiliaryExecutablePath"])
 ]
 
+// Of the language's runtime it needs nothing of its host. An option of the whole build would compile every module a second
+// time, since the program that is one file is built without it.
+let withStaticRuntime: [LinkerSetting] = [.unsafeFlags(["-static-stdlib"], .when(configuration: .release))]
+
 // Injected failures of system calls (FaultPlan): in debug builds alone, for the module that makes the calls and for tests.
 let faults = strict + [.define("CREDFS_FAULT_HOOK", .when(configuration: .debug))]
 
@@ -194,7 +198,7 @@ let package = Package(
             name: "credfs-remote",
             dependencies: ["RemoteProviders"],
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])],
-            linkerSettings: boundAtStart + withoutAuxiliaryPrograms
+            linkerSettings: boundAtStart + withoutAuxiliaryPrograms + withStaticRuntime
         ),
 
         // What the tests share, and programs that a test starts because only a process of its own can show something.
