@@ -389,6 +389,8 @@ class Bench:
                     resident.append(status(pid)["VmRSS"])
                 finally:
                     self.credfs("unmount", place)
+            if count == 10_000:
+                self.changes(store, count)
             memory = statistics.median(resident)
             base = base or memory
             beyond = (memory - base) * 1024 / max(count - 10, 1) - sealed
@@ -403,6 +405,20 @@ class Bench:
         self.table(
             f"F3, {self.rounds(5, 2)} rounds", rows, ["secrets", "median s", "fastest s", "resident MiB", "bytes beyond"]
         )
+
+    def changes(self, store, count):
+        """One value, and an edit that changes nothing, among many secrets."""
+        for what, limit, words in (
+            ("set of one", 0.25, ["set", "--quiet", "--store", store, "S7"]),
+            ("edit that changes nothing", 0.6, ["edit", "--quiet", "--store", store]),
+        ):
+            self.environment["CREDFS_EDITOR"] = "true"
+            times = []
+            for _ in range(self.rounds(5, 2)):
+                started = time.monotonic()
+                self.credfs(*words, stdin=None, input="y" * SMALL)
+                times.append(time.monotonic() - started)
+            self.goal("F3", f"{what} in {count}", statistics.median(times), limit, " s")
 
     def sealed_byte_count(self, store):
         """The length of the sealed text of a secret; all are alike."""

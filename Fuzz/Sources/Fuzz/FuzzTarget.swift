@@ -48,7 +48,7 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "format", accepts: formatsAreDecided),
         FuzzTarget(name: "control", accepts: controlMessagesComeBack),
         FuzzTarget(
-            name: "credential",
+            name: "peer",
             accepts: { name in
                 // The names begin with a zero byte; seeds are text.
                 guard let request = CredentialRequest(boundName: [0] + name) else { return true }

@@ -126,7 +126,7 @@ package final class JobRun {
         if let reasonForSharing, exposure.isolation == .none, content.snapshot != nil {
             report(.notPrivate(reason: reasonForSharing))
         }
-        return try follow(job, exposure)
+        return try follow(job, program, exposure)
     }
 
     private func end(_ exposure: any Exposure) {
@@ -136,9 +136,11 @@ package final class JobRun {
         events = nil
     }
 
-    private func follow(_ job: Job, _ exposure: any Exposure) throws -> Outcome {
+    private func follow(_ job: Job, _ program: Job.Program, _ exposure: any Exposure) throws -> Outcome {
         switch job.exec(supervisor) {
         case .running: break
+        case .refused(.argListTooLong):
+            throw Self.error(Job.Failure(.start, .argListTooLong), program, valueByteCount: 0)
         case .refused(let errno):
             let isMissing = errno == .noSuchFileOrDirectory || errno == .notDirectory
             return Outcome(status: isMissing ? 127 : 126, isolation: exposure.isolation, refusal: errno.message)
