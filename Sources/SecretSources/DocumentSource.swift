@@ -30,6 +30,7 @@ struct DocumentSourceType: SourceType {
     /// A server may start no helper process once it serves.
     let isReadAgain = false
     let isPath = true
+    let needsProcess = true
 
     var scheme: String { format.rawValue }
 

@@ -54,12 +54,13 @@ struct EnvironmentSourceType: SourceType {
                 hint: "write it as env:API_TOKEN,APP_*"
             )
         }
-        let present = EnvironmentVariables.entries { _ in false }.compactMap { entry in
-            entry.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).first
+        // A value may have any bytes; a name that is not UTF-8 cannot be meant.
+        let present = EnvironmentVariables.rawEntries().compactMap { entry in
+            String(validating: entry.prefix { $0 != UInt8(ascii: "=") }, as: UTF8.self)
         }
         var names: [String] = []
-        for name in present where !name.hasPrefix("CREDFS_") && !names.contains(String(name)) {
-            if patterns.contains(where: { Self.matches($0, name) }) { names.append(String(name)) }
+        for name in present where !name.isEmpty && !name.hasPrefix("CREDFS_") && !names.contains(name) {
+            if patterns.contains(where: { Self.matches($0, name[...]) }) { names.append(name) }
         }
         return names
     }

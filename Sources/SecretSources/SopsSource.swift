@@ -15,6 +15,7 @@ struct SopsSourceType: SourceType {
     let isReadAgain = false
     let isPath = true
     let takesName = true
+    let needsProcess = true
 
     func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {
         let place = try PathLocation(location)

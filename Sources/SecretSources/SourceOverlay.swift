@@ -29,6 +29,9 @@ package final class SourceOverlay {
         var kept: [SecretEntry]? { address.type.isReadAgain ? nil : entries }
     }
 
+    /// Address of the first source that is read by a process of its own.
+    package var firstNeedingProcess: String? { layers.first { $0.address.type.needsProcess }?.address.text }
+
     private var layers: [Layer]
     private let defaults: [(name: SecretName, value: String)]
     private let access: SourceAccess

@@ -18,6 +18,9 @@ package protocol SourceType: Sendable {
     /// The location is `[NAME=]PATH`: a name for the one value of a file, or a directory of such files.
     var takesName: Bool { get }
 
+    /// It is read by a process of its own, which a process that serves cannot start.
+    var needsProcess: Bool { get }
+
     /// Opens a source.
     ///
     /// - Parameters:
@@ -33,6 +36,8 @@ package protocol SourceType: Sendable {
 
 extension SourceType {
     package var takesName: Bool { false }
+
+    package var needsProcess: Bool { self is any AskedSourceType }
 
     package func discard(_ location: String) throws {}
 }

@@ -14,7 +14,8 @@ struct VaultSourceType: AskedSourceType {
     let namesHaveIDs = true
 
     func complete(_ settings: inout AskedSettings, _ location: String) throws(StoreError) {
-        guard location.split(separator: "/").count > 1, !location.contains("#") else {
+        let segments = location.split(separator: "/")
+        guard segments.count > 1, !location.contains("#"), !segments.contains("."), !segments.contains("..") else {
             throw StoreError(
                 .usage,
                 "vault takes mount and path",

@@ -52,7 +52,9 @@ package struct VariableName: Sendable, Hashable, Comparable {
     package static let authMode = "CREDFS_AUTH_MODE"
     package static let authReason = "CREDFS_AUTH_REASON"
     private static let reserved = [directory, outerDirectory, authMode, authReason]
-    private static let openingPrefixes = ["CREDFS_KEY", "CREDFS_PASSWORD", "CREDFS_AGE_KEY", "SOPS_AGE_KEY"]
+    private static let openingPrefixes = [
+        "CREDFS_KEY", "CREDFS_PASSWORD", "CREDFS_AGE_KEY", "CREDFS_FERNET_KEY_FILE", "SOPS_AGE_KEY",
+    ]
 
     private static func isAllowed(_ byte: UInt8) -> Bool {
         byte == 0x5f || (0x30...0x39).contains(byte) || (0x41...0x5a).contains(byte) || (0x61...0x7a).contains(byte)

@@ -544,6 +544,8 @@ extension RunTests {
             let first = unsafe open("\(mount.path)/T", O_RDONLY)
             _ = try Files.read("\(mount.path)/T")
             #expect(unsafe open("\(mount.path)/OTHER", O_RDONLY) == -1)
+            // A close is answered to nobody: the server hears of it a moment later.
+            try await Eventually.holds("one handle", within: .seconds(20)) { try await counts()["handles"] == 1 }
             let after = try await counts()
             #expect(after["opens"] == 2 && after["denied"] == 1 && after["failed"] == 0 && after["handles"] == 1)
             #expect(try await box.credfs("status").outputText.contains("2 opened, 1 denied, 1 open  generation "))

@@ -68,6 +68,15 @@ import Testing
         }.filter { $0["operation"] as? String == "open" || $0["operation"] as? String == "alert" }
     }
 
+    @Test func aSourceThatNeedsAProcessIsRefusedAtTheStart() async throws {
+        let box = try await JobBox(["A": "a"])
+        for source in ["exec:/bin/true?names=A", "vault:secret/app", "json:/tmp/a.json", "sops:/tmp/a.yaml"] {
+            let outcome = try await box.credfs("serve-credentials", "--source", source)
+            #expect(outcome.status == .exited(64), "\(source)")
+            #expect(outcome.errorText.contains("a process of its own"), "\(outcome.errorText)")
+        }
+    }
+
     @Test func theManagerGetsWhatItAsksForAndEachAnswerIsRecorded() async throws {
         let box = try await JobBox(["TOKEN": "a value\n", "db password": "spaced"])
         let outcome = try await ask(

@@ -48,6 +48,25 @@ extension RunTests {
             }
         }
 
+        @Test func aVariableMayHoldAnyBytesAndIsTaken() async throws {
+            let box = try box([:])
+            let script =
+                "export BYTES=$(printf 'a\\377b'); exec \"$1\" run --no-store --source env:BYTES -- "
+                + "sh -c 'od -An -tx1 $BYTES_FILE; env | grep -ac ^BYTES='"
+            let outcome = try await box.sandbox.shell(script, [], adding: ["XDG_RUNTIME_DIR": box.runtime])
+            #expect(outcome.outputText == " 61 ff 62\n0\n", "\(outcome.errorText)")
+        }
+
+        @Test func theKeyOfASourceIsOutOfSight() async throws {
+            let box = try box(["key": "not a key", "A": "a"])
+            let outcome = try await box.run(
+                ["--no-store", "--source", "file:\(box.sandbox.directory.path("A"))"],
+                shell: "env | grep -c FERNET; wc -c <\(box.sandbox.directory.path("key"))",
+                adding: ["CREDFS_FERNET_KEY_FILE": box.sandbox.directory.path("key")]
+            )
+            #expect(outcome.outputText == "0\n0\n", "\(outcome.errorText)")
+        }
+
         @Test func whatOnlyAStoreCanDoIsRefusedOrLeftOut() async throws {
             let box = try box(["A": "a"])
             let file = "file:\(box.sandbox.directory.path("A"))"

@@ -24,6 +24,7 @@ extension RunTests {
             #expect(health.outputText.contains("vault:secret/app  3 values"), "\(health.outputText)\(health.errorText)")
             for (source, message) in [
                 ("vault:secret", "vault takes mount and path"), ("vault:secret/app#KEY", "vault takes mount and path"),
+                ("vault:secret/../x", "vault takes mount and path"), ("vault:secret/./x", "vault takes mount and path"),
                 ("vault:secret/app?region=x", "timeout, address, namespace and login"),
             ] {
                 let refused = try await box.run(["--source", source], shell: "true")

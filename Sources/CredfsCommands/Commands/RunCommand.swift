@@ -265,7 +265,9 @@ struct RunCommand: CredfsCommand {
 
     /// The directories and files that a job of the same user could open the store with.
     private func secretPlaces(_ admitted: Admission, _ context: CommandContext) throws -> [String] {
-        let variables = ["CREDFS_KEY_FILE", "CREDFS_PASSWORD_FILE"].compactMap { context.environment($0) }
+        let variables = ["CREDFS_KEY_FILE", "CREDFS_PASSWORD_FILE", "CREDFS_FERNET_KEY_FILE"].compactMap {
+            context.environment($0)
+        }
         var named =
             [keyOptions.keyFile, keyOptions.password.passwordFile, keyOptions.identity].compactMap { $0 } + variables
         // Those of other tools only where they open this store, too.

@@ -43,8 +43,15 @@ struct ServeCredentialsCommand: CredfsCommand {
     }
 
     func run(_ context: CommandContext) throws {
-        let service = try CredentialService(environment: context.environment)
         let sources = try admission.overlay(context)
+        if let source = sources.firstNeedingProcess {
+            throw CommandError(
+                .usage,
+                "\(source) is read by a process of its own, which this command cannot start",
+                hint: "take it with credfs mount, or use what is read directly: file, dir, age, credential or fernet"
+            )
+        }
+        let service = try CredentialService(environment: context.environment)
         let recording = try OpenRecorder.settings([], context)
         var (answered, refused) = (0, 0)
         try service.serve(idle: idle?.duration ?? .seconds(10)) { call in
