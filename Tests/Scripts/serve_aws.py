@@ -12,6 +12,7 @@ import http.server
 import json
 import ipaddress
 import os
+import shutil
 import ssl
 import sys
 import threading
@@ -344,4 +345,6 @@ print(json.dumps({
     "wrong": f"https://127.0.0.1:{wrong_port}", "wrongFile": wrong,
 }), flush=True)
 sys.stdin.read()
+# Nobody else outlives the process of tests.
+shutil.rmtree(sys.argv[1], ignore_errors=True)
 os._exit(0)

@@ -11,6 +11,7 @@ import http.server
 import json
 import os
 import secrets
+import shutil
 import sys
 import threading
 import urllib.parse
@@ -158,4 +159,6 @@ counts.clear()
 
 print(json.dumps({"address": address, "token": TOKEN, "narrow": NARROW, "role": ROLE, "secret": SECRET}), flush=True)
 sys.stdin.read()
+# Nobody else outlives the process of tests.
+shutil.rmtree(sys.argv[1], ignore_errors=True)
 os._exit(0)
