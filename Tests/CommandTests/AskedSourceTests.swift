@@ -12,7 +12,7 @@ extension RunTests {
             let box: JobBox
             let path: String
 
-            init(_ box: JobBox, _ values: [String: String]) throws {
+            init(_ box: JobBox, _ values: [String: String]) async throws {
                 self.box = box
                 let directory = box.sandbox.directory.path("asked")
                 try FileManager.default.createDirectory(
@@ -31,7 +31,7 @@ extension RunTests {
                     [ -e "\(directory)/values/$1" ] || exit 11
                     cat "\(directory)/values/$1"
                     """
-                try box.sandbox.directory.write(Array(script.utf8), to: "asked/provider", permissions: 0o755)
+                _ = try await box.sandbox.directory.writeProgram(script, to: "asked/provider")
             }
 
             func set(_ name: String, _ value: String) throws {
@@ -67,7 +67,7 @@ extension RunTests {
                 permissions: 0o600
             )
             try await box.sandbox.succeed("encrypt", template, "-y")
-            let program = try Program(box, ["A": "asked a\n", "B": "asked b\n\n", "EMPTY": "filled\n"])
+            let program = try await Program(box, ["A": "asked a\n", "B": "asked b\n\n", "EMPTY": "filled\n"])
             let outcome = try await box.run(
                 ["--source", "exec:\(program.path)"],
                 shell: "cat $A_FILE $EMPTY_FILE; ls $CREDENTIALS_DIRECTORY | tr '\\n' ' '"
@@ -98,7 +98,7 @@ extension RunTests {
 
         @Test func aMountAsksAgainWhenTheTimeOfAValueEnds() async throws {
             let box = try await JobBox(["S": "store"])
-            let program = try Program(box, ["A": "first", "B": "b"])
+            let program = try await Program(box, ["A": "first", "B": "b"])
             let mount = try await box.mount("--source", "exec:\(program.path)?names=A,B&ttl=300ms")
             #expect(text("\(mount.path)/A") == "first")
             let generation = try await box.generation()
@@ -124,7 +124,7 @@ extension RunTests {
 
         @Test func aRefreshIsSeenWhenItReturns() async throws {
             let box = try await JobBox(["S": "store"])
-            let program = try Program(box, ["A": "a 0", "B": "b 0"])
+            let program = try await Program(box, ["A": "a 0", "B": "b 0"])
             let mount = try await box.mount("--source", "exec:\(program.path)?names=A,B,C")
             for round in 1...5 {
                 try program.set("A", "a \(round)")
@@ -168,7 +168,7 @@ extension RunTests {
 
         @Test func aJobOfARunIsRefreshedToo() async throws {
             let box = try await JobBox(["S": "store"])
-            let program = try Program(box, ["A": "first"])
+            let program = try await Program(box, ["A": "first"])
             let job = try await box.start(
                 ["--source", "exec:\(program.path)?names=A"],
                 shell: "echo $$ >$READY; until grep -q last $A_FILE; do sleep 0.02; done; cat $A_FILE"
@@ -182,7 +182,7 @@ extension RunTests {
 
         @Test func whatHangsIsKilledWithAllThatItStarted() async throws {
             let box = try await JobBox(["S": "store"])
-            let program = try Program(box, ["A": "a"])
+            let program = try await Program(box, ["A": "a"])
             try program.fail("hang")
             let names = (0..<20).map { "N\($0)" }.joined(separator: ",")
             let began = ContinuousClock.now
@@ -229,7 +229,7 @@ extension RunTests {
                 permissions: 0o600
             )
             try await box.sandbox.succeed("encrypt", template, "-y")
-            let program = try Program(box, [:])
+            let program = try await Program(box, [:])
             let source = ["--source", "exec:\(program.path)"]
             try await box.credfs("mount", source[0], source[1]).expectRefusal(11, "'NEEDED'")
             try program.fail("down")
@@ -261,7 +261,7 @@ extension RunTests {
 
         @Test func oneSourceFallsBackToTheNextAndToADefault() async throws {
             let box = try await JobBox(["A": "store a"])
-            let program = try Program(box, ["A": "asked a", "B": "asked b"])
+            let program = try await Program(box, ["A": "asked a", "B": "asked b"])
             let file = try box.sandbox.directory.write(
                 Array(
                     """
@@ -315,7 +315,7 @@ extension RunTests {
 
         @Test func aProgramThatOthersCouldWriteIsNotRun() async throws {
             let box = try await JobBox(["S": "store"])
-            let program = try Program(box, ["A": "a"])
+            let program = try await Program(box, ["A": "a"])
             for (mode, message) in [(0o777, "insecure permissions"), (0o644, "cannot be run")] {
                 try Files.setMode(mode, program.path)
                 let outcome = try await box.run(["--source", "exec:\(program.path)?names=A"], shell: "true")
@@ -341,7 +341,7 @@ extension RunTests {
                 permissions: 0o600
             )
             try await box.sandbox.succeed("encrypt", template, "-y")
-            let program = try Program(box, [:])
+            let program = try await Program(box, [:])
             try program.fail("down")
             let mounted = try await box.credfs(
                 "mount",
@@ -372,11 +372,9 @@ extension RunTests {
 
         @Test func aProgramInheritsNoKeyAndNoVariableThatWasTaken() async throws {
             let box = try await JobBox(["S": "store"])
-            let path = box.sandbox.directory.path("env-provider")
-            try box.sandbox.directory.write(
-                Array("#!/bin/sh\nenv; ls -l /proc/self/fd\n".utf8),
-                to: "env-provider",
-                permissions: 0o755
+            let path = try await box.sandbox.directory.writeProgram(
+                "#!/bin/sh\nenv; ls -l /proc/self/fd\n",
+                to: "env-provider"
             )
             let outcome = try await box.run(
                 ["--source", "env:TAKEN", "--source", "exec:\(path)?names=A"],
@@ -394,7 +392,7 @@ extension RunTests {
 
         @Test func itIsExplainedWhichSourceWinsAndWhetherEachAnswers() async throws {
             let box = try await JobBox(["A": "store a", "B": "store b"])
-            let program = try Program(box, ["A": "s3cr3t a"])
+            let program = try await Program(box, ["A": "s3cr3t a"])
             let source = "exec:\(program.path)?names=A,GONE"
             let variables = ["A": "s3cr3t env", "GONE": ""]
             func explain(_ arguments: String...) async throws -> ChildProcess.Outcome {
@@ -442,7 +440,7 @@ extension RunTests {
 
         @Test func metricsCountRequestsToSources() async throws {
             let box = try await JobBox(["S": "store"])
-            let program = try Program(box, ["A": "a"])
+            let program = try await Program(box, ["A": "a"])
             let file = box.sandbox.directory.path("metrics.prom")
             let outcome = try await box.run(
                 ["--source", "exec:\(program.path)?names=A,GONE", "--metrics", file],
@@ -460,7 +458,7 @@ extension RunTests {
         @Test(.enabled(if: isRoot)) func noAskedValueIsInTheMemoryOfAServerOrItsHelper() async throws {
             let marker = "Marker" + UUID().uuidString
             let box = try await JobBox(["S": "store"])
-            let program = try Program(box, ["A": marker])
+            let program = try await Program(box, ["A": marker])
             let mount = try await box.mount("--source", "exec:\(program.path)?names=A")
             #expect(text("\(mount.path)/A") == marker)
             #expect(try await box.credfs("refresh", "A").status == .exited(0))
