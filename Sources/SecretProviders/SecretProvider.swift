@@ -68,4 +68,9 @@ package struct ProviderError: Error, Sendable, Equatable {
         self.hint = hint
         self.retryAfter = retryAfter
     }
+
+    /// The error of a buffer that cannot be had.
+    package static func memory(_ error: SecureMemoryError) -> ProviderError {
+        ProviderError(.unavailable, "cannot get \(error.byteCount) bytes of locked memory")
+    }
 }

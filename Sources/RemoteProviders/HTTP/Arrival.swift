@@ -67,7 +67,7 @@ final class Arrival {
             body = consume buffer
             return true
         } catch {
-            self.error = ProviderError(.unavailable, "cannot get \(error.byteCount) bytes of locked memory")
+            self.error = .memory(error)
             return false
         }
     }
@@ -121,12 +121,5 @@ extension Span<UInt8> {
     var text: String? {
         guard let text = try? UTF8Span(validating: self) else { return nil }
         return String(copying: text)
-    }
-}
-
-extension ProviderError {
-    /// The error of a buffer that cannot be had.
-    static func memory(_ error: SecureMemoryError) -> ProviderError {
-        ProviderError(.unavailable, "cannot get \(error.byteCount) bytes of locked memory")
     }
 }

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import Glibc
 package import SecretProviders
 package import SecureMemory
 internal import SystemCalls
-internal import SystemPackage
 
 /// Program that is called with the name of a secret as its only argument and writes the value to standard output.
 ///
@@ -12,8 +10,6 @@ internal import SystemPackage
 package final class ExecProvider: SecretProvider {
     /// Status of a program that knows no such secret: that of credfs.
     private static let notFound: Int32 = 11
-    /// Time between two looks at whether a program that closed its output has ended.
-    private static let pause = Duration.milliseconds(1)
 
     package let batchLimit = 1
     private let path: String
@@ -50,13 +46,17 @@ package final class ExecProvider: SecretProvider {
     }
 
     private func value(of name: String, _ deadline: Int64) throws(ProviderError) -> SecureBuffer {
-        let program: Started
-        do throws(Errno) { program = try start(name) } catch {
-            throw ProviderError(.unavailable, "\(path) cannot be started: \(error.message)")
-        }
+        let program = try AskedProgram.start(
+            path,
+            arguments: [path, name],
+            environment: EnvironmentVariables.entries { _ in false },
+            called: path,
+            asker: asker,
+            until: deadline
+        )
         do throws(ProviderError) {
-            var value = try read(program.output, deadline)
-            try waitForEnd(of: program.child, deadline)
+            var value = try program.read(limit: limit)
+            try check(status: program.waitForEnd())
             guard value.count <= limit else {
                 throw ProviderError(.invalid, "the value is larger than \(limit) bytes")
             }
@@ -64,78 +64,21 @@ package final class ExecProvider: SecretProvider {
             guard value.count > 0 else { throw ProviderError(.notFound, "\(path) wrote nothing") }
             return value
         } catch {
-            // With everything that it has started.
-            try? Children.send(SIGKILL, to: -program.child.id)
-            program.child.kill()
-            _ = try? program.child.wait()
+            program.kill()
             throw error
         }
     }
 
-    /// A program that runs, and the end of the pipe that it writes into.
-    private struct Started: ~Copyable {
-        let child: ChildProcess
-        let output: OwnedDescriptor
-    }
-
-    private func start(_ name: String) throws(Errno) -> Started {
-        let nothing = try OwnedDescriptor.open("/dev/null", O_RDONLY)
-        let pipe = try OwnedDescriptor.pipe()
-        let child = try ChildProcess(
-            path,
-            arguments: [path, name],
-            environment: EnvironmentVariables.entries { _ in false },
-            descriptors: [(0, nothing.number), (1, pipe.write.number), (2, 2)],
-            inOwnGroup: true
-        )
-        return Started(child: child, output: pipe.ends { (read, _) in read })
-    }
-
-    private func read(_ output: borrowing OwnedDescriptor, _ deadline: Int64) throws(ProviderError) -> SecureBuffer {
-        try SecureBuffer.collecting(
-            limit: limit,
-            orThrow: { ProviderError(.unavailable, "cannot get \($0.byteCount) bytes of locked memory") },
-            { (bytes, start) throws(ProviderError) in
-                let rest = deadline - BootClock.milliseconds()
-                guard rest > 0,
-                    let ready = try? Readiness.wait(for: [output.number, asker], timeout: .milliseconds(rest)),
-                    ready != [false, false]
-                else { throw late() }
-                if ready[1] { throw abandoned() }
-                do throws(Errno) { return try output.read(into: &bytes, from: start) } catch {
-                    throw ProviderError(.unavailable, "\(path) cannot be read from: \(error.message)")
-                }
-            }
-        )
-    }
-
-    /// Waits for a program that has closed its output.
-    private func waitForEnd(of child: borrowing ChildProcess, _ deadline: Int64) throws(ProviderError) {
-        while true {
-            let exit: ChildProcess.Exit?
-            do throws(Errno) { exit = try child.exitIfEnded() } catch {
-                throw ProviderError(.unavailable, "\(path) cannot be waited for: \(error.message)")
-            }
-            switch exit {
-            case .status(0): return
-            case .status(Self.notFound): throw ProviderError(.notFound, "\(path) knows no such secret")
-            case .status(let status):
-                throw ProviderError(
-                    .unavailable,
-                    "\(path) ended with status \(status)",
-                    hint: "run it by hand to see why, with the name as its argument"
-                )
-            case .signal(let signal): throw ProviderError(.unavailable, "signal \(signal) ended \(path)")
-            case nil: break
-            }
-            guard BootClock.milliseconds() < deadline else { throw late() }
-            if (try? Readiness.wait(for: [asker], timeout: Self.pause)) == [true] { throw abandoned() }
+    private func check(status: Int32) throws(ProviderError) {
+        guard status != Self.notFound else { throw ProviderError(.notFound, "\(path) knows no such secret") }
+        guard status == 0 else {
+            throw ProviderError(
+                .unavailable,
+                "\(path) ended with status \(status)",
+                hint: "run it by hand to see why, with the name as its argument"
+            )
         }
     }
-
-    private func abandoned() -> ProviderError { ProviderError(.unavailable, "nobody waits for \(path) any more") }
-
-    private func late() -> ProviderError { ProviderError(.unavailable, "\(path) did not end in time") }
 
     /// Takes one newline from the end, which most programs write.
     private func dropNewline(_ value: inout SecureBuffer) {

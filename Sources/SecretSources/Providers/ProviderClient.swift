@@ -172,7 +172,7 @@ package final class ProviderClient: SecretProvider {
         let kept = min(count, limit)
         let value = try SecureBuffer.filled(
             capacity: kept,
-            orThrow: { ProviderError(.unavailable, "cannot get \($0.byteCount) bytes of locked memory") },
+            orThrow: ProviderError.memory,
             { (bytes) throws(ProviderError) in
                 try fill(&bytes, deadline)
                 return kept
@@ -183,7 +183,7 @@ package final class ProviderClient: SecretProvider {
             let size = min(rest, 4096)
             _ = try SecureBuffer.filled(
                 capacity: size,
-                orThrow: { ProviderError(.unavailable, "cannot get \($0.byteCount) bytes of locked memory") },
+                orThrow: ProviderError.memory,
                 { (bytes) throws(ProviderError) in
                     try fill(&bytes, deadline)
                     return 0
