@@ -4,12 +4,9 @@ internal import Glibc
 internal import SecretStore
 
 /// `file:[NAME=]PATH`: one file with a value.
-struct FileSourceType: SourceType {
+struct FileSourceType: NamedFileSourceType {
     let scheme = "file"
-    let location = "[NAME=]PATH"
     let isReadAgain = true
-    let isPath = true
-    let takesName = true
 
     func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {
         let place = try PathLocation(location)
@@ -21,13 +18,10 @@ struct FileSourceType: SourceType {
 }
 
 /// `age:[NAME=]PATH`: one file that age has encrypted, or a directory with `NAME.age` for each secret.
-struct AgeSourceType: SourceType {
+struct AgeSourceType: NamedFileSourceType {
     let scheme = "age"
-    let location = "[NAME=]PATH"
     /// The identities are not kept by a server.
     let isReadAgain = false
-    let isPath = true
-    let takesName = true
 
     func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {
         try DirectorySource(PathLocation(location), AgeForm(identities: access.identities()), access)
@@ -35,13 +29,10 @@ struct AgeSourceType: SourceType {
 }
 
 /// `fernet:[NAME=]PATH`: one file with a Fernet token, or a directory with one for each secret.
-struct FernetSourceType: SourceType {
+struct FernetSourceType: NamedFileSourceType {
     let scheme = "fernet"
-    let location = "[NAME=]PATH"
     /// The key is not kept by a server.
     let isReadAgain = false
-    let isPath = true
-    let takesName = true
 
     func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {
         try DirectorySource(PathLocation(location), FernetForm(key: access.fernetKey()), access)
@@ -49,12 +40,9 @@ struct FernetSourceType: SourceType {
 }
 
 /// `credential:[NAME=]PATH`: one credential that systemd-creds has encrypted for this host, or a directory of them.
-struct CredentialSourceType: SourceType {
+struct CredentialSourceType: NamedFileSourceType {
     let scheme = "credential"
-    let location = "[NAME=]PATH"
     let isReadAgain = true
-    let isPath = true
-    let takesName = true
 
     func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {
         let place = try PathLocation(location)

@@ -8,13 +8,10 @@ internal import SystemCalls
 internal import SystemPackage
 
 /// `sops:[NAME=]PATH`: a file that sops has encrypted for an age identity; only the helper process reads what is in it.
-struct SopsSourceType: SourceType {
+struct SopsSourceType: NamedFileSourceType {
     let scheme = "sops"
-    let location = "[NAME=]PATH"
     /// A server may start no helper process once it serves.
     let isReadAgain = false
-    let isPath = true
-    let takesName = true
     let needsProcess = true
 
     func open(_ location: String, _ access: SourceAccess) throws -> any SecretSource {

@@ -15,9 +15,6 @@ package protocol SourceType: Sendable {
     /// The location is a path, which is meant in the working directory of the start.
     var isPath: Bool { get }
 
-    /// The location is `[NAME=]PATH`: a name for the one value of a file, or a directory of such files.
-    var takesName: Bool { get }
-
     /// It is read by a process of its own, which a process that serves cannot start.
     var needsProcess: Bool { get }
 
@@ -35,11 +32,20 @@ package protocol SourceType: Sendable {
 }
 
 extension SourceType {
-    package var takesName: Bool { false }
+    /// The location is `[NAME=]PATH`.
+    var takesName: Bool { self is any NamedFileSourceType }
 
     package var needsProcess: Bool { self is any AskedSourceType }
 
     package func discard(_ location: String) throws {}
+}
+
+/// Kind of source whose location is `[NAME=]PATH`: a name for the one value of a file, or a directory of such files.
+protocol NamedFileSourceType: SourceType {}
+
+extension NamedFileSourceType {
+    package var location: String { "[NAME=]PATH" }
+    package var isPath: Bool { true }
 }
 
 /// Registry of the kinds of sources.
