@@ -5,10 +5,8 @@ internal import CLibCrypto
 /// EVP digest of libcrypto: the steps that every algorithm shares.
 enum DigestContext {
     /// A context that has begun; the caller frees it.
-    static func make(_ name: String) throws(SealingError) -> OpaquePointer {
-        try LibCrypto.prepare()
-        let algorithm = unsafe try LibCrypto.require(EVP_MD_fetch(nil, name, nil))
-        defer { unsafe EVP_MD_free(algorithm) }
+    static func make(_ algorithm: OpaquePointer?) throws(SealingError) -> OpaquePointer {
+        let algorithm = unsafe try LibCrypto.require(algorithm)
         let context = unsafe try LibCrypto.require(EVP_MD_CTX_new())
         do throws(SealingError) {
             try LibCrypto.check(unsafe EVP_DigestInit_ex(context, algorithm, nil))

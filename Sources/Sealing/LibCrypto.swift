@@ -24,6 +24,11 @@ enum LibCrypto {
     // SAFETY: as above.
     nonisolated(unsafe) static let hkdf = unsafe initialized == 1 ? EVP_KDF_fetch(nil, "HKDF", nil) : nil
 
+    // SAFETY: as above.
+    nonisolated(unsafe) static let sha256 = unsafe initialized == 1 ? EVP_MD_fetch(nil, "SHA256", nil) : nil
+    // SAFETY: as above.
+    nonisolated(unsafe) static let sha512 = unsafe initialized == 1 ? EVP_MD_fetch(nil, "SHA512", nil) : nil
+
     private static func fetch(_ name: String) -> OpaquePointer? {
         guard initialized == 1 else { return nil }
         return unsafe EVP_CIPHER_fetch(nil, name, nil)

@@ -12,7 +12,7 @@ package struct SHA256Digest: ~Copyable {
 
     /// Starts a digest.
     package init() throws(SealingError) {
-        unsafe context = try DigestContext.make("SHA256")
+        unsafe context = try DigestContext.make(LibCrypto.sha256)
     }
 
     deinit {

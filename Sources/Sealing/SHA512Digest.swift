@@ -12,7 +12,7 @@ package struct SHA512Digest: ~Copyable {
 
     /// Starts a digest.
     package init() throws(SealingError) {
-        unsafe context = try DigestContext.make("SHA512")
+        unsafe context = try DigestContext.make(LibCrypto.sha512)
     }
 
     deinit {
