@@ -11,8 +11,11 @@ package enum ProcessLimits {
     }
 
     /// Allows no memory to be locked, also where the process is root's.
-    package static func forbidLocking() {
-        precondition(credfs_test_limit_locking(0) == 0, "a limit can always be lowered")
+    package static func forbidLocking() { limitLocking(toByteCount: 0) }
+
+    /// Allows so much memory to be locked and no more, also where the process is root's.
+    package static func limitLocking(toByteCount byteCount: Int) {
+        precondition(credfs_test_limit_locking(UInt(byteCount)) == 0, "a limit can always be lowered")
         // CAP_IPC_LOCK overrides the limit and goes with the last root id.
         if geteuid() == 0 {
             precondition(setuid(65534) == 0, "root can become anybody")
@@ -28,6 +31,17 @@ package enum ForkedChild {
         case otherBytes
         /// The child was ended by a signal when it looked.
         case signal(Int32)
+    }
+
+    /// Does something in a forked child.
+    ///
+    /// - Returns: the status that `work` returned there; 255 where the child could not be made or was killed.
+    package static func status(of work: () -> Int32) -> Int32 {
+        let child = credfs_test_fork()
+        if child == 0 { _exit(work()) }
+        var status: Int32 = -1
+        while unsafe waitpid(child, &status, 0) == -1 && errno == EINTR {}
+        return status & 0x7f == 0 ? status >> 8 : 255
     }
 
     /// Looks at bytes in a forked child.

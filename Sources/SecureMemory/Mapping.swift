@@ -15,6 +15,27 @@ struct Mapping {
     init(byteCount wanted: Int, backing: SecureBuffer.Backing) throws(SecureMemoryError) {
         let page = Memory.pageSize
         let byteCount = max(page, (wanted + page - 1) / page * page)
+        if let spare = unsafe SpareMappings.take(byteCount: byteCount, backing: backing) {
+            unsafe self = Mapping(pages: spare, byteCount: byteCount, backing: backing)
+            return
+        }
+        do throws(SecureMemoryError) {
+            unsafe try self.init(new: byteCount, for: wanted, backing: backing)
+        } catch {
+            // Spare pages count against the limit of what may be locked.
+            guard SpareMappings.release() else { throw error }
+            unsafe try self.init(new: byteCount, for: wanted, backing: backing)
+        }
+    }
+
+    private init(pages: UnsafeMutableRawPointer, byteCount: Int, backing: SecureBuffer.Backing) {
+        unsafe self.pages = pages
+        unsafe self.byteCount = byteCount
+        unsafe self.backing = backing
+    }
+
+    private init(new byteCount: Int, for wanted: Int, backing: SecureBuffer.Backing) throws(SecureMemoryError) {
+        let page = Memory.pageSize
         let pages: UnsafeMutableRawPointer
         do throws(Errno) {
             unsafe pages = try Memory.reserve(byteCount: byteCount + 2 * page).advanced(by: page)
@@ -29,6 +50,12 @@ struct Mapping {
         }
         unsafe self.pages = pages
         unsafe self.byteCount = byteCount
+    }
+
+    /// Puts wiped pages among the spare ones, or unmaps them.
+    static func end(_ pages: UnsafeMutableRawPointer, byteCount: Int, backing: SecureBuffer.Backing) {
+        guard unsafe !SpareMappings.keep(pages, byteCount: byteCount, backing: backing) else { return }
+        unsafe release(pages, byteCount: byteCount)
     }
 
     /// Unmaps the pages and the guards beside them.

@@ -71,7 +71,7 @@ package struct SecureBuffer: ~Copyable, @unchecked Sendable {
         } else {
             unsafe Memory.wipe(pages, byteCount: pagesByteCount)
         }
-        unsafe Mapping.release(pages, byteCount: pagesByteCount)
+        unsafe Mapping.end(pages, byteCount: pagesByteCount, backing: backing)
     }
 
     /// Makes a buffer and lets a function fill it.

@@ -67,7 +67,10 @@ static inline void credfs_test_set_environment(char **block) {
     environ = block;
 }
 
-/* fork(2) is unavailable in Swift. The child looks at the bytes and nothing else; returns its wait status, whose exit code
+/* fork(2) is unavailable in Swift. */
+static inline pid_t credfs_test_fork(void) { return fork(); }
+
+/* The child looks at the bytes and nothing else; returns its wait status, whose exit code
  * is 0 for zeros and 1 for anything else. */
 static inline int credfs_test_forked_child_finds_bytes(const volatile unsigned char *bytes, size_t count) {
     pid_t child = fork();
