@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import Glibc
+internal import SystemCalls
 
 /// Point in time in whole seconds, written as RFC 3339 in UTC: `2026-11-21T07:11:00Z`.
 package struct Timestamp: Sendable, Hashable, Comparable {
@@ -16,46 +17,50 @@ package struct Timestamp: Sendable, Hashable, Comparable {
     ///
     /// - Returns: nil for any other form and for dates that do not exist.
     package init?(_ text: String) {
-        let characters = Array(text.utf8)
-        guard characters.count == 20 else { return nil }
-        for (index, mark) in [(4, "-"), (7, "-"), (10, "T"), (13, ":"), (16, ":"), (19, "Z")] {
-            guard characters[index] == mark.utf8.first else { return nil }
-        }
-        func number(_ range: Range<Int>) -> Int32? {
-            characters[range].reduce(Int32?.some(0)) { value, character in
-                guard let value, (0x30...0x39).contains(character) else { return nil }
-                return value * 10 + Int32(character - 0x30)
+        self.init(text.utf8.span)
+    }
+
+    /// As above, out of bytes.
+    package init?(_ text: Span<UInt8>) {
+        func field(_ range: Range<Int>, endedBy mark: Unicode.Scalar) -> Int? {
+            guard text[range.upperBound] == UInt8(ascii: mark) else { return nil }
+            var value = 0
+            for index in range {
+                let digit = text[index] &- 0x30
+                guard digit <= 9 else { return nil }
+                value = value * 10 + Int(digit)
             }
+            return value
         }
-        guard let year = number(0..<4), let month = number(5..<7), let day = number(8..<10),
-            let hour = number(11..<13), let minute = number(14..<16), let second = number(17..<19), year >= 1970
+        guard text.count == 20, let year = field(0..<4, endedBy: "-"), let month = field(5..<7, endedBy: "-"),
+            let day = field(8..<10, endedBy: "T"), let hour = field(11..<13, endedBy: ":"),
+            let minute = field(14..<16, endedBy: ":"), let second = field(17..<19, endedBy: "Z"), year >= 1970,
+            let time = UTCTime(year: year, month: month, day: day, hour: hour, minute: minute, second: second)
         else { return nil }
-        var parts = unsafe tm()
-        unsafe parts.tm_year = year - 1900
-        unsafe parts.tm_mon = month - 1
-        unsafe parts.tm_mday = day
-        unsafe parts.tm_hour = hour
-        unsafe parts.tm_min = minute
-        unsafe parts.tm_sec = second
-        seconds = Int64(unsafe timegm(&parts))
-        // timegm turns 31 February into March: only a text that comes back is a date.
-        guard self.text == text else { return nil }
+        seconds = time.seconds
     }
 
     /// The RFC 3339 text.
     package var text: String {
-        var parts = unsafe tm()
-        var time = time_t(seconds)
-        unsafe gmtime_r(&time, &parts)
-        let date = unsafe [(parts.tm_year + 1900, 4), (parts.tm_mon + 1, 2), (parts.tm_mday, 2)]
-        let clock = unsafe [(parts.tm_hour, 2), (parts.tm_min, 2), (parts.tm_sec, 2)]
-        func joined(_ fields: [(Int32, Int)], by separator: String) -> String {
-            fields.map { value, width in
-                let digits = String(value)
-                return String(repeating: "0", count: max(0, width - digits.count)) + digits
-            }.joined(separator: separator)
+        let time = UTCTime(seconds: seconds)
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(20)
+        func add(_ value: Int, of width: Int, _ mark: Unicode.Scalar) {
+            var unit = width == 4 ? 1000 : 10
+            while unit > 0 {
+                bytes.append(UInt8(truncatingIfNeeded: 0x30 + value / unit % 10))
+                unit /= 10
+            }
+            bytes.append(UInt8(ascii: mark))
         }
-        return joined(date, by: "-") + "T" + joined(clock, by: ":") + "Z"
+        add(time.year, of: 4, "-")
+        add(time.month, of: 2, "-")
+        add(time.day, of: 2, "T")
+        add(time.hour, of: 2, ":")
+        add(time.minute, of: 2, ":")
+        add(time.second, of: 2, "Z")
+        // NOT SECRET: a time.
+        return String(decoding: bytes, as: UTF8.self)
     }
 
     /// The present time of the system clock.

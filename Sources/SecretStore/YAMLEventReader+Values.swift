@@ -81,7 +81,9 @@ extension YAMLEventReader {
     }
 
     mutating func timestamp() throws(StoreError) -> Timestamp {
-        guard let timestamp = Timestamp(try text()) else {
+        try expectScalar()
+        guard let timestamp = try withScalar({ (bytes) throws(StoreError) in Timestamp(bytes) }) else {
+            _ = try currentText()
             throw invalid("a time is expected", hint: "times are RFC 3339 in UTC, such as 2026-11-21T07:11:00Z")
         }
         return timestamp
@@ -108,7 +110,8 @@ extension YAMLEventReader {
 extension SecretEntry {
     /// Checks text of a manifest: one line, nothing that hides or reorders what is shown.
     package static func isDescription(_ text: String) -> Bool {
-        text.unicodeScalars.allSatisfy { scalar in
+        if text.utf8.allSatisfy({ (0x20...0x7e).contains($0) }) { return true }
+        return text.unicodeScalars.allSatisfy { scalar in
             switch scalar.properties.generalCategory {
             case .control, .lineSeparator, .paragraphSeparator: false
             default: !refused.contains(scalar.value)
