@@ -20,6 +20,7 @@ final class MountEvents {
     /// Called on the main thread when readers see another generation.
     private let onChange: () -> Void
     private var hook: ChangeHook?
+    private var hasBegun = false
 
     private final class Timer {
         let timer: DeadlineTimer
@@ -76,6 +77,7 @@ final class MountEvents {
         status: @escaping @Sendable () -> ControlAnswer,
         asking asksSources: Bool
     ) throws(MountError) {
+        hasBegun = true
         if asksSources, let store {
             try MountError.wrapping(.failed, "start the thread that asks sources") { () throws(Errno) in
                 try store.begin()
@@ -154,8 +156,8 @@ final class MountEvents {
 
     /// Listens no more and removes the record; one that is left says that something has to be taken away.
     func end(leavingRecord isLeft: Bool) {
-        // A request that waits for a source ends with it.
-        store?.end()
+        // A request that waits for a source ends with it. A mount that never began may be followed by one of another kind.
+        if hasBegun { store?.end() }
         control.end()
         if isLeft { record?.leave() }
         record = nil

@@ -66,44 +66,46 @@ package final class Job {
     /// Descriptor from its launcher: a FUSE device, or a directory for plain files.
     private var device: OwnedDescriptor?
 
+    private var isReaped = false
+
     private init(process: Int32, socket: consuming MessageSocket) {
         self.process = process
         self.socket = socket
     }
 
-    /// Starts the process that will become the job, which makes the plan.
+    /// Starts the process that will become the job, which begins to make the plan.
     ///
     /// - Parameters:
     ///   - program: what it will become.
     ///   - secrets: more of its environment, each entry ended by a zero byte.
     ///   - plan: its mounts.
-    ///   - supervisor: looks after signals meanwhile.
+    ///   - mask: the signals that it does not receive.
     /// - Returns: the job.
-    /// - Throws: `Failure`, or `Supervisor.Interruption`.
+    /// - Throws: `Failure`.
     static func start(
         _ program: Program,
         secrets: borrowing SecureBuffer,
         _ plan: MountPlan,
-        _ supervisor: borrowing Supervisor
-    ) throws -> Job {
-        let job: Job
+        _ mask: SignalMask
+    ) throws(Failure) -> Job {
         do throws(Errno) {
-            job = try spawn(program, secrets, plan, supervisor.maskForJob)
+            return try spawn(program, secrets, plan, mask)
         } catch {
             throw Failure(.start, error)
         }
-        let answer: JobLauncherAnswer?
-        do {
-            try supervisor.waitForAnswer(on: job.socket.descriptor.number, of: job.process, isExecuting: false)
-            let message = try job.socket.receive()
-            if message.descriptor >= 0 { job.device = OwnedDescriptor(owning: message.descriptor) }
-            answer = JobLauncherAnswer(message.bytes)
-        } catch {
-            _ = job.kill()
-            throw error
-        }
-        if answer == .ready { return job }
-        let exit = job.kill()
+    }
+
+    /// Waits until its process has made the plan, and takes what it sends.
+    ///
+    /// - Parameter supervisor: looks after signals meanwhile.
+    /// - Throws: `Failure`, or `Supervisor.Interruption`.
+    func waitForMounts(_ supervisor: borrowing Supervisor) throws {
+        try supervisor.waitForAnswer(on: socket.descriptor.number, of: process, isExecuting: false)
+        let message = try socket.receive()
+        if message.descriptor >= 0 { device = OwnedDescriptor(owning: message.descriptor) }
+        let answer = JobLauncherAnswer(message.bytes)
+        if answer == .ready { return }
+        let exit = kill()
         guard case .failed(let failure) = answer else {
             // A key of the terminal ends it before we have heard of the signal ourselves.
             if case .signal(let signal) = exit { throw Supervisor.Interruption(signal: signal) }
@@ -188,6 +190,9 @@ package final class Job {
     ///
     /// - Returns: how it ended.
     func kill() -> ChildProcess.Exit? {
+        // Its number may be another's once it was waited for.
+        guard !isReaped else { return nil }
+        isReaped = true
         try? Children.send(SIGKILL, to: process)
         return try? Children.exit(of: process)
     }

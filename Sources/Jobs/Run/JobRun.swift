@@ -17,6 +17,7 @@ package final class JobRun {
     private let starting: () throws(MountError) -> Void
     private let report: (Message) -> Void
     private var events: MountEvents?
+    private var hasStarted = false
 
     /// Prepares a run: from here on signals are collected, and what killed runs left is taken away.
     ///
@@ -25,7 +26,7 @@ package final class JobRun {
     ///   - settings: how they are shown.
     ///   - runtime: where.
     ///   - recording: begins to record opens.
-    ///   - starting: called before the job gets its secrets; nothing is started if it throws.
+    ///   - starting: called before the job gets its secrets, while its process mounts; nothing is started if it throws.
     ///   - report: says something to people.
     /// - Throws: class `failed`.
     package init(
@@ -91,18 +92,22 @@ package final class JobRun {
     ) throws -> Outcome {
         defer { end(exposure) }
         try exposure.prepare()
-        let job = try Job.start(program, secrets: secrets, plan(exposure), supervisor)
+        let job = try Job.start(program, secrets: secrets, plan(exposure), supervisor.maskForJob)
         secrets.wipe()
         // The job has been given its own: nothing of this process is dumped from here on, and what the caller opened for
         // the job is not open here, too.
         try? ProcessHardening.forbidCoreDumps()
         try? OwnedDescriptor.closeInherited()
         do {
+            // The process of the job mounts meanwhile.
             let events = try MountEvents(description(exposure), settings.live, settings.store, in: runtime) {
                 [settings] in
                 if case .signal(let signal) = settings.live.onChange { try? Children.send(signal, to: job.process) }
             }
             self.events = events
+            if !hasStarted { try starting() }
+            hasStarted = true
+            try job.waitForMounts(supervisor)
             if case .command(let command) = settings.live.onChange {
                 events.follow(
                     with: try ChangeHook(
@@ -115,7 +120,6 @@ package final class JobRun {
                 )
             }
             if exposure.backend.isWeak { report(.weakBackend(exposure.backend)) }
-            try starting()
             try exposure.begin(for: job)
             let members = ProcessTreePolicy(supervisor: ProcessAttributes.processID)
             try events.begin(refusing: members, status: exposure.status, asking: exposure.served != nil)
