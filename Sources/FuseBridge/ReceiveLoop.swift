@@ -30,15 +30,19 @@ final class ReceiveLoop: Sendable {
     private let stopWrite: OwnedDescriptor
     private let isStopped = Atomic<Bool>(false)
     private let someoneAsks = Atomic<Bool>(false)
+    /// Its threads; one more is started whenever a request comes and no worker waits.
+    let workers: Workers
 
     init(
         _ connection: Connection,
         device: Int32,
+        workers: Workers,
         idle: @escaping @Sendable () -> Void,
         stopRead: consuming OwnedDescriptor,
         stopWrite: consuming OwnedDescriptor
     ) {
         self.connection = connection
+        self.workers = workers
         self.idle = idle
         self.device = device
         self.stopRead = stopRead
@@ -89,7 +93,10 @@ final class ReceiveLoop: Sendable {
                     changes = changes << 1 | (caller == lastCaller ? 0 : 1)
                     lastCaller = caller
                 }
+                // Nobody waits for the answer of one that no process made, such as the first.
+                workers.beginWork(growing: caller != 0, self)
                 unsafe fuse_session_process_buf(session, &buffer)
+                workers.endWork()
                 if unsafe fuse_session_exited(session) != 0 { break }
                 if !asks { asks = !someoneAsks.exchange(true, ordering: .acquiringAndReleasing) }
                 lastRequest = now()

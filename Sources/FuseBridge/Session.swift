@@ -25,7 +25,6 @@ package final class Session: Sendable {
 
     private let connection: Connection
     private let loop: ReceiveLoop
-    private let threads: Mutex<[pthread_t]>
     private let lacksEpoch = Atomic<Bool>(false)
 
     /// Serves an open and mounted FUSE device.
@@ -34,7 +33,8 @@ package final class Session: Sendable {
     ///   - device: a descriptor of `/dev/fuse` that was mounted.
     ///   - fileSystem: what answers.
     ///   - maximumReadByteCount: the `max_read` that it was mounted with.
-    ///   - workerCount: how many threads answer.
+    ///   - workerCount: how many threads answer at most; the first is there at once.
+    ///   - prepare: called before another one is started; it is not where this is false.
     ///   - requestTimeout: seconds after which the kernel ends the connection where a request is not answered (Linux 6.15;
     ///     it looks every 15 seconds); nil for ever, and with older kernels.
     ///   - idle: called by a worker when no request came for a second, the first time.
@@ -44,6 +44,7 @@ package final class Session: Sendable {
         serving fileSystem: any FileSystem,
         maximumReadByteCount: Int,
         workerCount: Int = 2,
+        prepare: @escaping @Sendable (WorkerNumber) -> Bool = { _ in true },
         requestTimeout: UInt16? = nil,
         idle: @escaping @Sendable () -> Void = {}
     ) throws(Errno) {
@@ -65,25 +66,13 @@ package final class Session: Sendable {
             ReceiveLoop(
                 connection,
                 device: number,
+                workers: Workers(limit: workerCount, prepare),
                 idle: idle,
                 stopRead: readEnd,
                 stopWrite: writeEnd
             )
         }
-        threads = Mutex([])
-        for number in 0..<workerCount {
-            let work = Work(loop: loop, number: WorkerNumber(number))
-            var thread = pthread_t()
-            // SAFETY: retained for the thread, which releases it; released here where there is none.
-            let argument = unsafe Unmanaged.passRetained(work).toOpaque()
-            let result = unsafe pthread_create(&thread, nil, { unsafe Work.run($0) }, argument)
-            guard result == 0 else {
-                unsafe Unmanaged<Work>.fromOpaque(argument).release()
-                stop()
-                throw Errno(rawValue: result)
-            }
-            threads.withLock { $0.append(thread) }
-        }
+        try loop.workers.start(loop)
     }
 
     deinit {
@@ -108,27 +97,12 @@ package final class Session: Sendable {
     }
 
     /// The time that the workers have spent on a processor.
-    package var processorTime: Duration {
-        threads.withLock { threads in
-            threads.reduce(.zero) { sum, thread in
-                var clock = clockid_t()
-                var time = timespec()
-                guard unsafe pthread_getcpuclockid(thread, &clock) == 0, unsafe clock_gettime(clock, &time) == 0 else {
-                    return sum
-                }
-                return sum + .seconds(time.tv_sec) + .nanoseconds(time.tv_nsec)
-            }
-        }
-    }
+    package var processorTime: Duration { loop.workers.processorTime }
 
     /// Waits until no worker is left: somebody unmounted, or `stop` was called.
     package func wait() {
         precondition(connection.worker == nil, "a worker cannot wait for itself")
-        // Held while waiting: another caller needs the same, and no request needs the lock.
-        threads.withLock { threads in
-            for thread in threads { pthread_join(thread, nil) }
-            threads = []
-        }
+        loop.workers.join()
         connection.parked.abandonAll()
         connection.handles.removeAll()
     }
@@ -183,23 +157,5 @@ package final class Session: Sendable {
         let result = unsafe call(session)
         // ENOTCONN, and ENOSYS of libfuse before it has answered INIT: nothing was asked yet, so nothing is remembered.
         guard [0, -ENOENT, -ENOTCONN, -ENOSYS].contains(result) else { throw Errno(rawValue: -result) }
-    }
-}
-
-/// Work of the thread of a worker.
-private final class Work: Sendable {
-    private let loop: ReceiveLoop
-    private let number: WorkerNumber
-
-    init(loop: ReceiveLoop, number: WorkerNumber) {
-        self.loop = loop
-        self.number = number
-    }
-
-    static func run(_ data: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-        guard let data = unsafe data else { return nil }
-        let work = unsafe Unmanaged<Work>.fromOpaque(data).takeRetainedValue()
-        work.loop.run(as: work.number)
-        return nil
     }
 }

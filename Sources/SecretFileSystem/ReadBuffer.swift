@@ -9,19 +9,32 @@ package import SecureMemory
 package final class ReadBuffers: Sendable {
     /// The most bytes that one request can ask for; what the kernel is told as `max_read`.
     package let byteCount: Int
-    private let buffers: [ReadBuffer]
+    private let places: [Place]
 
-    /// Makes the buffers.
+    private final class Place: @unchecked Sendable {
+        // SAFETY: written by the thread that starts a worker, before it does; read by the worker.
+        var buffer: ReadBuffer?
+    }
+
+    /// Makes the buffers; that of the first worker has its memory at once.
     ///
     /// - Parameters:
-    ///   - workerCount: how many workers there are.
+    ///   - workerCount: how many workers there are at most.
     ///   - byteCount: the size of each.
     /// - Throws: `SecureMemoryError`.
     package init(workerCount: Int, byteCount: Int) throws(SecureMemoryError) {
-        var buffers: [ReadBuffer] = []
-        for _ in 0..<workerCount { buffers.append(try ReadBuffer(byteCount: byteCount)) }
-        self.buffers = buffers
+        places = (0..<workerCount).map { _ in Place() }
         self.byteCount = byteCount
+        places[0].buffer = try ReadBuffer(byteCount: byteCount)
+    }
+
+    /// Gets the memory of a worker, before it is started.
+    ///
+    /// - Returns: false where it cannot be had.
+    package func prepare(_ worker: WorkerNumber) -> Bool {
+        let buffer = try? ReadBuffer(byteCount: byteCount)
+        places[worker.value].buffer = buffer
+        return buffer != nil
     }
 
     /// The size of a buffer where so much memory may be locked: a quarter of a worker's share in whole pages, at most
@@ -39,9 +52,12 @@ package final class ReadBuffers: Sendable {
     }
 
     /// Detects that no byte of anything that was read is left; to be asked while no worker works.
-    package var areWiped: Bool { buffers.allSatisfy { $0.isWiped } }
+    package var areWiped: Bool { places.allSatisfy { $0.buffer?.isWiped ?? true } }
 
-    func buffer(of worker: WorkerNumber) -> ReadBuffer { buffers[worker.value] }
+    func buffer(of worker: WorkerNumber) -> ReadBuffer {
+        guard let buffer = places[worker.value].buffer else { preconditionFailure("a worker has no buffer") }
+        return buffer
+    }
 }
 
 /// The buffer of one worker.

@@ -129,6 +129,9 @@ package struct SecureBuffer: ~Copyable, @unchecked Sendable {
         mostCounted = max(mostCounted, count)
     }
 
+    /// Unmaps the pages that are kept for buffers to come, so that a look at a process tells that its keys are gone.
+    package static func releaseSparePages() { _ = SpareMappings.release() }
+
     /// Overwrites the bytes with zeros.
     package mutating func wipe() {
         unsafe Memory.wipe(base, byteCount: count)

@@ -255,8 +255,8 @@ extension RunTests {
         @Test(arguments: [
             ("--nofile=5", ["run", "--", "true"], "too many open files", "ulimit -n"),
             ("--nofile=12", ["mount"], "too many open files", "ulimit -n"),
-            ("--data=24000000", ["run", "--", "true"], "resource temporarily unavailable", "ulimit -d"),
-            ("--data=24000000", ["mount"], "resource temporarily unavailable", "ulimit -d"),
+            ("--data=10000000", ["run", "--", "true"], "resource temporarily unavailable", "ulimit -d"),
+            ("--data=10000000", ["mount"], "resource temporarily unavailable", "ulimit -d"),
             ("--nofile=5", ["show", "T"], "too many open files", "ulimit -n"),
             ("--nofile=9", ["edit"], "too many open files", "ulimit -n"),
             ("--nofile=12", ["edit"], "too many open files", "ulimit -n"),

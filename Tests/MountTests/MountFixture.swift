@@ -22,7 +22,11 @@ final class MountFixture {
     var path: String { directory.path("mount") }
 
     /// Mounts.
-    init(_ fileSystem: any FileSystem, allowOther: Bool = false) throws {
+    init(
+        _ fileSystem: any FileSystem,
+        allowOther: Bool = false,
+        prepare: @escaping @Sendable (WorkerNumber) -> Bool = { _ in true }
+    ) throws {
         directory = try TemporaryDirectory()
         guard unsafe mkdir(directory.path("mount"), 0o700) == 0 else { throw Errno(rawValue: errno) }
         let device = try FuseMount.openDevice()
@@ -33,7 +37,8 @@ final class MountFixture {
             session = try Session(
                 device: device,
                 serving: fileSystem,
-                maximumReadByteCount: Self.maximumReadByteCount
+                maximumReadByteCount: Self.maximumReadByteCount,
+                prepare: prepare
             )
         } catch {
             try? FuseMount.detach(directory.path("mount"))
@@ -96,7 +101,9 @@ final class MountedFixture {
             access: AccessRules(mount: policy)
         )
         buffers = try ReadBuffers(workerCount: 2, byteCount: MountFixture.maximumReadByteCount)
-        mount = try MountFixture(SecretFileServer(rules, buffers: buffers), allowOther: allowOther)
+        mount = try MountFixture(SecretFileServer(rules, buffers: buffers), allowOther: allowOther) { [buffers] in
+            buffers.prepare($0)
+        }
     }
 
     /// Uses new keys for what is served next.

@@ -36,6 +36,7 @@ import Testing
                     return answer(request, descriptor)
                 }
             )
+            try server.start()
             self.server.withLock { $0 = server }
         }
 

@@ -44,10 +44,10 @@ final class MountControl {
         end()
     }
 
-    /// Can be read while a request waits to be answered by `answer`.
-    var notice: Int32 { mailbox.notice }
+    /// Descriptors of which one can be read when `answer` has something to do; -1 is none.
+    var numbers: [Int32] { [mailbox.notice, server?.notice ?? -1] }
 
-    /// Starts the thread that talks to clients.
+    /// Begins to talk to clients, on a thread.
     ///
     /// - Parameters:
     ///   - job: the processes that may ask for nothing; nil for a mount that belongs to no job.
@@ -74,11 +74,12 @@ final class MountControl {
                     return ControlAnswer(failure)
                 }
             )
-        } catch { throw MountError(.failed, "cannot start the thread of the control socket: \(error.message)") }
+        } catch { throw MountError(.failed, "cannot serve the control socket: \(error.message)") }
     }
 
     /// Acts on the request that waits, if one does, for a mount that is served or not.
     func answer(_ served: ServedMount?, _ store: (any ServedStore)?, _ record: MountRecord?) {
+        server?.startIfAsked()
         guard let letter = mailbox.take() else { return }
         mailbox.answer(Self.act(on: letter, served, store, record))
     }

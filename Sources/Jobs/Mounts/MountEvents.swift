@@ -88,7 +88,7 @@ final class MountEvents {
 
     /// Descriptors of which one can be read when there is something to act on.
     var numbers: [Int32] {
-        [control.notice, store?.notice ?? -1] + timers.map { $0.timer.number } + watches.flatMap(\.numbers)
+        control.numbers + [store?.notice ?? -1] + timers.map { $0.timer.number } + watches.flatMap(\.numbers)
     }
 
     /// Acts on what has happened.

@@ -60,6 +60,7 @@ final class ServedMount {
                 serving: SecretFileServer(rules, buffers: buffers, audit: audit),
                 maximumReadByteCount: options.maximumReadByteCount,
                 workerCount: Self.workerCount,
+                prepare: { buffers.prepare($0) },
                 requestTimeout: requestTimeout,
                 // A server spends its life waiting; what it needed to start is half of its memory.
                 idle: { Memory.dropProgramPages() }
@@ -107,6 +108,7 @@ final class ServedMount {
     func lock(_ store: any ServedStore, _ record: MountRecord?) {
         let invalidations = rules.lock()
         store.lock()
+        SecureBuffer.releaseSparePages()
         record?.update { $0.isLocked = true }
         // Nothing can be read that the kernel does not forget.
         try? session?.invalidate(invalidations)

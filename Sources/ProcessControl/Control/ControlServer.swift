@@ -23,13 +23,13 @@ package final class ControlServer: Sendable {
     private let isEnding = Atomic<Bool>(false)
     private let thread = Mutex<OwnThread?>(nil)
 
-    /// Starts the thread.
+    /// Prepares the thread, which is started by `startIfAsked`: most mounts are never asked for anything.
     ///
     /// - Parameters:
     ///   - socket: a socket that listens.
     ///   - refusal: why a client may ask for nothing; nil for one that may.
     ///   - answer: acts on a request, on the thread.
-    /// - Throws: the error of pipe2(2) or pthread_create(3).
+    /// - Throws: the error of pipe2(2).
     package init(
         _ socket: consuming ListeningSocket,
         refusal: @escaping @Sendable (MessageSocket.Peer) -> ControlAnswer.Failure?,
@@ -39,8 +39,24 @@ package final class ControlServer: Sendable {
         self.refusal = refusal
         self.answer = answer
         bell = try Doorbell.make()
-        let thread = try OwnThread { self.work() }
-        self.thread.withLock { $0 = thread }
+    }
+
+    /// Can be read when a client has come and the thread was not started; -1 once it was.
+    package var notice: Int32 { thread.withLock { $0 == nil ? socket.descriptor.number : -1 } }
+
+    /// Starts the thread where a client has come; waits a moment where that cannot be done.
+    package func startIfAsked() {
+        guard SignalQueue.isReadable(notice) else { return }
+        do throws(Errno) { try start() } catch { bell.wait(milliseconds: Self.pause) }
+    }
+
+    /// Starts the thread, once.
+    ///
+    /// - Throws: the error of pthread_create(3).
+    package func start() throws(Errno) {
+        try thread.withLock { (thread) throws(Errno) in
+            if thread == nil { thread = try OwnThread { self.work() } }
+        }
     }
 
     /// Ends the thread, which leaves a client that says nothing.
