@@ -21,54 +21,6 @@ import Testing
         }
     }
 
-    @Test func aPageIsTakenAgainAsZerosLockedAndUndumped() async {
-        await #expect(processExitsWith: .success) {
-            for (backing, flags) in [(SecureBuffer.Backing.locked, ["lo", "dd", "wf"]), (.secret, ["lo", "dd", "dc"])] {
-                var buffer = try SecureBuffer(count: 100, backing: backing)
-                buffer.fill(canary)
-                let page = buffer.address / 4096
-                WipingAtTheEndTests().end(buffer)
-                let again = try SecureBuffer(count: 4096, backing: backing)
-                #expect(again.address / 4096 == page)
-                #expect(again.array.allSatisfy { $0 == 0 })
-                #expect(try MemoryMap.flags(at: again.address).isSuperset(of: flags))
-            }
-        }
-    }
-
-    @Test func sparePagesAreFewAndGivenUpWhereLockedMemoryEnds() async {
-        await #expect(processExitsWith: .success) {
-            func hold(_ count: Int) throws {
-                guard count > 0 else { return }
-                let buffer = try SecureBuffer(count: 32)
-                try hold(count - 1)
-                #expect(buffer.count == 32)
-            }
-            let before = try #require(try MemoryMap.status("VmLck"))
-            try hold(20)
-            #expect(try #require(try MemoryMap.status("VmLck")) - before == 16)
-            ProcessLimits.limitLocking(toByteCount: Int(before) * 1024 + 16 * 1024)
-            let buffer = try SecureBuffer(count: 16 * 1024)
-            #expect(buffer.count == 16 * 1024)
-        }
-    }
-
-    @Test func aForkedChildTakesNoSparePage() async {
-        await #expect(processExitsWith: .success) {
-            // Of the pages that a child has, those are not locked and these are not there.
-            for backing in [SecureBuffer.Backing.locked, .secret] {
-                WipingAtTheEndTests().end(try SecureBuffer(count: 32, backing: backing))
-                let status = ForkedChild.status {
-                    guard var own = try? SecureBuffer(count: 32, backing: backing) else { return 1 }
-                    own.fill(canary)
-                    let isLocked = (try? MemoryMap.flags(at: own.address).contains("lo")) == true
-                    return isLocked ? 0 : 2
-                }
-                #expect(status == 0)
-            }
-        }
-    }
-
     @Test func secretPagesAreZeroAfterTheEnd() async {
         await #expect(processExitsWith: .success) {
             for count in [1, 32, 4096, 10_000] {
