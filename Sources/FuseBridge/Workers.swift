@@ -43,7 +43,8 @@ final class Workers: Sendable {
         let others = waitingCount.subtract(1, ordering: .relaxed).newValue
         guard mayGrow, others == 0, !isComplete.load(ordering: .relaxed) else { return }
         threads.withLock { threads in
-            guard threads.startedCount < limit, !loop.hasEnded, waitingCount.load(ordering: .relaxed) == 0 else { return }
+            let nobodyWaits = waitingCount.load(ordering: .relaxed) == 0
+            guard nobodyWaits, threads.startedCount < limit, !loop.hasEnded else { return }
             let isStarted = prepare(WorkerNumber(threads.startedCount)) && (try? add(to: &threads, loop)) != nil
             // What the system refuses once it would refuse again, at every request.
             if !isStarted || threads.startedCount == limit { isComplete.store(true, ordering: .relaxed) }

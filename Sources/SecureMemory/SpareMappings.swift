@@ -43,6 +43,9 @@ enum SpareMappings {
 
     /// Takes one out, where it is what is wanted.
     ///
+    /// - Parameters:
+    ///   - byteCount: the size wanted.
+    ///   - backing: the kind of memory.
     /// - Returns: the start of a page of zeros; nil where there is none to be had.
     static func take(byteCount: Int, backing: SecureBuffer.Backing) -> UnsafeMutableRawPointer? {
         guard byteCount == Memory.pageSize else { return nil }
@@ -57,7 +60,10 @@ enum SpareMappings {
 
     /// Puts one in.
     ///
-    /// - Parameter page: the start of a page that was wiped.
+    /// - Parameters:
+    ///   - page: the start of a page that was wiped.
+    ///   - byteCount: the size of its mapping.
+    ///   - backing: the kind of memory.
     /// - Returns: false where it is not kept, and has to be released.
     static func keep(_ page: UnsafeMutableRawPointer, byteCount: Int, backing: SecureBuffer.Backing) -> Bool {
         guard byteCount == Memory.pageSize else { return false }

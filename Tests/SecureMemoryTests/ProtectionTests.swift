@@ -139,7 +139,9 @@ import Testing
 
     @Test func aPageIsTakenAgainAsZerosLockedAndUndumped() async {
         await #expect(processExitsWith: .success) {
-            for (backing, flags) in [(SecureBuffer.Backing.locked, ["lo", "dd", "wf"]), (.secret, ["lo", "dd", "dc"])] {
+            for (backing, flags) in [
+                (SecureBuffer.Backing.locked, ["lo", "dd", "wf"]), (.secret, ["lo", "dd", "dc"]),
+            ] {
                 var buffer = try SecureBuffer(count: 100, backing: backing)
                 buffer.fill(canary)
                 let page = buffer.address / 4096

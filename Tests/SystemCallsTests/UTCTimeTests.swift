@@ -30,7 +30,9 @@ import Testing
     }
 
     @Test func datesThatAreNoneAreNone() {
-        for (year, month, day) in [(2025, 2, 29), (1900, 2, 29), (2026, 4, 31), (2026, 0, 1), (2026, 13, 1), (2026, 1, 0)] {
+        for (year, month, day) in [
+            (2025, 2, 29), (1900, 2, 29), (2026, 4, 31), (2026, 0, 1), (2026, 13, 1), (2026, 1, 0),
+        ] {
             #expect(UTCTime(year: year, month: month, day: day, hour: 0, minute: 0, second: 0) == nil)
         }
         #expect(UTCTime(year: 2000, month: 2, day: 29, hour: 23, minute: 59, second: 59)?.seconds == 951_868_799)
