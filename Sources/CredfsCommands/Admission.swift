@@ -117,6 +117,7 @@ struct Admission {
         if !sources.isEmpty {
             manifest.secrets = all.entries.filter(isKept)
             try rules.requireValues(manifest, sources)
+            try rules.requirePromised(manifest, sources)
         }
         secrets = try rules.render(
             all.restricted(to: try rules.choose(from: manifest, sources, context)),

@@ -91,6 +91,15 @@ struct AdmissionOptions: ParsableArguments {
         try AcceptanceGuard.requireValues(manifest)
     }
 
+    /// Requires a value of every name that a source names or lists, where `--if-missing=error` was said.
+    ///
+    /// - Throws: class `noSuchSecret` or `unavailable`. Left out, the option lets a mount start with what is there.
+    func requirePromised(_ manifest: Manifest, _ sources: SourceOverlay) throws {
+        guard ifMissing == MissingPolicy.error.rawValue else { return }
+        let names = only.isEmpty ? nil : Set(try manifest.listed(only).map { try Self.name($0) })
+        if let error = sources.firstMissing(only: names) { throw error }
+    }
+
     /// The sources to lay over the store, those of the configuration below those of options; nothing is read yet.
     ///
     /// - Parameters:

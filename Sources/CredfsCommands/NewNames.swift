@@ -38,7 +38,7 @@ enum NewNames {
         try requireDistinctVariables(names, since: known)
         let new = Set(names.filter { $0.text.contains("=") }).subtracting(known).sorted()
         guard !new.isEmpty else { return }
-        let shown = Names.abbreviated(new.map { $0.text.prefix { $0 != "=" } + "=..." })
+        let shown = Names.abbreviated(new.map(\.shown))
         context.console.warning("new names with '=': \(shown); a name is not sealed: delete what is a value")
     }
 }

@@ -10,6 +10,11 @@ package struct AskedProgram: ~Copyable {
     /// Time between two looks at whether a program that closed its output has ended.
     private static let pause = Duration.milliseconds(1)
 
+    /// Errors of a program that never starts: it or its interpreter is missing, forbidden, or for another machine.
+    private static let cannotBeMeant: [Errno] = [
+        .noSuchFileOrDirectory, .permissionDenied, .execFormatError, .notDirectory, .tooManySymbolicLinkLevels,
+    ]
+
     private let child: ChildProcess
     /// The end of the pipe that it writes into.
     private let output: OwnedDescriptor
@@ -27,7 +32,7 @@ package struct AskedProgram: ~Copyable {
     ///   - asker: a descriptor that can be read once nobody waits. -1 for none.
     ///   - deadline: time by which it has to end, in milliseconds of `BootClock`.
     /// - Returns: the program, which `kill` has to end where anything else fails.
-    /// - Throws: `unavailable`.
+    /// - Throws: `unusable` for what never starts, else `unavailable`.
     package static func start(
         _ path: String,
         arguments: [String],
@@ -53,7 +58,13 @@ package struct AskedProgram: ~Copyable {
                 asker: asker,
                 deadline: deadline
             )
-        } catch { throw ProviderError(.unavailable, "\(what) cannot be started: \(error.message)") }
+        } catch {
+            throw ProviderError(
+                cannotBeMeant.contains(error) ? .unusable : .unavailable,
+                "\(what) cannot be started: \(error.message)",
+                hint: cannotBeMeant.contains(error) ? "see its first line, its rights, and what file(1) says of it" : ""
+            )
+        }
     }
 
     /// Reads what it writes until it closes its output, in locked memory.

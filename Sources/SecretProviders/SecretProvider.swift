@@ -50,6 +50,8 @@ package struct ProviderError: Error, Sendable, Equatable {
         case throttled
         /// An answer that cannot be meant, or a value that is too large.
         case invalid
+        /// The source is set up wrongly: it never answers before somebody mends that.
+        case unusable
     }
 
     /// Kind of the error.

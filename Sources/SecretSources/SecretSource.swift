@@ -34,10 +34,14 @@ extension SecretSource {
         let targets = try names.map { name -> ImportTarget? in
             guard !name.isNull else { return nil }
             guard let secret = SecretReference(name.text)?.name else {
-                throw StoreError(.invalid, "'\(name.text)' is no name for a secret", hint: SecretReference.rule)
+                throw StoreError(
+                    .invalid,
+                    "'\(SecretName.shown(name.text))' is no name for a secret",
+                    hint: SecretReference.rule
+                )
             }
             guard seen.insert(secret).inserted else {
-                throw StoreError(.invalid, "two values are for the secret '\(secret.text)'")
+                throw StoreError(.invalid, "two values are for the secret '\(secret.shown)'")
             }
             return ImportTarget(secret)
         }

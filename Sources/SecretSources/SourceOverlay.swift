@@ -147,7 +147,7 @@ package final class SourceOverlay {
             merged.overlay(SecretSet(entries, keys))
         }
         try addDefaults(to: &merged, keys, now)
-        note(merged, warn)
+        try note(merged, warn)
         return merged
     }
 
@@ -239,13 +239,23 @@ package final class SourceOverlay {
     }
 
     /// Notes why names have no value, or one of before, and says so at the start.
-    private func note(_ secrets: SecretSet, _ warn: (String) -> Void) {
+    ///
+    /// - Throws: class `failed` at the start, for a source that is set up wrongly.
+    private func note(_ secrets: SecretSet, _ warn: (String) -> Void) throws(StoreError) {
         failures = [:]
         guard let asked else { return }
         let filled = Set(secrets.entries.filter { $0.value != .empty }.map(\.name))
         let wanted = asked.sources.reduce(into: Set<SecretName>()) { $0.formUnion($1.eligible) }
         if !isServing {
             for source in asked.sources {
+                if !reportsFailures, let error = source.setUpError {
+                    throw StoreError(
+                        .failed,
+                        "\(source.text): \(error.message)",
+                        hint: error.hint.isEmpty ? nil : error.hint
+                    )
+                }
+                Self.warnOfUnusable(source, warn)
                 if let error = source.listError { warn("\(source.text): \(error.message)\(Self.hint(error))") }
             }
         }
@@ -254,7 +264,7 @@ package final class SourceOverlay {
             if !filled.contains(name) { failures[name] = failure }
             guard !isServing else { continue }
             let rest = filled.contains(name) ? "; its value is that of another source" : ""
-            warn("\(failure.source): '\(name.text)': \(failure.error.message)\(rest)")
+            warn("\(failure.source): '\(name.shown)': \(failure.error.message)\(rest)")
         }
     }
 
@@ -297,9 +307,28 @@ package final class SourceOverlay {
         else { return nil }
         return StoreError(
             error.kind == .notFound ? .noSuchSecret : .unavailable,
-            "\(source): '\(name.text)': \(error.message)",
+            "\(source): '\(name.shown)': \(error.message)",
             hint: error.hint.isEmpty ? nil : error.hint
         )
+    }
+
+    /// Error of the first name without a value among those that sources name or list, or of a list that cannot be had.
+    ///
+    /// - Parameter only: names that are wanted; nil for all.
+    /// - Returns: nil where each has a value.
+    package func firstMissing(only: Set<SecretName>?) -> StoreError? {
+        for source in asked?.sources ?? [] {
+            if let error = source.listError {
+                return StoreError(
+                    error.kind == .notFound ? .noSuchSecret : .unavailable,
+                    "\(source.text): \(error.message)",
+                    hint: error.hint.isEmpty ? nil : error.hint
+                )
+            }
+            let names = source.promised.filter { failures[$0] != nil && only?.contains($0) != false }
+            if let name = names.min() { return failure(of: name) }
+        }
+        return nil
     }
 
     /// Names without a value since a source fails; that it knows no such secret is no failure.
@@ -336,14 +365,21 @@ package final class SourceOverlay {
 
     /// Warns of what looks like `NAME=VALUE`, without what follows.
     private static func warnOfNames(_ entries: [SecretEntry], _ address: SourceAddress, _ warn: (String) -> Void) {
-        for entry in entries {
-            let parts = entry.name.text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2 else { continue }
+        for entry in entries where entry.name.text.contains("=") {
             warn(
-                "\(address.type.scheme): a name has '=' in it ('\(parts[0])=...'): a value is content, "
+                "\(address.type.scheme): a name has '=' in it ('\(entry.name.shown)'): a value is content, "
                     + "and everybody may see names"
             )
         }
+    }
+
+    /// Warns of what a server lists and no secret can be called.
+    private static func warnOfUnusable(_ source: AskedSource, _ warn: (String) -> Void) {
+        let names = source.unusable
+        guard !names.isEmpty else { return }
+        let list = Names.abbreviated(names.map { "'\(SecretName.shown($0))'" })
+        let count = Count.pluralized(names.count, "secret")
+        warn("\(source.text): \(count) with a name that no secret can have here: \(list) (\(SecretReference.rule))")
     }
 
     /// Wipes the keys of this process; what the store's data key brings back is made by the next `over`.

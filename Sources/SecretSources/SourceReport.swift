@@ -17,6 +17,8 @@ package struct SourceReport: Sendable {
     package let latency: Int64?
     /// Values that it has told.
     package let valueCount: Int
+    /// Values among them that are served beyond their time since the source fails.
+    package let staleCount: Int
     /// Milliseconds since the oldest of them was told; nil for what is read as a whole.
     package let age: Int64?
 
@@ -31,7 +33,29 @@ package struct SourceReport: Sendable {
         isAuthenticated = failure == nil
         self.latency = latency
         self.valueCount = valueCount
+        staleCount = 0
         age = nil
+    }
+
+    /// Makes a report that another process has told.
+    package init(
+        _ source: String,
+        error: String?,
+        isReachable: Bool,
+        isAuthenticated: Bool,
+        latency: Int64?,
+        valueCount: Int,
+        staleCount: Int,
+        age: Int64?
+    ) {
+        self.source = source
+        self.error = error
+        self.isReachable = isReachable
+        self.isAuthenticated = isAuthenticated
+        self.latency = latency
+        self.valueCount = valueCount
+        self.staleCount = staleCount
+        self.age = age
     }
 
     /// Makes a report of a source that is asked over time.
@@ -39,10 +63,11 @@ package struct SourceReport: Sendable {
         self.source = source
         error = facts.lastError?.message
         let kind = facts.lastError?.kind
-        isReachable = ![.unavailable, .invalid].contains(kind)
+        isReachable = ![.unavailable, .invalid, .unusable].contains(kind)
         isAuthenticated = kind != .denied && isReachable
         latency = facts.latency
         valueCount = facts.cached
+        staleCount = facts.stale
         age = facts.age
     }
 }
@@ -107,12 +132,13 @@ extension SourceOverlay {
             guard let asked = state.asked else {
                 return SourceStanding(source: state.address, part: part(state.names.contains(name)), reason: nil)
             }
-            if asked.entries.contains(where: { $0.name == name }) {
+            if asked.has(name) {
                 let error = asked.staleError(of: name)
                 let part = part(true, isStale: error != nil)
                 return SourceStanding(source: state.address, part: part, reason: error?.message)
             }
             guard let error = asked.error(of: name) ?? asked.listError else {
+                if asked.lacks(name) { return SourceStanding(source: state.address, part: .none, reason: nil) }
                 return SourceStanding(source: state.address, part: .notAsked, reason: nil)
             }
             let part: SourceStanding.Part = error.kind == .notFound ? .none : .failed

@@ -22,6 +22,15 @@ package struct SecretName: Sendable, Hashable, Comparable {
         self.text = text
     }
 
+    /// Name for messages: what follows '=' is left out, since a name that looks like `NAME=VALUE` may hold a value.
+    package var shown: String { Self.shown(text) }
+
+    /// Text of a name for messages, whether or not a secret can have it.
+    package static func shown(_ text: String) -> String {
+        guard let end = text.firstIndex(of: "=") else { return text }
+        return text[..<end] + "=..."
+    }
+
     /// Orders by bytes, which is also the order of the canonical encoding.
     package static func < (left: SecretName, right: SecretName) -> Bool {
         left.text.utf8.lexicographicallyPrecedes(right.text.utf8)

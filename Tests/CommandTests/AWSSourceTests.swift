@@ -27,7 +27,31 @@ extension RunTests {
             #expect(outcome.outputText == expected, "\(outcome.errorText)")
             let explained = try await box.credfs("explain", "P01", "--source", "ssm:/app", adding: variables)
             #expect(explained.outputText.hasPrefix("ssm:/app  has the value that counts\n"), "\(explained.errorText)")
+            let absent = try await box.credfs("explain", "S", "--source", "ssm:/app", adding: variables)
+            let lines = "ssm:/app  has none\nstore  has the value that counts\n"
+            #expect(absent.outputText == lines, "\(absent.errorText)")
             try box.expectNothingLeft()
+        }
+
+        @Test func aListedNameThatNoSecretCanHaveIsWarnedOf() async throws {
+            let server = try await AWSServer.get()
+            let box = try await JobBox(["S": "store"])
+            try await server.put("/odd/.hidden", "v")
+            try await server.put("/odd/GOOD", "v")
+            let outcome = try await box.run(
+                ["--source", "ssm:/odd", "--if-missing=error"],
+                shell: "cat $GOOD_FILE",
+                adding: server.variables(server.facts.reader)
+            )
+            #expect(outcome.outputText == "v" && outcome.status == .exited(0), "\(outcome.errorText)")
+            #expect(outcome.errorText.contains("1 secret with a name that no secret can have here: '.hidden'"))
+        }
+
+        @Test func aSourceWithoutRegionStopsTheStart() async throws {
+            let box = try await JobBox(["S": "store"])
+            let outcome = try await box.run(["--source", "ssm:/app"], shell: "true")
+            #expect(outcome.status == .exited(125) && outcome.errorText.contains("ssm:/app: no AWS region is named"))
+            #expect(outcome.errorText.contains("hint: set AWS_REGION"), "\(outcome.errorText)")
         }
 
         @Test func aMountSeesNewValuesAndNewParameters() async throws {

@@ -180,6 +180,50 @@ extension RunTests {
             try box.expectNothingLeft()
         }
 
+        @Test func aSourceThatIsSetUpWronglyStopsTheStart() async throws {
+            let box = try await JobBox(["S": "store"])
+            let good = try await Program(box, ["A": "a"])
+            func run(_ source: String, _ options: String...) async throws -> ChildProcess.Outcome {
+                try await box.run(["--source", "exec:\(source)"] + options, shell: "cat $S_FILE")
+            }
+            let lost = try await box.sandbox.directory.writeProgram("#!/nowhere/sh\n", to: "lost")
+            for option in ["--if-missing=error", "--if-missing=warn"] {
+                let outcome = try await run("\(lost)?names=A", option)
+                #expect(outcome.status == .exited(125) && outcome.outputText.isEmpty)
+                #expect(outcome.errorText.contains("\(lost) cannot be started: no such file"), "\(outcome.errorText)")
+                #expect(outcome.errorText.contains("hint: see its first line"))
+            }
+            let named = try await run("\(good.path)?names=A=content")
+            #expect(named.status == .exited(64) && named.errorText.contains("names has a name with '=' in it"))
+            #expect(!named.errorText.contains("content"), "\(named.errorText)")
+            // What is named and not there stops only those who say so; what is left out of --only is not wanted.
+            let missing = "\(good.path)?names=A,GONE"
+            #expect(try await run(missing).status == .exited(0))
+            #expect(try await run(missing, "--if-missing=error", "--only", "A,S").status == .exited(0))
+            let refused = try await run(missing, "--if-missing=error")
+            #expect(refused.status == .exited(125) && refused.errorText.contains("error: exec:\(missing): 'GONE'"))
+        }
+
+        @Test func aValueThatIsTooLargeIsCalledSo() async throws {
+            let box = try await JobBox(["S": "store"])
+            let endless = try await box.sandbox.directory.writeProgram("#!/bin/sh\nexec cat /dev/zero\n", to: "endless")
+            let began = ContinuousClock.now
+            let outcome = try await box.run(["--source", "exec:\(endless)?names=A&timeout=100s"], shell: "cat $S_FILE")
+            #expect(outcome.outputText == "store")
+            #expect(outcome.errorText.contains("wrote a value larger than 1048576 bytes"), "\(outcome.errorText)")
+            #expect(ContinuousClock.now - began < .seconds(50))
+            // The newline at its end does not count.
+            let full = try await box.sandbox.directory.writeProgram(
+                "#!/bin/sh\nhead -c 64 /dev/zero | tr '\\0' x; echo\n",
+                to: "full"
+            )
+            let exact = try await box.run(
+                ["--source", "exec:\(full)?names=A", "--max-size", "64"],
+                shell: "wc -c <$A_FILE"
+            )
+            #expect(exact.outputText == "64\n", "\(exact.errorText)")
+        }
+
         @Test func whatHangsIsKilledWithAllThatItStarted() async throws {
             let box = try await JobBox(["S": "store"])
             let program = try await Program(box, ["A": "a"])

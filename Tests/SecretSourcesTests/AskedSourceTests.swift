@@ -234,6 +234,20 @@ import Testing
         #expect(box.source.error(of: name("A")) == ProviderError(.invalid, "its value is not json"))
     }
 
+    @Test func aListThatTakesAllOfTheTimeLeavesNoneForValues() throws {
+        let clock = ManualClock()
+        let box = try SourceBox({ $0.timeout = 5000 }, clock: clock, onRequest: { clock.advance(5000) })
+        box.provider.listFailure.withLock { $0 = .down }
+        box.provider.say("A", "a")
+        let sources = try box.sources("A")
+        try sources.update()
+        #expect(box.provider.takeRequests().isEmpty && box.source.error(of: name("A")) == .down)
+        // Whoever asks again is not told of it.
+        clock.advance(1)
+        #expect(try sources.refresh([name("A")]).isEmpty)
+        #expect(try box.provider.takeRequests() == [["A"]] && box.values == ["A": "a"])
+    }
+
     @Test func namesThatASourceListsAreAskedFor() throws {
         let box = try SourceBox { $0.timeToLive = 100_000 }
         box.provider.names.withLock { $0 = ["X", "Y/Z", "bad\u{1}"] }
@@ -248,6 +262,22 @@ import Testing
     }
 }
 
+@Suite struct ManyNamesTests {
+    @Test func ofTenThousandNamesEachIsLookedUpByItself() throws {
+        let names = (0..<10_000).map { "N\($0)" }
+        let box = try SourceBox(batchLimit: 1000)
+        box.provider.names.withLock { $0 = names + ["NONE"] }
+        for name in names { box.provider.say(name, "v") }
+        box.provider.fail("NONE", .none)
+        let sources = try box.sources()
+        try sources.update()
+        let began = ContinuousClock.now
+        #expect(names.compactMap(SecretName.init).allSatisfy { sources.failure(of: $0) == nil })
+        #expect(sources.failure(of: name("NONE"))?.error == .some(.none))
+        #expect(ContinuousClock.now - began < .seconds(2), "quadratic, it takes many times as long")
+    }
+}
+
 @Suite struct SourceAddressTests {
     @Test func settingsFollowTheQuestionMark() throws {
         var settings = AskedSettings()
@@ -258,7 +288,7 @@ import Testing
         #expect(settings.maximumStale == 7_200_000 && settings.timeout == 250 && settings.keepsNewline)
         for text in [
             "exec:x?names=", "exec:x?other=1", "exec:x?ttl=1", "exec:x?", "exec:x?ttl=1s&ttl=2s", "exec:?names=A",
-            "exec:", "exec:x?timeout=0s", "exec:x?newline=ensure", "exec:x?names=A,,B",
+            "exec:", "exec:x?timeout=0s", "exec:x?newline=ensure", "exec:x?names=A,,B", "exec:x?names=A=value",
         ] where text != "exec:x?ttl=1" {
             #expect(throws: StoreError.self, "\(text)") { _ = try SourceAddress(text) }
         }

@@ -15,6 +15,7 @@ final class ScriptedProvider: SecretProvider {
     /// The names of every request.
     let requests = Mutex<[[String]]>([])
     let names = Mutex<[String]?>(nil)
+    let listFailure = Mutex<ProviderError?>(nil)
     let batchLimit: Int
     /// Called for each request.
     let onRequest: @Sendable () -> Void
@@ -36,7 +37,11 @@ final class ScriptedProvider: SecretProvider {
         }
     }
 
-    func list(until deadline: Int64) throws(ProviderError) -> [String]? { names.withLock { $0 } }
+    func list(until deadline: Int64) throws(ProviderError) -> [String]? {
+        guard let error = listFailure.withLock({ $0 }) else { return names.withLock { $0 } }
+        onRequest()
+        throw error
+    }
 
     func fetch(
         _ names: [String],

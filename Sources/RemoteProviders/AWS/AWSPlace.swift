@@ -43,7 +43,7 @@ struct AWSPlace: Sendable {
             ?? profiles.text("region", of: name)
         guard let region else {
             throw ProviderError(
-                .invalid,
+                .unusable,
                 "no AWS region is named",
                 hint: "set AWS_REGION, or add ?region= to the source"
             )
@@ -51,20 +51,21 @@ struct AWSPlace: Sendable {
         let isRegion = region.utf8.allSatisfy { byte in
             (0x30...0x39).contains(byte) || (0x61...0x7a).contains(byte) || byte == UInt8(ascii: "-")
         }
-        guard isRegion, region.utf8.count <= 40 else { throw ProviderError(.invalid, "the AWS region is no region") }
+        guard isRegion, region.utf8.count <= 40 else { throw ProviderError(.unusable, "the AWS region is no region") }
         return region
     }
 
     /// The endpoint in a region.
     ///
-    /// - Throws: `invalid` for an address that cannot be meant, or plain http to another machine.
+    /// - Throws: `unusable` for an address that cannot be meant, or plain http to another machine.
     func endpoint(in region: String) throws(ProviderError) -> Endpoint {
         let suffix = region.hasPrefix("cn-") ? "amazonaws.com.cn" : "amazonaws.com"
         let host = environment.isTrue("AWS_USE_FIPS_ENDPOINT") ? "\(service)-fips" : service
-        guard let endpoint = Endpoint(named ?? "https://\(host).\(region).\(suffix)") else {
+        let address = named ?? "https://\(host).\(region).\(suffix)"
+        guard let endpoint = Endpoint(address) else {
             throw ProviderError(
-                .invalid,
-                "the endpoint of \(service) is no address",
+                .unusable,
+                "the endpoint of \(service) is \(Endpoint.reason(against: address))",
                 hint: "https://HOST[:PORT]; http:// only for this machine"
             )
         }

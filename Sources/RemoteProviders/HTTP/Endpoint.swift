@@ -43,6 +43,13 @@ package struct Endpoint: Sendable, Equatable {
         self.path = String(path)
     }
 
+    /// Reason why a text is refused as an address, for messages.
+    package static func reason(against text: String) -> String {
+        let scheme = "http://"
+        let isPlain = text.lowercased().hasPrefix(scheme) && Endpoint("https://\(text.dropFirst(scheme.count))") != nil
+        return isPlain ? "plain http, which others could read on its way" : "no address"
+    }
+
     /// The value of the header `Host`.
     package var authority: String {
         guard let port, port != (isEncrypted ? 443 : 80) else { return host }

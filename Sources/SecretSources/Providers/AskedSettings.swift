@@ -80,6 +80,13 @@ package struct AskedSettings: Sendable, Equatable {
     /// A name, and what it stands for if the text says so.
     private mutating func name(_ text: Substring) throws(StoreError) -> SecretName {
         let parts = namesHaveIDs ? text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false) : [text]
+        guard namesHaveIDs || !text.contains("=") else {
+            throw StoreError(
+                .usage,
+                "names has a name with '=' in it",
+                hint: "the program is called with the name itself: have a script say what a name stands for"
+            )
+        }
         guard let name = SecretReference(String(parts[0]))?.name, parts.last?.isEmpty == false else {
             throw StoreError(.usage, "names has what is no name for a secret", hint: SecretReference.rule)
         }

@@ -71,6 +71,8 @@ package final class AskedSource: Sendable {
         var untold: [SecretName: Untold] = [:]
         /// Names that the source lists.
         var listed: [SecretName]?
+        /// Names that it lists and no secret can have.
+        var unusable: [String] = []
         var listDue = Int64.min
         /// The source answers only for names that it is asked for.
         var listsNothing = false
@@ -173,6 +175,29 @@ package final class AskedSource: Sendable {
     /// Names that it has a value for.
     var names: Set<SecretName> { state.withLock { Set($0.told.keys) } }
 
+    /// Detects a name that it has a value for.
+    func has(_ name: SecretName) -> Bool { state.withLock { $0.told[name] != nil } }
+
+    /// Detects a name that is not among those that it lists.
+    func lacks(_ name: SecretName) -> Bool {
+        guard settings.names == nil else { return false }
+        return state.withLock { $0.listed?.contains(name) == false }
+    }
+
+    /// Names that its settings or its list say it has.
+    var promised: [SecretName] { settings.names ?? state.withLock { $0.listed } ?? [] }
+
+    /// Names that it lists and no secret can have.
+    var unusable: [String] { state.withLock { $0.unusable } }
+
+    /// Why it can never answer as it is set up; nil where it can, or was not asked.
+    var setUpError: ProviderError? {
+        state.withLock { state in
+            if let error = state.listError, error.kind == .unusable { return error }
+            return state.untold.values.first { $0.error.kind == .unusable }?.error
+        }
+    }
+
     /// Values that it has told.
     package var entries: [SecretEntry] {
         state.withLock { state in state.told.values.map(\.entry).sorted { $0.name < $1.name } }
@@ -229,12 +254,14 @@ package final class AskedSource: Sendable {
 
     /// Asks for the names that there are, where the source tells them and was not asked within their time.
     ///
-    /// - Returns: whether they differ from those of before.
-    func list(isForced: Bool) -> Bool {
-        guard settings.names == nil else { return false }
+    /// - Returns: whether they differ from those of before, and the error of a request that took all of its time: then values are
+    ///   not asked for.
+    func list(isForced: Bool) -> (hasChanged: Bool, late: ProviderError?) {
+        guard settings.names == nil else { return (false, nil) }
         let now = clock()
-        guard isForced || state.withLock({ $0.listDue <= now }) else { return false }
+        guard isForced || state.withLock({ $0.listDue <= now }) else { return (false, nil) }
         let answer = provider.withLock { names(of: $0) }
+        let isLate = clock() - now >= settings.timeout
         return state.withLock { state in
             state.listDue = clock() + settings.timeToLive
             switch answer {
@@ -243,15 +270,16 @@ package final class AskedSource: Sendable {
                 state.listError = nil
                 state.listFailures = 0
                 state.listsNothing = names == nil
-                guard let listed = names?.compactMap({ SecretReference($0)?.name }) else { return false }
+                state.unusable = names?.filter { SecretReference($0) == nil } ?? []
+                guard let listed = names?.compactMap({ SecretReference($0)?.name }) else { return (false, nil) }
                 defer { state.listed = listed }
-                return state.listed != listed
+                return (state.listed != listed, nil)
             case .failure(let error):
                 state.facts.lastError = error
                 state.listError = error
                 state.listFailures += 1
                 state.listDue = clock() + pause(after: state.listFailures, error)
-                return false
+                return (false, isLate ? error : nil)
             }
         }
     }
@@ -306,10 +334,16 @@ package final class AskedSource: Sendable {
     ///   - names: which; those that are not wanted are left out.
     ///   - since: whoever asked after this time has asked for us, too.
     ///   - keys: seal what is told.
+    ///   - reason: why it is not asked at all.
     /// - Returns: whether readers would see a difference.
     /// - Throws: class `authentication` where the keys were wiped; `failed`.
     @discardableResult
-    package func ask(_ names: [SecretName], since: Int64, _ keys: StoreKeys) throws(StoreError) -> Bool {
+    package func ask(
+        _ names: [SecretName],
+        since: Int64,
+        _ keys: StoreKeys,
+        unless reason: ProviderError? = nil
+    ) throws(StoreError) -> Bool {
         try provider.withLock { (provider) throws(StoreError) in
             let open = state.withLock { state in
                 names.filter { name in
@@ -327,7 +361,9 @@ package final class AskedSource: Sendable {
                 let batch = Array(rest.prefix(max(1, provider.batchLimit)))
                 rest = rest.dropFirst(batch.count)
                 let answers: [SecretName: Answer]
-                if late < Self.patience {
+                if let reason {
+                    answers = Dictionary(uniqueKeysWithValues: batch.map { ($0, .failure(reason)) })
+                } else if late < Self.patience {
                     let began = clock()
                     answers = try request(batch, of: provider, sealer)
                     let isLate = clock() - began >= settings.timeout && answers.values.allSatisfy(\.isFailure)

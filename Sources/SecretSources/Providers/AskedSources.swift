@@ -89,10 +89,13 @@ package final class AskedSources: Sendable {
         var resolved: Set<SecretName> = []
         var hasChanged = false
         for source in sources.reversed() {
-            if source.list(isForced: listing) { hasChanged = true }
+            let list = source.list(isForced: listing)
+            if list.hasChanged { hasChanged = true }
             source.want(except: resolved)
             let names = Set(source.due()).union(forced.intersection(source.wanted))
-            if !names.isEmpty, try source.ask(names.sorted(), since: since, keys) { hasChanged = true }
+            if !names.isEmpty, try source.ask(names.sorted(), since: since, keys, unless: list.late) {
+                hasChanged = true
+            }
             resolved.formUnion(source.names)
         }
         return hasChanged
@@ -108,7 +111,7 @@ package final class AskedSources: Sendable {
         for name in names ?? [] where !wanted.contains(name) {
             throw StoreError(
                 .noSuchSecret,
-                "no source is asked for '\(name.text)'",
+                "no source is asked for '\(name.shown)'",
                 hint: "what is in the store or in a directory is read again by: credfs reload"
             )
         }
@@ -124,7 +127,7 @@ package final class AskedSources: Sendable {
             if let error = source.staleError(of: name) {
                 return Failure(name: name, source: source.text, error: error, isServed: true)
             }
-            if source.names.contains(name) { return nil }
+            if source.has(name) { return nil }
             guard let error = source.error(of: name) else { continue }
             // That a source cannot tell says more than that another one has none.
             if failure == nil || failure?.error.kind == .notFound {

@@ -55,18 +55,25 @@ package final class ExecProvider: SecretProvider {
             until: deadline
         )
         do throws(ProviderError) {
-            var value = try program.read(limit: limit)
+            // The newline that is dropped does not count.
+            let most = keepsNewline ? limit : limit + 1
+            var value = try program.read(limit: most)
+            // A program that has more to say does not end.
+            guard value.count <= most else { throw tooLarge }
             try check(status: program.waitForEnd())
-            guard value.count <= limit else {
-                throw ProviderError(.invalid, "the value is larger than \(limit) bytes")
-            }
             if !keepsNewline { dropNewline(&value) }
+            guard value.count <= limit else { throw tooLarge }
             guard value.count > 0 else { throw ProviderError(.notFound, "\(path) wrote nothing") }
             return value
         } catch {
             program.kill()
             throw error
         }
+    }
+
+    private var tooLarge: ProviderError {
+        let hint = "--max-size allows up to 16 MiB"
+        return ProviderError(.invalid, "\(path) wrote a value larger than \(limit) bytes", hint: hint)
     }
 
     private func check(status: Int32) throws(ProviderError) {
