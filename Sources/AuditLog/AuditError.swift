@@ -11,6 +11,8 @@ package enum AuditError: Error, Sendable, Equatable {
     case busy
     /// An entry was not written in time.
     case overdue
+    /// There is no thread to end the waiting for it; the text says why.
+    case unwatched(String)
     /// The end of the log is to be repaired by the next append, which this one must not do.
     case unrepaired
     /// The files of the log are not what credfs leaves; the text says which.
@@ -26,6 +28,7 @@ package enum AuditError: Error, Sendable, Equatable {
         case .noLog: "there is no audit log"
         case .busy: "another process keeps the audit log locked"
         case .overdue: "the disk of the audit log does not answer"
+        case .unwatched(let text): "no thread can be started that limits how long the log takes: \(text)"
         case .unrepaired: "the audit log is left as it is"
         case .damaged(let text): text
         case .file(let error): error.message

@@ -138,11 +138,12 @@ package final class AuditWriter: Sendable {
         if isTaken { bell.ring() } else { done(!settings.isRequired) }
     }
 
-    /// Decides on an event whose entry is not written in time, and says that once.
+    /// Decides on an event that cannot wait for its entry, and says that once.
     ///
+    /// - Parameter reason: why it cannot.
     /// - Returns: whether that is to be put up with.
-    package func isAdmittedUnrecorded() -> Bool {
-        say(.overdue)
+    package func isAdmittedUnrecorded(_ reason: AuditError) -> Bool {
+        say(reason)
         return !settings.isRequired
     }
 

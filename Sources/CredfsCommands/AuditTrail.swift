@@ -214,7 +214,7 @@ extension CommandError {
             self.init(.failed, error.message, hint: "it is begun by the next command that opens the store with its key")
         case .file(let error): self.init(StoreError(error))
         case .damaged: self.init(.authentication, error.message)
-        case .busy, .overdue, .unrepaired, .sealing: self.init(.failed, error.message)
+        case .busy, .overdue, .unwatched, .unrepaired, .sealing: self.init(.failed, error.message)
         }
     }
 }

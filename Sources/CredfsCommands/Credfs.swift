@@ -99,6 +99,7 @@ extension CredfsCommand {
         do {
             try configure(context)
             if Self.needsProc { try ProcFileSystem.require() }
+            if Self.operation.serves { ProcFileSystem.warnOfOtherNamespace(context.console) }
             try run(context)
             reportPermissions(context)
             let isFailure = context.exitStatus != ExitStatus.done.code
@@ -238,6 +239,17 @@ enum ProcFileSystem {
             .failed,
             "/proc is not mounted, which this command needs",
             hint: "mount it first: mount -t proc proc /proc"
+        )
+    }
+}
+
+extension ProcFileSystem {
+    /// Warns where /proc shows the processes of another pid namespace than that of this one: who reads cannot be told then.
+    static func warnOfOtherNamespace(_ console: Console) {
+        guard ProcessAttributes.processIDInProc != ProcessAttributes.processID else { return }
+        console.warning(
+            "/proc shows another pid namespace: who reads is not known, reads are refused where a rule asks, and the log "
+                + "names wrong processes; mount its own: mount -t proc proc /proc"
         )
     }
 }

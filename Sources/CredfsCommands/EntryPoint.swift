@@ -28,6 +28,8 @@ package enum EntryPoint {
         // The server must see that what this one starts belongs to the job, also where /proc hides others; it holds no key.
         if mode == ChangeHook.mode { return ChangeHook.main(arguments) }
         if mode == EditorEntrance.mode { return EditorEntrance.main(arguments) }
+        // A helper is executed by way of /proc/self/exe, whose last part the kernel would call it.
+        ProcessAttributes.setName("credfs")
         let inherited: ProcessHardening.Inherited
         do throws(Errno) {
             inherited = try ProcessHardening.begin(keepingHardCoreLimit: mode == RunCommand.name)

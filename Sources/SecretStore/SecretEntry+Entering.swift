@@ -24,7 +24,8 @@ extension SecretEntry {
             throw StoreError(
                 .invalid,
                 "the value of '\(name.text)' is larger than \(limit) bytes",
-                hint: "set --max-size raises the limit up to \(Manifest.maximumSecretByteCount) bytes"
+                hint: "--max-size raises the limit, of run and mount as well, up to "
+                    + "\(Manifest.maximumSecretByteCount) bytes"
             )
         }
         try format?.check(content, of: name)

@@ -49,6 +49,12 @@ package enum ProcessAttributes {
     /// Detects an ignored signal; wraps rt_sigaction(2).
     package static func isIgnored(_ signal: Int32) -> Bool { credfs_is_signal_ignored(signal) == 1 }
 
+    /// Sets the name of the calling thread, which ps(1) shows for a process, of at most 15 bytes; wraps prctl(PR_SET_NAME).
+    package static func setName(_ name: String) {
+        // It fails for no text.
+        unsafe name.withCString { _ = credfs_prctl(PR_SET_NAME, UInt(bitPattern: $0)) }
+    }
+
     /// Makes this process the parent of its descendants whose own parent ends; wraps prctl(PR_SET_CHILD_SUBREAPER).
     package static func becomeSubreaper() throws(Errno) {
         try checkErrno { credfs_prctl(PR_SET_CHILD_SUBREAPER, 1) }
@@ -113,10 +119,17 @@ extension ProcessAttributes {
     ///
     /// Wraps readlink(2).
     package static func executable(of process: Int32) -> String? {
+        target(of: "/proc/\(process)/exe")
+    }
+
+    /// The id of this process in the pid namespace that /proc shows (proc(5)); nil where that does not have it.
+    package static var processIDInProc: Int32? { target(of: "/proc/self").flatMap { Int32($0) } }
+
+    private static func target(of link: String) -> String? {
         var target = [UInt8](repeating: 0, count: Int(PATH_MAX))
         let count = unsafe target.withUnsafeMutableBytes { buffer in
             guard let start = buffer.baseAddress else { return 0 }
-            return unsafe readlink("/proc/\(process)/exe", start.assumingMemoryBound(to: CChar.self), buffer.count)
+            return unsafe readlink(link, start.assumingMemoryBound(to: CChar.self), buffer.count)
         }
         return count > 0 ? PathText.text(of: target.span.extracting(0..<count)) : nil
     }

@@ -140,7 +140,7 @@ extension RunTests {
                 ["--bounding-set=-setuid,-setgid", credfs, "run", "--user", "5000:5001", "--", "/bin/true"],
                 environment: other.environment
             )
-            without.expectRefusal(125, "cannot become the user of the job")
+            without.expectRefusal(125, "cannot become the user of the job", hint: "CAP_SETUID")
             try other.expectNothingLeft()
         }
     }

@@ -69,6 +69,18 @@ import Testing
         #expect(try withoutState(sandbox) == before)
     }
 
+    @Test(.enabled(if: isRoot)) func aProcOfAnotherPidNamespaceIsWarnedOf() async throws {
+        let box = try await JobBox(["T": "t"])
+        let outcome = try await ChildProcess.run(
+            "/usr/bin/unshare",
+            ["--pid", "--fork", credfs, "run", "--", "true"],
+            environment: box.environment
+        )
+        #expect(outcome.errorText.contains("warning: /proc shows another pid namespace"), "\(outcome.errorText)")
+        #expect(try await !box.run([], shell: "true").errorText.contains("pid namespace"))
+        try box.expectNothingLeft()
+    }
+
     @Test(arguments: Host.allCases) func theDoctorPromisesNothing(host: Host) async throws {
         let report = try await run(host, try await Sandbox(["ONE": "value"]), ["doctor"])
         #expect(report.status == .exited(1))

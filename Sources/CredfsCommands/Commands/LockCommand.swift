@@ -12,7 +12,7 @@ struct LockCommand: CredfsCommand {
         abstract: "Make a live mount refuse every read and wipe its keys.",
         discussion: """
             The mount stays, and its names can be listed; opens and reads are refused (EACCES), of what is open already, too. \
-            'credfs unlock' lets it serve again.
+            'credfs unlock' lets it serve again; a mount without a store (--no-store) stays locked for ever.
 
             EXAMPLES:
               credfs lock                  # the only mount that is live
@@ -29,5 +29,8 @@ struct LockCommand: CredfsCommand {
     func run(_ context: CommandContext) throws {
         let mount = try target.find(context)
         _ = try mount.ask(ControlRequest(.lock), context)
+        if mount.found.mount.store == nil {
+            context.console.warning("nothing can unlock a mount without a store: end it, and mount anew")
+        }
     }
 }

@@ -36,6 +36,7 @@ struct UnlockCommand: CredfsCommand {
         guard try mount.ask(ControlRequest(.status), context).counts["locked"] == 1 else {
             return context.console.note("\(mount.found.mount.path) is not locked")
         }
+        guard mount.found.mount.store != nil else { throw Storeless.lost }
         let store = try options.open(context)
         let loaded = try LoadedManifest(store)
         let manifest = loaded.manifest

@@ -2,6 +2,7 @@
 
 package import ProcessControl
 internal import SystemCalls
+internal import SystemPackage
 
 /// Answer of the launcher of a job.
 package enum JobLauncherAnswer: Sendable, Equatable {
@@ -65,4 +66,14 @@ package enum JobLauncherStep: String, Sendable {
 extension StepFailure<JobLauncherStep> {
     /// Message for people.
     var message: String { "cannot \(step.action): \(errno.message)" }
+
+    /// Next step, where there is one.
+    var hint: String? {
+        switch (step, errno) {
+        case (.user, .notPermitted):
+            "that takes the capabilities CAP_SETUID and CAP_SETGID: see whether a container or unit takes them away"
+        case (.user, .invalidArgument): "the user namespace maps no such user or group: cat /proc/self/uid_map"
+        default: nil
+        }
+    }
 }

@@ -149,7 +149,7 @@ package final class JobRun {
             let isMissing = errno == .noSuchFileOrDirectory || errno == .notDirectory
             return Outcome(status: isMissing ? 127 : 126, isolation: exposure.isolation, refusal: errno.message)
         case .failed(let failure):
-            throw MountError.system(.failed, failure.step.action, failure.errno)
+            throw Self.error(failure, program, valueByteCount: 0)
         }
         do throws(Errno) {
             let watched = Supervisor.Watched(
@@ -173,7 +173,10 @@ package final class JobRun {
 
     /// What could not be started; of what is too much for the kernel, the largest part is named.
     private static func error(_ failure: Job.Failure, _ program: Job.Program, valueByteCount: Int) -> MountError {
-        guard failure.errno == .argListTooLong else { return .system(.failed, failure.step.action, failure.errno) }
+        guard failure.errno == .argListTooLong else {
+            if let hint = failure.hint { return MountError(.failed, failure.message, hint: hint) }
+            return .system(.failed, failure.step.action, failure.errno)
+        }
         func byteCount(_ texts: [[UInt8]]) -> Int { texts.reduce(0) { $0 + $1.count + 1 } }
         let parts = [
             (

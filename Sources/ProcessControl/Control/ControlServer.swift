@@ -120,6 +120,9 @@ package final class ControlServer: Sendable {
         guard let request = ControlRequest(message.bytes.span) else {
             return reply(client, ControlAnswer(.init(status: 64, message: "the server knows no such request")))
         }
+        // A client says one thing: what can be read now is the end of its connection. It has given up on a server that was
+        // stopped, and said so.
+        guard try Readiness.wait(for: [client.socket.descriptor.number], timeout: .zero) == [false] else { return }
         reply(client, answer(request, descriptor))
     }
 

@@ -94,7 +94,7 @@ package final class OpenAudit: Sendable {
     }
 
     /// Decides on an open whose entry is not written in time, and says that once.
-    package func isAdmittedUnrecorded() -> Bool { writer.isAdmittedUnrecorded() }
+    package func isAdmittedUnrecorded(_ reason: AuditError) -> Bool { writer.isAdmittedUnrecorded(reason) }
 
     /// Writes what is waiting; later opens are refused where they must be recorded.
     package func end() {

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
+internal import AuditLog
 internal import FuseBridge
 internal import SecretStore
 internal import SecureMemory
 internal import Synchronization
+internal import SystemCalls
 internal import SystemPackage
 
 /// Gate that every open passes: identify, decide, authenticate, record, reply.
@@ -84,19 +86,26 @@ final class OpenGate: Sendable {
             guard let reply = waiting.resume() else { return }
             answer(self.decide(candidate, caller, digest), reply)
         }
-        limit(waiting) { done(.unavailable) }
+        limit(waiting) { _ in done(.unavailable) }
         compute(caller, done: done)
     }
 
     /// Sets an end to the waiting of a request; without a thread for that it fails at once.
-    private func limit<Answer>(_ waiting: ParkedBox<Answer>, expired: @escaping @Sendable () -> Void) {
-        let deadlines = deadlines.withLock { deadlines in
-            if deadlines == nil { deadlines = try? Deadlines() }
-            return deadlines
-        }
-        guard let deadlines else { return expired() }
-        waiting.limit(expired)
-        deadlines.add(waiting)
+    ///
+    /// - Parameters:
+    ///   - waiting: the request.
+    ///   - expired: is told why there is no thread; nil once the time is over.
+    private func limit<Answer>(_ waiting: ParkedBox<Answer>, expired: @escaping @Sendable (Errno?) -> Void) {
+        do throws(Errno) {
+            let deadlines = try deadlines.withLock { (deadlines) throws(Errno) in
+                if let deadlines { return deadlines }
+                let new = try Deadlines()
+                deadlines = new
+                return new
+            }
+            waiting.limit { expired(nil) }
+            deadlines.add(waiting)
+        } catch { expired(error) }
     }
 
     private func decide(
@@ -224,7 +233,9 @@ final class OpenGate: Sendable {
                 guard let reply = waiting.resume() else { return }
                 answer(reply, isAdmitted)
             }
-            limit(waiting) { answer(audit.isAdmittedUnrecorded()) }
+            limit(waiting) { error in
+                answer(audit.isAdmittedUnrecorded(error.map { .unwatched($0.message) } ?? .overdue))
+            }
             return answer
         }
         guard isAtOnce, let reply = reply.take() else { return }
