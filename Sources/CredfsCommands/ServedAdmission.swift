@@ -76,6 +76,11 @@ final class ServedAdmission: ServedStore {
         return { SourceRefreshing.failure(of: $0, asked) }
     }
 
+    var health: SourceHealth {
+        let sources = sources.asked?.sources ?? []
+        return { LiveHealth.answer(sources, $0) }
+    }
+
     func lock() {
         for keys in [keys, firstKeys] { keys?.forget() }
         sources.forgetKeys()

@@ -434,6 +434,34 @@ extension RunTests {
             )
         }
 
+        @Test func theHealthOfALiveMountIsWhatItsServerKnows() async throws {
+            let box = try await JobBox(["S": "store"])
+            let program = try await Program(box, ["A": "a", "B": "b"])
+            let plain = try await box.mount(try box.makeDirectory("plain"))
+            let mount = try await box.mount("--source", "exec:\(program.path)?names=A,B&ttl=1h")
+            let calls = program.calls.count
+            let well = try await box.credfs("health", mount.path, "--json")
+            let known = try #require(try well.json()["sources"] as? [[String: Any]])
+            #expect(well.status == .exited(0) && known.map { $0["source"] as? String } == ["exec:\(program.path)"])
+            #expect(known.first?["cached"] as? Int == 2 && known.first?["stale"] as? Int == 0)
+            #expect(known.first?["ageSeconds"] is Int && known.first?["lastError"] is NSNull, "\(well.outputText)")
+            #expect(program.calls.count == calls, "nobody is asked for it")
+            try program.fail("down")
+            #expect(try await box.credfs("refresh", "A", mount.path).status == .exited(20))
+            let sick = try await box.credfs("health", mount.path)
+            #expect(sick.status == .exited(20) && sick.outputText.contains("  2 values  1 of before  "))
+            #expect(sick.outputText.contains("ended with status 1"), "\(sick.outputText)")
+            let none = try await box.credfs("health", plain.path)
+            #expect(none.status == .exited(0) && none.errorText.contains("no source of this mount is asked"))
+            // The process that asks is not started again, and that is said; what was told is served on.
+            let children = try await ChildProcess.run("/usr/bin/pgrep", ["-P", "\(mount.process)", "-f", "ask-source"])
+            kill(try #require(Int32(children.outputText.dropLast()), "\(children.outputText)"), SIGKILL)
+            try await box.credfs("refresh", "B", mount.path).expectRefusal(20, "has ended", hint: "mount, or run, anew")
+            #expect(text("\(mount.path)/B") == "b")
+            #expect(try await box.credfs("health", mount.path).outputText.contains("has ended"))
+            try await box.unmountAll()
+        }
+
         @Test func itIsExplainedWhichSourceWinsAndWhetherEachAnswers() async throws {
             let box = try await JobBox(["A": "store a", "B": "store b"])
             let program = try await Program(box, ["A": "s3cr3t a"])

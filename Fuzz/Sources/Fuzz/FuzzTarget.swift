@@ -287,13 +287,13 @@ struct FuzzTarget: Sendable {
             && SecretReference(word).map { SecretName($0.name.text) != nil } ?? true
     }
 
-    /// What is written of a request or an answer that was read says the same, but for what an error is cut to.
+    /// What is written of a request or an answer that was read says the same, but for what texts are cut to.
     private static func controlMessagesComeBack(_ text: [UInt8]) -> Bool {
         let request = ControlRequest(text.span)
         let answer = ControlAnswer(text.span)
         let again = answer.flatMap { ControlAnswer($0.text.utf8.span) }
         return request.flatMap { ControlRequest($0.text.utf8.span) } == request
-            && (answer?.failure == nil ? again == answer : again?.failure?.status == answer?.failure?.status)
+            && (answer?.failure == nil ? again?.counts == answer?.counts : again?.failure?.status == answer?.failure?.status)
     }
 
     private static func formatsAreDecided(_ text: [UInt8]) -> Bool {

@@ -53,11 +53,13 @@ final class MountControl {
     ///   - job: the processes that may ask for nothing; nil for a mount that belongs to no job.
     ///   - status: what is served, asked for on that thread.
     ///   - refresh: asks sources again, on that thread.
+    ///   - health: tells what is known of them, on that thread.
     /// - Throws: class `failed`.
     func begin(
         refusing job: ProcessTreePolicy?,
         status: @escaping @Sendable () -> ControlAnswer,
-        refresh: SourceRefresh?
+        refresh: SourceRefresh?,
+        health: SourceHealth?
     ) throws(MountError) {
         guard let socket = socket.take() else { return }
         let owner = ProcessAttributes.effectiveUser
@@ -67,6 +69,10 @@ final class MountControl {
                 refusal: { Self.refusal(of: $0, owner: owner, job: job) },
                 answer: { [mailbox] (request, descriptor) in
                     if request.action == .status { return status() }
+                    if request.action == .health {
+                        let number = request.names?.first.flatMap { Int($0) } ?? 0
+                        return health?(number) ?? ControlAnswer(counts: ["sources": 0])
+                    }
                     // Not on the main thread, which no source may keep waiting.
                     let failure = request.action == .refresh ? refresh?(request.names) : nil
                     let answer = mailbox.ask(request, descriptor)
@@ -101,7 +107,7 @@ final class MountControl {
         }
         do {
             switch letter.request.action {
-            case .status: break
+            case .status, .health: break
             case .reload, .refresh: try served.reload(store, record)
             case .lock: served.lock(store, record)
             case .unlock:

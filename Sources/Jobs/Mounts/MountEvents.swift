@@ -83,7 +83,7 @@ final class MountEvents {
                 try store.begin()
             }
         }
-        try control.begin(refusing: job, status: status, refresh: store?.refresh)
+        try control.begin(refusing: job, status: status, refresh: store?.refresh, health: store?.health)
     }
 
     /// Descriptors of which one can be read when there is something to act on.

@@ -7,6 +7,9 @@ package import SystemPackage
 /// Asks sources again for names, or for all of them; says what failed.
 package typealias SourceRefresh = @Sendable ([String]?) -> ControlAnswer.Failure?
 
+/// Tells what is known of a source that is asked over time, by its number from the top; how many there are, if there is none.
+package typealias SourceHealth = @Sendable (Int) -> ControlAnswer
+
 /// Store behind a live mount, which its server reads again; used on the main thread.
 package protocol ServedStore: AnyObject {
     /// Reads the manifest again and checks it as at the start.
@@ -30,6 +33,9 @@ package protocol ServedStore: AnyObject {
 
     /// Asks sources again, on any thread; of nil for every name.
     var refresh: SourceRefresh { get }
+
+    /// Tells what is known of its sources, on any thread.
+    var health: SourceHealth { get }
 
     /// Wipes every key that opens the store.
     func lock()

@@ -2,7 +2,7 @@
 
 internal import SecureJSON
 
-/// Answer of the process that serves a mount: one line of JSON with counts or with an error.
+/// Answer of the process that serves a mount: one line of JSON with counts and texts, or with an error.
 package struct ControlAnswer: Sendable, Equatable {
     /// Error that a request ended with.
     package struct Failure: Error, Sendable, Equatable {
@@ -29,16 +29,21 @@ package struct ControlAnswer: Sendable, Equatable {
     /// Numbers by their names, such as `generation`.
     package let counts: [String: UInt64]
 
+    /// Texts by their names, at most two, which may be cut.
+    package let texts: [String: String]
+
     /// Makes an answer to what was done.
-    package init(counts: [String: UInt64] = [:]) {
+    package init(counts: [String: UInt64] = [:], texts: [String: String] = [:]) {
         failure = nil
         self.counts = counts
+        self.texts = texts
     }
 
     /// Makes an answer to what was not done.
     package init(_ failure: Failure) {
         self.failure = failure
         counts = [:]
+        texts = [:]
     }
 
     /// Reads an answer.
@@ -50,12 +55,18 @@ package struct ControlAnswer: Sendable, Equatable {
             self.init(Failure(status: status, message: message, hint: members["hint"]?.text))
             return
         }
-        self.init(counts: members.compactMapValues { $0.integer(UInt64.self) })
+        self.init(
+            counts: members.compactMapValues { $0.integer(UInt64.self) },
+            texts: members.compactMapValues { $0.text }
+        )
     }
 
     /// The text.
     package var text: String {
-        guard let failure else { return JSONValue.object(counts.mapValues { .integer($0) }).text(.line) }
+        guard let failure else {
+            let members = counts.mapValues { JSONValue.integer($0) }
+            return JSONValue.object(members.merging(texts.mapValues { .string(Self.shortened($0)) }) { $1 }).text(.line)
+        }
         return JSONValue.object([
             "error": .string(Self.shortened(failure.message)), "status": .integer(failure.status),
             "hint": .string(orNull: failure.hint.map(Self.shortened)),

@@ -12,6 +12,8 @@ package struct ControlRequest: Sendable, Equatable {
         case reload
         /// To ask sources again, and to serve what they say and the manifest holds.
         case refresh
+        /// To tell what is known of one source that is asked over time.
+        case health
         /// To refuse opens and reads, and to wipe the keys.
         case lock
         /// To serve again with the data key in the pipe that comes with the request.
@@ -23,7 +25,7 @@ package struct ControlRequest: Sendable, Equatable {
 
     /// What is asked for.
     package let action: Action
-    /// Names to ask sources for; nil for all.
+    /// Names to ask sources for, nil for all; of `health` the number of the source from the top.
     package let names: [String]?
 
     /// Makes a request.
@@ -39,7 +41,7 @@ package struct ControlRequest: Sendable, Equatable {
         guard text.count <= Self.longestByteCount, let members = JSONValue.members(text, maximumDepth: 1),
             let action = members["request"]?.text.flatMap(Action.init)
         else { return nil }
-        let names = action == .refresh ? members["names"] : nil
+        let names = [.refresh, .health].contains(action) ? members["names"] : nil
         guard members.count == (names == nil ? 1 : 2) else { return nil }
         self.action = action
         guard let names else {
