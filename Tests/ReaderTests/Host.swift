@@ -220,7 +220,11 @@ extension Host {
             let place = ["HOME": home(.root), "CREDFS_STORE": "\(home(.root))/\(store)"]
             try await Self.credfs(["init", "--empty"], place)
             for (name, value) in secrets.sorted(by: { $0.key < $1.key }) {
-                try await Self.credfs(["set", "--allow-empty", name], place, input: value)
+                if let template = Self.templates[name] {
+                    try await Self.credfs(["set", name, "--template", "-"], place, input: Array(template.utf8))
+                } else {
+                    try await Self.credfs(["set", "--allow-empty", name], place, input: value)
+                }
                 try Data(value).write(to: URL(filePath: "\(home(.root))/expected/\(name)"))
             }
         }
@@ -302,13 +306,17 @@ extension Host {
             "BINARY": Self.pattern(4099), "ZERO": [0], "EMPTY": [],
             "name with spaces": Array("spaced".utf8), "PASSWORD": Array("not-a-real-password".utf8),
             "PASSPHRASE": Array("not a real passphrase\n".utf8),
-            "PASSWORD_LINE": Array("127.0.0.1:*:postgres:reader:not-a-real-password\n".utf8),
+            "DB_PASSWORD": Array(#"not:a\real*password"#.utf8),
+            "PASSWORD_LINE": Array((#"127.0.0.1:*:postgres:reader:not\:a\\real\*password"# + "\n").utf8),
         ]
         for name in ["SSH_KEY", "TLS_CA", "TLS_KEY", "TLS_CERTIFICATE"] {
             secrets[name] = [UInt8](try Data(contentsOf: URL(filePath: "\(path)/\(name)")))
         }
         return secrets
     }
+
+    /// Templates of those that are rendered from others.
+    private static let templates = ["PASSWORD_LINE": "127.0.0.1:*:postgres:reader:{{ DB_PASSWORD | pgpass }}\n"]
 
     private static let large = ["LARGE": pattern(1 << 20), "BINARY": pattern(4099), "ODD": pattern(1037), "ZERO": [0]]
 

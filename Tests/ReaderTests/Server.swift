@@ -182,12 +182,12 @@ extension Trait where Self == Lent<Server> {
         programs=$(printf '%s\\n' /usr/lib/postgresql/*/bin | sort --version-sort | tail -n 1)
         mkdir "$1/database"
         cd "$1/database"
-        cp "$1/made/TLS_CA" "$1/made/server.key" "$1/made/server.certificate" "$1/root/expected/PASSWORD" .
+        cp "$1/made/TLS_CA" "$1/made/server.key" "$1/made/server.certificate" "$1/root/expected/DB_PASSWORD" .
         chmod 0600 server.key
         chown -R "$2:$2" .
         shift
         shift
-        "$@" "$programs/initdb" --pgdata=data --username=reader --pwfile=PASSWORD --auth=scram-sha-256 --no-sync \\
+        "$@" "$programs/initdb" --pgdata=data --username=reader --pwfile=DB_PASSWORD --auth=scram-sha-256 --no-sync \\
             --encoding=UTF8 --locale=C >/dev/null
         printf 'hostssl all all 127.0.0.1/32 scram-sha-256 clientcert=verify-ca\\n' >data/pg_hba.conf
         printf '%s' "$programs"

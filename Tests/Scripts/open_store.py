@@ -129,6 +129,7 @@ FILTERS = {
     b"shell": lambda content: b"'" + content.replace(b"'", b"'\\''") + b"'",
     b"dotenv": lambda content: content if re.fullmatch(rb"[A-Za-z0-9_./+:@%,-]*", content) else b"'" + content + b"'",
     b"url": lambda content: urllib.parse.quote_from_bytes(content, safe="").encode(),
+    b"pgpass": lambda content: re.sub(rb"([:\\*])", rb"\\\1", content),
     b"strip": lambda content: content.strip(b" \t\n\v\f\r"),
 }
 

@@ -214,6 +214,16 @@ import Testing
         #expect(try lack("{{ OLD }}", nil) == nil)
     }
 
+    @Test func aFieldOfAPasswordFileHasNothingThatEndsOrWidensIt() throws {
+        let values = try Values([("A", Array(#"a:b\c*"#.utf8)), ("B", Array("line\n".utf8)), ("Z", [0])])
+        #expect(try Self.text(values.render("*:{{ A | pgpass }}")) == #"*:a\:b\\c\*"#)
+        #expect(try Self.text(values.render("{{ B | strip | pgpass }}")) == "line")
+        for (name, what) in [("B", "a line break"), ("Z", "a zero byte")] {
+            let message = failure { _ = try values.file("{{ \(name) | pgpass }}", limit: 100) }?.message
+            #expect(message?.contains("\(name) has \(what), which pgpass cannot hold") == true, "\(message ?? "none")")
+        }
+    }
+
     @Test func theLimitIsExact() throws {
         let values = try Values([("A", [UInt8](repeating: 0x22, count: 10_000))])
         #expect(try values.file("{{ A | json }}", limit: 20_002).get().byteCount == 20_002)
@@ -229,6 +239,7 @@ import Testing
 
     private static let filters = [
         "", "| base64", "| json", "| shell", "| url", "| strip", "| strip | base64", "| url | base64 | json",
+        "| base64 | pgpass",
     ]
 
     /// Any range is the same part of the whole, however little memory there is.

@@ -141,7 +141,7 @@ struct RenderPass {
             groups[index].bits = groups[index].bits << 8 | UInt32(byte)
             groups[index].count += 1
             if groups[index].count == 3 { flush(stages, index, &output) }
-        case .json, .shell, .dotenv, .url:
+        case .json, .shell, .dotenv, .url, .pgpass:
             let spelling = stages[index].spelling(of: byte)
             for digit in 0..<spelling.count { feed(spelling[digit], stages, index + 1, &output) }
         }

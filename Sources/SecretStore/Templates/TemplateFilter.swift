@@ -12,6 +12,8 @@ package enum TemplateFilter: String, Sendable, CaseIterable {
     case dotenv
     /// Percent-encoding of everything but unreserved characters (RFC 3986, section 2.3).
     case url
+    /// A field of a password file of PostgreSQL (libpq, "The Password File").
+    case pgpass
     /// Removal of white space at both ends.
     case strip
 
@@ -27,6 +29,7 @@ package enum TemplateFilter: String, Sendable, CaseIterable {
         case .base64, .url, .strip: nil
         case .json: traits.isUTF8 ? nil : "bytes that are no UTF-8"
         case .shell: traits.hasZero ? "a zero byte" : nil
+        case .pgpass: traits.hasZero ? "a zero byte" : traits.hasNewline || traits.hasReturn ? "a line break" : nil
         case .dotenv: !traits.isUTF8 || traits.hasZero ? "bytes that are no text" : traits.dotenvObstacle
         }
     }
@@ -40,6 +43,7 @@ enum TemplateStage: Sendable, Equatable {
     /// The quotes of the value; nil where it needs none.
     case dotenv(quote: UInt8?)
     case url
+    case pgpass
     /// The range of the input that stays.
     case strip(Range<Int>)
 
@@ -51,6 +55,7 @@ enum TemplateStage: Sendable, Equatable {
             case .shell: .shell
             case .dotenv: .dotenv(quote: traits.dotenvQuote)
             case .url: .url
+            case .pgpass: .pgpass
             case .strip: .strip(traits.stripped)
             }
     }
@@ -61,7 +66,7 @@ enum TemplateStage: Sendable, Equatable {
         case .json: UInt8(ascii: "\"")
         case .shell: UInt8(ascii: "'")
         case .dotenv(let quote): quote
-        case .base64, .url, .strip: nil
+        case .base64, .url, .pgpass, .strip: nil
         }
     }
 
@@ -71,6 +76,7 @@ enum TemplateStage: Sendable, Equatable {
         case .json: Self.inJSON(byte)
         case .shell: byte == UInt8(ascii: "'") ? Spelling("'\\''") : Spelling(byte)
         case .url: Self.inURL(byte)
+        case .pgpass: Self.inPasswordFile(byte)
         case .base64, .dotenv, .strip: Spelling(byte)
         }
     }
@@ -86,6 +92,17 @@ enum TemplateStage: Sendable, Equatable {
             var spelling = Spelling("\\u00")
             spelling.append(digit(byte >> 4, "a"))
             spelling.append(digit(byte & 15, "a"))
+            return spelling
+        default: return Spelling(byte)
+        }
+    }
+
+    /// A field ends at a colon, and one that is an asterisk alone stands for every value.
+    private static func inPasswordFile(_ byte: UInt8) -> Spelling {
+        switch byte {
+        case UInt8(ascii: ":"), UInt8(ascii: "\\"), UInt8(ascii: "*"):
+            var spelling = Spelling("\\")
+            spelling.append(byte)
             return spelling
         default: return Spelling(byte)
         }
