@@ -47,6 +47,27 @@ extension RunTests {
             #expect(outcome.errorText.contains("1 secret with a name that no secret can have here: '.hidden'"))
         }
 
+        /// The commands of the examples, as they stand there.
+        @Test(arguments: ["kubernetes/pod-ssm.yaml", "container/compose-sources.yaml"])
+        func anExampleRuns(_ file: String) async throws {
+            let server = try await AWSServer.get()
+            let box = try JobBox()
+            try await server.put("/my-service/production/WORKER_TOKEN", "of the example")
+            let text = String(decoding: try Files.read("\(PackageDirectory.root)examples/\(file)"), as: UTF8.self)
+            let commands = text.split(separator: "\n").filter { $0.contains("command: [") }
+            let line = try #require(commands.first { $0.contains("ssm:") })
+            let words = line.split(separator: "[")[1].dropLast().split(separator: ",").map { word in
+                word.trimmingCharacters(in: CharacterSet(charactersIn: " \""))
+            }
+            let outcome = try await ChildProcess.run(
+                CommandTests.credfs,
+                Array(words.dropFirst().prefix { $0 != "--" }) + ["--", "/bin/sh", "-c", "cat $WORKER_TOKEN_FILE"],
+                environment: box.environment.merging(server.variables(server.facts.reader)) { $1 }
+            )
+            #expect(outcome.outputText == "of the example" && outcome.status == .exited(0), "\(outcome.errorText)")
+            try box.expectNothingLeft()
+        }
+
         @Test func aSourceWithoutRegionStopsTheStart() async throws {
             let box = try await JobBox(["S": "store"])
             let outcome = try await box.run(["--source", "ssm:/app"], shell: "true")
