@@ -312,11 +312,13 @@ package final class SourceOverlay {
         )
     }
 
-    /// Error of the first name without a value among those that sources name or list, or of a list that cannot be had.
+    /// Error of the first name without a value among those that sources name or list, or of a list that cannot be had; at the
+    /// start alone, since a server goes on with what there is.
     ///
     /// - Parameter only: names that are wanted; nil for all.
     /// - Returns: nil where each has a value.
     package func firstMissing(only: Set<SecretName>?) -> StoreError? {
+        guard !isServing else { return nil }
         for source in asked?.sources ?? [] {
             if let error = source.listError {
                 return StoreError(

@@ -202,6 +202,12 @@ extension RunTests {
             #expect(try await run(missing, "--if-missing=error", "--only", "A,S").status == .exited(0))
             let refused = try await run(missing, "--if-missing=error")
             #expect(refused.status == .exited(125) && refused.errorText.contains("error: exec:\(missing): 'GONE'"))
+            // Of a mount that is live it stops nothing.
+            let mount = try await box.mount("--source", "exec:\(good.path)?names=A&ttl=1h", "--if-missing=error")
+            try good.remove("A")
+            #expect(try await box.credfs("refresh", "A").status == .exited(11))
+            #expect(try await box.credfs("reload").status == .exited(0) && text("\(mount.path)/A") == nil)
+            try await box.unmountAll()
         }
 
         @Test func aValueThatIsTooLargeIsCalledSo() async throws {
