@@ -188,7 +188,7 @@ package final class AskedSource: Sendable {
     var promised: [SecretName] { settings.names ?? state.withLock { $0.listed } ?? [] }
 
     /// Names that it lists and no secret can have.
-    var unusable: [String] { state.withLock { $0.unusable } }
+    package var unusable: [String] { state.withLock { $0.unusable } }
 
     /// Why it can never answer as it is set up; nil where it can, or was not asked.
     var setUpError: ProviderError? {
@@ -270,8 +270,9 @@ package final class AskedSource: Sendable {
                 state.listError = nil
                 state.listFailures = 0
                 state.listsNothing = names == nil
-                state.unusable = names?.filter { SecretReference($0) == nil } ?? []
-                guard let listed = names?.compactMap({ SecretReference($0)?.name }) else { return (false, nil) }
+                guard let names else { return (false, nil) }
+                let listed = names.compactMap { SecretName($0) }
+                state.unusable = names.filter { SecretName($0) == nil }
                 defer { state.listed = listed }
                 return (state.listed != listed, nil)
             case .failure(let error):
