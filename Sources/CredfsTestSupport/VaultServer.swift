@@ -16,6 +16,8 @@ package final class VaultServer: Sendable {
         package let role: String
         /// Secret of the role.
         package let secret: String
+        /// A signed token that the logins by JWT and Kubernetes take.
+        package let signed: String
     }
 
     private static let shared = Result { try VaultServer() }
@@ -34,6 +36,13 @@ package final class VaultServer: Sendable {
 
     /// Ends every token that a login gave.
     package func revoke() async throws { _ = try await ScriptServer.fetch("POST", "\(facts.address)/control/revoke") }
+
+    /// Wraps a new token, a secret id or something else.
+    ///
+    /// - Returns: the token that opens it, once.
+    package func wrap(_ what: String) async throws -> String {
+        String(try await ScriptServer.fetch("POST", "\(facts.address)/control/wrap/\(what)").dropFirst().dropLast())
+    }
 
     /// Requests for a path.
     package func count(_ path: String) async throws -> Int {

@@ -10,6 +10,9 @@ package final class SecretDocument: Sendable {
     /// A place in the text.
     package struct Node: Sendable {
         let value: JSONOutline.Value
+
+        /// It has members.
+        var isObject: Bool { value.kind == .object }
     }
 
     private let text: SecureBuffer

@@ -10,7 +10,7 @@ struct VaultSourceType: AskedSourceType {
     let batchLimit = 100
     let attempts = 4
     let requestsPerSecond: Double? = 20
-    let ownKeys = ["address", "namespace", "login"]
+    let ownKeys = ["address", "namespace", "method", "login", "role", "jwt", "wrapped", "renew"]
     let namesHaveIDs = true
 
     func complete(_ settings: inout AskedSettings, _ location: String) throws(StoreError) {

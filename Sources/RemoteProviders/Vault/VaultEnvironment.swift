@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SecretProviders
+package import SecretProviders
 internal import SecureMemory
 internal import SystemCalls
 
 /// Surroundings that say where Vault is and who we are: the settings of the source, then the variables of Vault's own tools.
-final class VaultEnvironment: Sendable {
+package final class VaultEnvironment: Sendable {
     /// The largest file of a token in bytes.
     private static let limit = 1 << 16
 
@@ -27,7 +27,7 @@ final class VaultEnvironment: Sendable {
     /// Takes what is secret out of the environment of this process; once, at its start.
     ///
     /// - Throws: where there is no memory for it.
-    init(takingSecrets settings: [String: String]) throws(ProviderError) {
+    package init(takingSecrets settings: [String: String]) throws(ProviderError) {
         self.settings = settings
         token = try Self.take("VAULT_TOKEN")
         secretID = try Self.take("VAULT_SECRET_ID")
@@ -48,7 +48,10 @@ final class VaultEnvironment: Sendable {
     ///   - clock: seconds since 1970.
     /// - Returns: the client.
     /// - Throws: `invalid` where nothing names a server.
-    func client(asker: Int32, clock: @escaping @Sendable () -> Int64) throws(ProviderError) -> VaultClient {
+    package func client(
+        asker: Int32,
+        clock: @escaping @Sendable () -> Int64
+    ) throws(ProviderError) -> VaultClient {
         guard let address = settings["address"] ?? Self.value("VAULT_ADDR") else {
             throw ProviderError(.invalid, "no Vault is named", hint: "set VAULT_ADDR, or add ?address= to the source")
         }
@@ -66,18 +69,76 @@ final class VaultEnvironment: Sendable {
             asker: asker
         )
         let namespace = settings["namespace"] ?? Self.value("VAULT_NAMESPACE")
-        return VaultClient(endpoint, namespace: namespace, VaultLogin(try way(), clock: clock), transport)
+        let requests = VaultRequests(endpoint, namespace: namespace, transport)
+        return VaultClient(requests, VaultLogin(try way(), requests, clock: clock))
     }
 
     private func way() throws(ProviderError) -> VaultLogin.Way {
-        guard let role = Self.value("VAULT_ROLE_ID") else {
-            return .token { [self] () throws(ProviderError) in try readToken() }
+        let roleID = Self.value("VAULT_ROLE_ID")
+        let method = settings["method"] ?? Self.value("VAULT_AUTH_METHOD") ?? (roleID == nil ? "token" : "approle")
+        let isWrapped = try isSet("wrapped", "VAULT_UNWRAP_TOKEN")
+        if method == "token" {
+            let read = { @Sendable [self] () throws(ProviderError) in try readToken() }
+            guard isWrapped else { return .token(read, isRenewed: try isSet("renew", "VAULT_RENEW_TOKEN")) }
+            return .wrapped(VaultWrapping(read))
         }
-        return .role(
-            id: role,
-            secret: { [self] () throws(ProviderError) in try readSecretID() },
-            mount: settings["login"] ?? "approle"
+        guard let kind = VaultMethod.Kind(rawValue: method) else {
+            throw ProviderError(
+                .invalid,
+                "there is no such way to log in to Vault",
+                hint: "method is token, approle, jwt or kubernetes"
+            )
+        }
+        guard kind != .approle else {
+            guard let roleID else {
+                throw ProviderError(.denied, "there is no role for AppRole", hint: "set VAULT_ROLE_ID")
+            }
+            let read = { @Sendable [self] () throws(ProviderError) in try readSecretID() }
+            let secret = isWrapped ? VaultMethod.Secret.wrapped(VaultWrapping(read)) : .plain(read)
+            return .method(VaultMethod(kind, mount: settings["login"], role: roleID, secret))
+        }
+        guard !isWrapped else {
+            throw ProviderError(.invalid, "what is wrapped is a token or a secret id", hint: "leave wrapped out")
+        }
+        return .method(
+            VaultMethod(
+                kind,
+                mount: settings["login"],
+                role: try role(kind),
+                .plain { [self] () throws(ProviderError) in try readSignedToken(kind) }
+            )
         )
+    }
+
+    /// The role of a login by a signed token; Vault may suppose one for JWT alone.
+    private func role(_ kind: VaultMethod.Kind) throws(ProviderError) -> String? {
+        let role = settings["role"] ?? Self.value("VAULT_ROLE")
+        guard role != nil || kind == .jwt else {
+            throw ProviderError(.denied, "there is no role for the login", hint: "add role= to the source")
+        }
+        return role
+    }
+
+    /// The signed token, which whoever made it may have replaced.
+    private func readSignedToken(_ kind: VaultMethod.Kind) throws(ProviderError) -> String {
+        let usual = kind == .kubernetes ? "/var/run/secrets/kubernetes.io/serviceaccount/token" : nil
+        guard let path = settings["jwt"] ?? Self.value("VAULT_JWT_FILE") ?? usual, path.hasPrefix("/") else {
+            throw ProviderError(
+                .denied,
+                "no file of a token is named for the login",
+                hint: "add jwt= to the source, or set VAULT_JWT_FILE; its path begins with a slash"
+            )
+        }
+        guard let text = try Self.line(path) else { throw ProviderError(.denied, "there is no \(path)") }
+        return text
+    }
+
+    private func isSet(_ key: String, _ variable: String) throws(ProviderError) -> Bool {
+        switch settings[key] ?? Self.value(variable) ?? "false" {
+        case "true", "1": return true
+        case "false", "0": return false
+        default: throw ProviderError(.invalid, "\(settings[key] == nil ? variable : key) is true or false")
+        }
     }
 
     /// The token of the variable, else what the file of Vault's own tools has now.
@@ -87,7 +148,7 @@ final class VaultEnvironment: Sendable {
         throw ProviderError(
             .denied,
             "there is no token for Vault",
-            hint: "vault login, VAULT_TOKEN, or VAULT_ROLE_ID with VAULT_SECRET_ID"
+            hint: "vault login, VAULT_TOKEN, VAULT_ROLE_ID with VAULT_SECRET_ID, or method= of the source"
         )
     }
 
@@ -102,8 +163,8 @@ final class VaultEnvironment: Sendable {
 
     private static func line(_ path: String) throws(ProviderError) -> String? {
         let isStrict = value("CREDFS_PERMISSIONS_STRICT") != "0"
-        guard let content = try RemoteFile.read(path, limit: limit, isStrict: isStrict) else { return nil }
-        return content.withBytes { $0.text }.map { String($0.prefix { !$0.isNewline }) }
+        let content = try RemoteFile.read(path, limit: limit, isStrict: isStrict, isSecret: true)
+        return content?.withBytes { $0.text }.map { String($0.prefix { !$0.isNewline }) }
     }
 
     private static func value(_ name: String) -> String? {

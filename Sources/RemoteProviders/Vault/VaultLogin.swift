@@ -2,80 +2,126 @@
 
 internal import SecretProviders
 internal import SecureJSON
-internal import SecureMemory
 internal import Synchronization
 
-/// Token of Vault: one that is there, or that a login gives.
+/// Token of Vault: one that is there, or that a login gives; renewed before its end, or replaced.
 final class VaultLogin: Sendable {
     /// How to get a token.
     enum Way: Sendable {
-        /// Whoever reads it anew, since an agent may replace its file.
-        case token(@Sendable () throws(ProviderError) -> String)
-        /// A role and its secret, by the mount of the method.
-        case role(id: String, secret: @Sendable () throws(ProviderError) -> String, mount: String)
+        /// Whoever reads it anew, since an agent may replace its file; whether it is for us to renew.
+        case token(@Sendable () throws(ProviderError) -> String, isRenewed: Bool)
+        /// One that is wrapped.
+        case wrapped(VaultWrapping)
+        /// By a login.
+        case method(VaultMethod)
     }
 
-    /// Sends a login.
-    typealias Sender = (String, consuming SecureBuffer) throws(ProviderError) -> HTTPResponse
-
-    private struct Lease: Sendable {
-        let token: String
-        /// Seconds since 1970 after which another is wanted; nil for never.
-        let end: Int64?
-    }
+    /// Seconds before a renewal that failed is tried again.
+    private static let pause: Int64 = 30
 
     private let way: Way
+    private let requests: VaultRequests
     private let clock: @Sendable () -> Int64
-    private let lease = Mutex<Lease?>(nil)
+    private let lease = Mutex<VaultLease?>(nil)
 
     /// Makes one without a token.
-    init(_ way: Way, clock: @escaping @Sendable () -> Int64) {
+    ///
+    /// - Parameters:
+    ///   - way: how to get a token.
+    ///   - requests: reach the server.
+    ///   - clock: seconds since 1970.
+    init(_ way: Way, _ requests: VaultRequests, clock: @escaping @Sendable () -> Int64) {
         self.way = way
+        self.requests = requests
         self.clock = clock
     }
 
     /// A token that can be used.
     ///
+    /// One that cannot be renewed or replaced now is used to its end.
+    ///
     /// - Throws: why there is none.
-    func token(_ deadline: Int64, _ send: Sender) throws(ProviderError) -> String {
+    func token(_ deadline: Int64) throws(ProviderError) -> String {
         let now = clock()
-        if let lease = lease.withLock({ $0 }), lease.end.map({ now < $0 }) ?? true { return lease.token }
-        let new: Lease
-        switch way {
-        case .token(let read): new = Lease(token: try Self.plain(try read()), end: nil)
-        case .role(let id, let secret, let mount):
-            let input = JSONValue.object(["role_id": .string(id), "secret_id": .string(try secret())]).text(.line)
-            let response = try send("auth/\(mount)/login", try SecureBuffer.copying(input))
-            guard response.status == 200 else {
-                guard response.status == 400 || response.status == 403 else { throw VaultClient.error(response) }
-                throw ProviderError(.denied, "Vault refuses the role or its secret id", hint: "get another secret id")
-            }
-            guard let document = SecretDocument(response.takeBody()),
-                let auth = document.member("auth", of: document.root),
-                let token = document.text("client_token", of: auth)
-            else { throw ProviderError(.invalid, "the answer to the login has no token") }
-            let seconds = try document.number("lease_duration", of: auth) ?? 0
-            // Another one before this one ends.
-            new = Lease(token: try Self.plain(token), end: seconds > 0 ? now + seconds - min(60, seconds / 5) : nil)
+        let old = lease.withLock { $0 }
+        if let old, old.due.map({ now < $0 }) ?? true { return old.token }
+        let new: VaultLease
+        do throws(ProviderError) {
+            if let more = try renewed(old, now, deadline) { new = more } else { new = try obtain(now, deadline) }
+        } catch {
+            guard var old, let end = old.end, now < end else { throw error }
+            old.due = min(now + Self.pause, end)
+            let postponed = old
+            lease.withLock { $0 = postponed }
+            return old.token
         }
         lease.withLock { $0 = new }
         return new.token
     }
 
-    /// Forgets a token that was refused.
-    ///
-    /// - Returns: whether there may be another.
-    func forget() -> Bool {
-        lease.withLock { lease in
-            defer { lease = nil }
-            return lease != nil
+    /// The token with more time; nil for one that gets none.
+    private func renewed(
+        _ old: VaultLease?,
+        _ now: Int64,
+        _ deadline: Int64
+    ) throws(ProviderError) -> VaultLease? {
+        guard let old, old.isRenewable, old.end.map({ now < $0 }) == true else { return nil }
+        let response = try requests.post("auth/token/renew-self", token: old.token, deadline)
+        let status = response.status
+        guard ![400, 403, 404].contains(status) else { return nil }
+        guard status == 200 else { throw VaultRequests.error(response) }
+        let new = try VaultLease(SecretDocument(response.takeBody()), now: now)
+        // It comes to the end of what Vault gives one token.
+        return new.duration < old.duration / 2 ? nil : new
+    }
+
+    private func obtain(_ now: Int64, _ deadline: Int64) throws(ProviderError) -> VaultLease {
+        switch way {
+        case .method(let method): return try method.lease(requests, now: now, deadline)
+        case .wrapped(let wrapping):
+            guard wrapping.hasAnother else {
+                throw ProviderError(
+                    .denied,
+                    "the token that was wrapped has ended",
+                    hint: "a new wrapping token is needed, in a file or by a new start"
+                )
+            }
+            let document = try wrapping.content(requests, deadline) { path in
+                path.hasPrefix("auth/") && (path.hasPrefix("auth/token/create") || path.contains("/login"))
+            }
+            return try VaultLease(document, now: now)
+        case .token(let read, let isRenewed):
+            let lease = try VaultLease(try read(), now: now)
+            guard isRenewed else { return lease }
+            let response = try requests.get("auth/token/lookup-self", token: lease.token, deadline)
+            guard response.status == 200, let document = SecretDocument(response.takeBody()),
+                let data = document.member("data", of: document.root)
+            else { return lease }
+            return try VaultLease(
+                lease.token,
+                lasting: "ttl",
+                isRenewable: "renewable",
+                of: data,
+                in: document,
+                now: now
+            )
         }
     }
 
-    private static func plain(_ token: String) throws(ProviderError) -> String {
-        guard !token.isEmpty, HeaderText.isPlain(token) else {
-            throw ProviderError(.denied, "the token of Vault is empty, or has what no header can have")
+    /// Forgets a token with which something was refused, if there may be a better one.
+    ///
+    /// - Returns: whether there may be.
+    func forget(_ deadline: Int64) -> Bool {
+        guard let old = lease.withLock({ $0 }) else { return false }
+        switch way {
+        case .token: break
+        case .wrapped(let wrapping): guard wrapping.hasAnother else { return false }
+        case .method:
+            // One that lives is not what was refused: another would be refused, too.
+            let answer = try? requests.get("auth/token/lookup-self", token: old.token, deadline).status
+            guard answer != 200 else { return false }
         }
-        return token
+        lease.withLock { $0 = nil }
+        return true
     }
 }

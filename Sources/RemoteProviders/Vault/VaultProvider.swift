@@ -42,8 +42,12 @@ package final class VaultProvider: SecretProvider {
     package func list(until deadline: Int64) throws(ProviderError) -> [String]? {
         handed.forget()
         let (document, data) = try map(VaultID("", in: settings.location), deadline)
+        let members = document.members(of: data)
+        guard !members.isEmpty else {
+            throw ProviderError(.notFound, "Vault has the path, and no key in its map")
+        }
         var names: [String] = []
-        for (name, node) in document.members(of: data) {
+        for (name, node) in members {
             names.append(name)
             handed.keep(HandedValues.Value(document: document, item: node), of: name)
         }
@@ -88,7 +92,8 @@ package final class VaultProvider: SecretProvider {
         _ deadline: Int64
     ) throws(ProviderError) -> (SecretDocument, SecretDocument.Node) {
         let client = try connected()
-        let (mount, version) = try client.engine(of: id.path, deadline)
+        let engine = try client.engine(of: id.path, deadline)
+        let (mount, version) = engine
         let rest = id.path.dropFirst(mount.count)
         let target = version == 2 ? "\(mount)data/\(rest)" : "\(mount)\(rest)"
         let query = version == 2 ? id.version.map { "?version=\($0)" } ?? "" : ""
@@ -98,6 +103,10 @@ package final class VaultProvider: SecretProvider {
             guard let inner = document.member("data", of: data) else { throw Self.invalid }
             data = inner
         }
+        guard data.isObject else {
+            throw ProviderError(.invalid, "what Vault has at the path is no map of keys")
+        }
+        client.keep(engine)
         return (document, data)
     }
 
