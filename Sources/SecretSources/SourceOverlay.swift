@@ -380,8 +380,10 @@ package final class SourceOverlay {
         let names = source.unusable
         guard !names.isEmpty else { return }
         let list = Names.abbreviated(names.map { "'\(SecretName.shown($0))'" })
-        let count = Count.pluralized(names.count, "secret")
-        warn("\(source.text): \(count) with a name that no secret can have here: \(list) (\(SecretReference.rule))")
+        let count = names.count == 1 ? "a key is" : "\(names.count) keys are"
+        warn(
+            "\(source.text): \(count) left out, which no secret can be called: \(list) (names=NAME=KEY gives another name)"
+        )
     }
 
     /// Wipes the keys of this process; what the store's data key brings back is made by the next `over`.

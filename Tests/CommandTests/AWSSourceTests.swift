@@ -44,7 +44,7 @@ extension RunTests {
                 adding: server.variables(server.facts.reader)
             )
             #expect(outcome.outputText == "v" && outcome.status == .exited(0), "\(outcome.errorText)")
-            #expect(outcome.errorText.contains("1 secret with a name that no secret can have here: '.hidden'"))
+            #expect(outcome.errorText.contains("a key is left out, which no secret can be called: '.hidden'"))
         }
 
         /// The commands of the examples, as they stand there.
