@@ -11,6 +11,7 @@
 #include <openssl/evp.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
+#include <openssl/pem.h>
 #include <openssl/rand.h>
 
 /* ORed macros with casts are not imported by Swift. Configuration files are left alone: what credfs computes must not
@@ -59,6 +60,21 @@ static inline int credfs_hkdf_sha256(
         OSSL_PARAM_construct_end(),
     };
     return EVP_KDF_derive(context, output, count, parameters);
+}
+
+/* No password is asked for: libcrypto would read one from the terminal. */
+static inline int credfs_no_password(char *buffer, int size, int writing, void *context) {
+    (void)buffer, (void)size, (void)writing, (void)context;
+    return -1;
+}
+
+/* The private key of a PEM text; the memory of the text is read in place. */
+static inline EVP_PKEY *credfs_private_key(const unsigned char *text, int count) {
+    BIO *source = text ? BIO_new_mem_buf(text, count) : NULL;
+    if (!source) return NULL;
+    EVP_PKEY *key = PEM_read_bio_PrivateKey(source, NULL, credfs_no_password, NULL);
+    BIO_free(source);
+    return key;
 }
 
 #endif

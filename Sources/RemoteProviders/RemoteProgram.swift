@@ -69,7 +69,7 @@ package enum RemoteProgram {
         return 0
     }
 
-    private static let schemes = ["ssm", "secretsmanager", "vault"]
+    private static let schemes = ["ssm", "secretsmanager", "vault", "gcpsecrets"]
 
     private static func provider(_ arguments: Arguments, asker: Int32) throws(ProviderError) -> any SecretProvider {
         if arguments.scheme == "vault" {
@@ -83,6 +83,7 @@ package enum RemoteProgram {
                 try environment.client(asker: asker) { AWSTime.now() }
             }
         }
+        if arguments.scheme == "gcpsecrets" { return try GoogleEnvironment.provider(arguments, asker: asker) }
         let environment = try AWSEnvironment.takingKey()
         let kind: any AWSSecretKind = arguments.scheme == "ssm" ? AWSParameters() : AWSSecrets()
         let settings = AWSProvider.Settings(prefix: arguments.location, ids: arguments.ids, limit: arguments.limit)

@@ -54,6 +54,7 @@ package enum SourceTypes {
     package static let all: [any SourceType] = [
         EnvironmentSourceType(), ExecSourceType(), ParameterSourceType(), SecretsManagerSourceType(),
         VaultSourceType(),
+        GoogleSourceType(),
         DirectorySourceType(),
         FileSourceType(),
         AgeSourceType(),

@@ -68,6 +68,7 @@ struct FuzzTarget: Sendable {
         ),
         FuzzTarget(name: "endpoint", accepts: endpointsComeBack),
         FuzzTarget(name: "profiles", accepts: profilesAreReadWhateverTheySay),
+        FuzzTarget(name: "account", accepts: accountsSignOrAreRefused),
         FuzzTarget(name: "answer", accepts: answersAreReadOrRefused),
         FuzzTarget(
             name: "configuration",
@@ -93,6 +94,14 @@ struct FuzzTarget: Sendable {
         guard let secret = try? file.secret("aws_secret_access_key", in: "default") else { return true }
         let value = secret.withBytes { value in value.indices.map { value[$0] } }
         return file.has("default") && bytes.firstRange(of: value) != nil
+    }
+
+    /// An assertion of whatever is the file of an account has the three parts of a JWT.
+    private static func accountsSignOrAreRefused(_ bytes: [UInt8]) -> Bool {
+        guard let buffer = try? secure(bytes), let account = try? GoogleAccount(buffer, path: "x"),
+            let assertion = try? account.assertion(at: 0)
+        else { return true }
+        return assertion.withBytes { bytes in bytes.indices.count { bytes[$0] == UInt8(ascii: ".") } } == 2
     }
 
     /// Whatever a server answers is a document or none, and its error a code or none.

@@ -78,6 +78,10 @@ package final class CurlTransport: HTTPTransport {
             guard let longer = unsafe curl_slist_append(list, line) else { throw failure(CURLE_OUT_OF_MEMORY) }
             unsafe list = longer
         }
+        if let bearer = request.bearer {
+            guard let longer = unsafe try Self.append(bearer, to: list) else { throw failure(CURLE_OUT_OF_MEMORY) }
+            unsafe list = longer
+        }
         try check(unsafe credfs_curl_set_list(handle, CURLOPT_HTTPHEADER, list))
         unsafe try check(
             credfs_curl_set_sinks(handle, Self.takeHeader, Self.takeBody, Self.watch, context.toOpaque())
@@ -97,6 +101,27 @@ package final class CurlTransport: HTTPTransport {
             headers: arrival.headers,
             body: try arrival.takeBody()
         )
+    }
+
+    /// Adds the header of a token to a list, which has a copy of it until the request has ended.
+    private static func append(
+        _ token: BearerToken,
+        to list: UnsafeMutablePointer<curl_slist>?
+    ) throws(ProviderError) -> UnsafeMutablePointer<curl_slist>? {
+        let start = Array("Authorization: Bearer ".utf8)
+        let line = try token.bytes.withBytes { (token) throws(ProviderError) in
+            try SecureBuffer.made(capacity: start.count + token.count + 1) { (line) in
+                for index in start.indices { line[index] = start[index] }
+                for index in token.indices { line[start.count + index] = token[index] }
+                line[start.count + token.count] = 0
+                return line.count
+            }
+        }
+        return unsafe line.withBytes { bytes in
+            unsafe bytes.withUnsafeBytes { text in
+                unsafe curl_slist_append(list, text.baseAddress?.assumingMemoryBound(to: CChar.self))
+            }
+        }
     }
 
     private static let takeHeader: credfs_curl_sink = { bytes, _, count, context in

@@ -13,6 +13,8 @@ package struct HTTPRequest: ~Copyable {
     package let target: String
     /// Headers beside `Host`.
     package var headers: [(name: String, value: String)]
+    /// Token of the header `Authorization`, which is put in without a copy outside of locked memory and libcurl.
+    var bearer: BearerToken?
     /// The body; none where it is empty.
     package let body: SecureBuffer
     /// The largest answer in bytes.

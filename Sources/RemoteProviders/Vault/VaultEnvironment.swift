@@ -53,12 +53,12 @@ package final class VaultEnvironment: Sendable {
         clock: @escaping @Sendable () -> Int64
     ) throws(ProviderError) -> VaultClient {
         guard let address = settings["address"] ?? Self.value("VAULT_ADDR") else {
-            throw ProviderError(.invalid, "no Vault is named", hint: "set VAULT_ADDR, or add ?address= to the source")
+            throw ProviderError(.unusable, "no Vault is named", hint: "set VAULT_ADDR, or add ?address= to the source")
         }
         guard let endpoint = Endpoint(address) else {
             throw ProviderError(
-                .invalid,
-                "the address of Vault is no address",
+                .unusable,
+                "the address of Vault is \(Endpoint.reason(against: address))",
                 hint: "https://HOST[:PORT]; http:// only for this machine"
             )
         }
