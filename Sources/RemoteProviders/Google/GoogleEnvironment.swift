@@ -30,10 +30,11 @@ final class GoogleEnvironment: Sendable {
         let region = arguments.settings["region"]
         let host = region.map { "secretmanager.\($0).rep" } ?? "secretmanager"
         let named = arguments.settings["endpoint"] ?? value("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER")
-        guard let endpoint = Endpoint(named ?? "https://\(host).googleapis.com") else {
+        let address = named ?? "https://\(host).googleapis.com"
+        guard let endpoint = Endpoint(address) else {
             throw ProviderError(
-                .invalid,
-                "the endpoint of Secret Manager is no address",
+                .unusable,
+                "the endpoint of Secret Manager is \(Endpoint.reason(against: address))",
                 hint: "https://HOST[:PORT]; http:// only for this machine"
             )
         }
