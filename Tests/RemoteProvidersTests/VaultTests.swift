@@ -287,6 +287,6 @@ import Testing
         let nowhere = try await Remote(words, variables(server, ["VAULT_ADDR": nil])).error("A")
         #expect(nowhere?.message == "no Vault is named")
         let plain = try await Remote(words, variables(server, ["VAULT_ADDR": "http://192.0.2.1:8200"])).error("A")
-        #expect(plain?.message == "the address of Vault is no address")
+        #expect(plain?.message == "the address of Vault is plain http, which others could read on its way")
     }
 }
