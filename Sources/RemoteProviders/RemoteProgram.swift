@@ -69,7 +69,7 @@ package enum RemoteProgram {
         return 0
     }
 
-    private static let schemes = ["ssm", "secretsmanager", "vault", "gcpsecrets"]
+    private static let schemes = ["ssm", "secretsmanager", "vault", "gcpsecrets", "azurekeyvault"]
 
     private static func provider(_ arguments: Arguments, asker: Int32) throws(ProviderError) -> any SecretProvider {
         if arguments.scheme == "vault" {
@@ -84,6 +84,7 @@ package enum RemoteProgram {
             }
         }
         if arguments.scheme == "gcpsecrets" { return try GoogleEnvironment.provider(arguments, asker: asker) }
+        if arguments.scheme == "azurekeyvault" { return try AzureEnvironment.provider(arguments, asker: asker) }
         let environment = try AWSEnvironment.takingKey()
         let kind: any AWSSecretKind = arguments.scheme == "ssm" ? AWSParameters() : AWSSecrets()
         let settings = AWSProvider.Settings(prefix: arguments.location, ids: arguments.ids, limit: arguments.limit)

@@ -37,9 +37,10 @@ extension NamedServiceSourceType {
         else {
             throw StoreError(.usage, "\(scheme) takes \(self.location.prefix { $0 != "?" })", hint: example)
         }
-        let region = settings.own["region"].map { Substring($0) }
-        guard region.map({ Self.isName($0, marks: "-") }) ?? true else {
-            throw StoreError(.usage, "region is no region")
+        for (key, marks) in [("region", "-"), ("domain", "-.")] {
+            guard settings.own[key].map({ Self.isName(Substring($0), marks: marks) }) ?? true else {
+                throw StoreError(.usage, "\(key) is no \(key)")
+            }
         }
     }
 

@@ -55,6 +55,7 @@ package enum SourceTypes {
         EnvironmentSourceType(), ExecSourceType(), ParameterSourceType(), SecretsManagerSourceType(),
         VaultSourceType(),
         GoogleSourceType(),
+        AzureSourceType(),
         DirectorySourceType(),
         FileSourceType(),
         AgeSourceType(),
