@@ -131,21 +131,36 @@ package final class MountRecord {
         self.mount = mount
         do throws(Errno) {
             let directory = try runtime.descriptor.open("live", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
-            // Under another name until it is locked, so that nobody takes it for what a dead server left.
-            let draft = ".\(mount.id)"
+            file = try Self.make(mount, in: directory)
+            self.directory = directory
+        } catch { throw MountError.system(.place, "write \(runtime.path)/live/\(mount.id)", error) }
+    }
+
+    /// Makes the file, under another name until it is locked, so that nobody takes it for what a dead server left.
+    private static func make(
+        _ mount: LiveMount,
+        in directory: borrowing OwnedDescriptor
+    ) throws(Errno) -> OwnedDescriptor {
+        let draft = ".\(mount.id)"
+        var attempt = 1
+        while true {
             let file = try directory.open(draft, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
             do throws(Errno) {
                 guard try file.lock(wait: false) else { throw .wouldBlock }
-                try Self.write(mount, to: file)
+                try write(mount, to: file)
                 try directory.rename(draft, to: mount.id)
+                return file
             } catch {
                 try? directory.unlink(draft)
-                throw error
+                // Another process that cleans up looked before it was locked, and took it for a draft of one that ended: it holds
+                // a lock on it, or has removed it.
+                guard [.wouldBlock, .noSuchFileOrDirectory].contains(error), attempt < mostAttempts else { throw error }
+                attempt += 1
             }
-            self.directory = directory
-            self.file = file
-        } catch { throw MountError.system(.place, "write \(runtime.path)/live/\(mount.id)", error) }
+        }
     }
+
+    private static let mostAttempts = 100
 
     deinit {
         if !isLeft { try? directory.unlink(name) }
