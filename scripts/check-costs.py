@@ -131,21 +131,26 @@ class Tasks:
             path = os.path.join(place, "S1")
             read(path, 20)
             idle = min(self.wakeups(server) for _ in range(ROUNDS))
-            log = self.directory / "calls"
-            with subprocess.Popen(
-                ["strace", "--follow-forks", "--summary-only", "--output", str(log), "--attach", str(server)],
-                stderr=subprocess.PIPE, text=True,
-            ) as tracer:
-                # It says so of each thread.
-                tracer.stderr.readline()
-                read(path, CYCLES)
-                tracer.send_signal(signal.SIGINT)
-                tracer.communicate()
-            calls = table(log.read_text())
-            total = sum(count for name, count in calls.items() if name not in TIMING)
-            return {"calls of a read, in tenths": round(10 * total / CYCLES), "wake-ups of an idle server": idle}
+            calls = min(self.calls_of_reads(server, path) for _ in range(ROUNDS))
+            return {"calls of a read, in tenths": round(10 * calls / CYCLES), "wake-ups of an idle server": idle}
         finally:
             self.credfs("unmount", place)
+
+    def calls_of_reads(self, server, path):
+        log = self.directory / "calls"
+        with subprocess.Popen(
+            ["strace", "--follow-forks", "--summary-only", "--output", str(log), "--attach", str(server)],
+            stderr=subprocess.PIPE, text=True,
+        ) as tracer:
+            # It says so of each thread.
+            tracer.stderr.readline()
+            read(path, CYCLES)
+            tracer.send_signal(signal.SIGINT)
+            tracer.communicate()
+        text = log.read_text()
+        # A worker that asks again, and finds nothing, does so as often as it has time.
+        calls = table(text) - collections.Counter({"read": failures(text)["read"]})
+        return sum(count for name, count in calls.items() if name not in TIMING)
 
     @staticmethod
     def wakeups(process):
@@ -178,6 +183,14 @@ def table(text):
         if len(fields) >= 5 and fields[3].isdigit() and fields[-1] != "total":
             calls[fields[-1]] += int(fields[3])
     return calls
+
+
+def failures(text):
+    """Failed calls by name: a column that is empty where there are none."""
+    lines = [line.split() for line in text.splitlines()]
+    return collections.Counter(
+        {fields[-1]: int(fields[4]) for fields in lines if len(fields) == 6 and fields[4].isdigit()}
+    )
 
 
 def summed(calls):
