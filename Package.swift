@@ -174,10 +174,8 @@ let package = Package(
         .target(
             name: "Jobs",
             dependencies: [
-                "SecretFileSystem", "FuseBridge", "SecretStore", "SecureFiles", "SecureJSON", "SecureMemory",
-                "ProcessControl",
-                "SystemCalls",
-                systemPackage,
+                "SecretFileSystem", "FuseBridge", "SecretStore", "Sealing", "SecureFiles", "SecureJSON", "SecureMemory",
+                "ProcessControl", "SystemCalls", systemPackage,
             ],
             swiftSettings: quickStart
         ),

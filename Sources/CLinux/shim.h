@@ -47,6 +47,7 @@ static inline int credfs_memfd_secret(unsigned int flags) {
 }
 
 /* Declared only under _GNU_SOURCE, which the Glibc module is not built with. */
+extern int memfd_create(const char *name, unsigned int flags);
 extern int pipe2(int ends[2], int flags);
 
 static inline int credfs_pipe(int *read_end, int *write_end, int flags) {

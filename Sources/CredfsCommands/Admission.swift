@@ -42,9 +42,9 @@ struct Admission {
     }
 
     /// The generation that is served; nil where there is none.
-    func snapshot(now: Timestamp, after previous: Snapshot? = nil) -> Snapshot? {
+    func snapshot(now: Timestamp, after previous: Snapshot? = nil, ledger: MountLedger? = nil) -> Snapshot? {
         guard let manifest, let secrets else { return nil }
-        return Snapshot(secrets, of: manifest, now: now, unavailable: unavailable, after: previous)
+        return Snapshot(secrets, of: manifest, now: now, unavailable: unavailable, after: previous, ledger: ledger)
     }
 
     /// Checks a store, or stands for one where there is none, and chooses from it.

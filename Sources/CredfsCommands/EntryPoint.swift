@@ -42,6 +42,7 @@ package enum EntryPoint {
         if mode == EditingHelper.mode { return EditingHelper.main() }
         if mode == HostProbe.mode { return HostProbe.main(arguments) }
         if mode == UnmountHelper.mode { return UnmountHelper.main(arguments) }
+        if mode == KeeperProcess.mode { return KeeperProcess.main(arguments) }
         if mode == AlertHelper.mode { return AlertHelper.main(arguments) }
         if mode == ProviderHelper.mode { return ProviderHelper.main(arguments) }
         // A file of another name is not the one that is meant. What follows the `--` of `run` is a job's, which gets it

@@ -81,6 +81,9 @@ final class ServedAdmission: ServedStore {
         return { LiveHealth.answer(sources, $0) }
     }
 
+    /// What the servers of a mount alone can derive; nil while it is locked.
+    func keeperToken(for mount: String) -> Key256? { try? keys?.keeperToken(for: mount) }
+
     func lock() {
         for keys in [keys, firstKeys] { keys?.forget() }
         sources.forgetKeys()

@@ -15,15 +15,21 @@ final class Connection: @unchecked Sendable {
     let maximumReadByteCount: Int
     let handles = HandleTable()
     let parked = PendingReplies()
-    /// The kernel's limit for requests; nil where they may take any time.
-    let timeout: RequestTimeout?
+    /// Look at FUSE_INIT; nil where nobody wants one.
+    let negotiator: Negotiator?
     private(set) var session: OpaquePointer?
     private let workerKey: pthread_key_t
+    private let hasSuccessor = Atomic<Bool>(false)
     private let unwantedReplies = Atomic<Int>(0)
     private let failedReplies = Atomic<Int>(0)
 
-    init?(_ fileSystem: any FileSystem, maximumReadByteCount: Int, requestTimeout: UInt16?) {
-        timeout = requestTimeout.map(RequestTimeout.init)
+    init?(
+        _ fileSystem: any FileSystem,
+        maximumReadByteCount: Int,
+        requestTimeout: UInt16?,
+        _ succession: Succession
+    ) {
+        negotiator = Negotiator(succession, timeout: requestTimeout)
         var key = pthread_key_t()
         guard unsafe pthread_key_create(&key, nil) == 0 else { return nil }
         workerKey = key
@@ -54,8 +60,8 @@ final class Connection: @unchecked Sendable {
     /// - Returns: false where it does not take it; then the device is not closed.
     func attach(_ device: Int32) -> Bool {
         guard let session = unsafe session else { return false }
-        guard timeout != nil else { return unsafe fuse_session_mount(session, "/dev/fd/\(device)") == 0 }
-        var transport = RequestTimeout.transport
+        guard negotiator != nil else { return unsafe fuse_session_mount(session, "/dev/fd/\(device)") == 0 }
+        var transport = Negotiator.transport
         return unsafe fuse_session_custom_io(session, &transport, device) == 0
     }
 
@@ -98,6 +104,39 @@ final class Connection: @unchecked Sendable {
         }
     }
 
+    /// Leaves what is not answered to the next server from now on.
+    func leave() { hasSuccessor.store(true, ordering: .releasing) }
+
+    /// Ends a request that nobody will answer: with EIO, or with no answer where another server comes.
+    func abandon(_ request: OpaquePointer) {
+        guard !hasSuccessor.load(ordering: .acquiring) else { return unsafe fuse_reply_none(request) }
+        note(unsafe fuse_reply_err(request, EIO))
+    }
+
+    /// The open file with a number, also one that the server before has opened.
+    func file(_ number: UInt64, worker: WorkerNumber) -> (any OpenFile)? {
+        guard case .file(let file) = content(number, worker) else { return nil }
+        return file
+    }
+
+    /// The open directory with a number, also one that the server before has opened.
+    func directory(_ number: UInt64, worker: WorkerNumber) -> (any OpenDirectory)? {
+        guard case .directory(let directory) = content(number, worker) else { return nil }
+        return directory
+    }
+
+    private func content(_ number: UInt64, _ worker: WorkerNumber) -> HandleTable.Content? {
+        if let content = handles.content(number) { return content }
+        guard LastingHandle.isOne(number) else { return nil }
+        let content: HandleTable.Content
+        switch fileSystem.reopen(LastingHandle(value: number), worker: worker) {
+        case .file(let file): content = .file(file)
+        case .directory(let directory): content = .directory(directory)
+        case nil: return nil
+        }
+        return handles.adopt(content, as: number)
+    }
+
     var counts: (unwanted: Int, failed: Int) {
         (unwantedReplies.load(ordering: .relaxed), failedReplies.load(ordering: .relaxed))
     }
@@ -105,7 +144,8 @@ final class Connection: @unchecked Sendable {
 
 /// Table of open handles, under the numbers that the kernel knows them by.
 ///
-/// A number is the address of an object that the table keeps alive until it is removed, so that reads need no lock.
+/// A number is the address of an object that the table keeps alive until it is removed, so that reads need no lock; or a
+/// lasting one, which is looked for under the lock.
 final class HandleTable: Sendable {
     enum Content: Sendable {
         case file(any OpenFile)
@@ -122,11 +162,30 @@ final class HandleTable: Sendable {
 
     private let handles = Mutex<[UInt64: Handle]>([:])
 
-    func insert(_ content: Content) -> UInt64 {
+    /// Adds what was opened; `lasting` gives another number each time, or none.
+    func insert(_ content: Content, lasting: () -> LastingHandle?) -> UInt64 {
         let handle = Handle(content)
+        while let number = lasting()?.value {
+            let isFree = handles.withLock { handles in
+                guard handles[number] == nil else { return false }
+                handles[number] = handle
+                return true
+            }
+            if isFree { return number }
+        }
         let number = unsafe UInt64(UInt(bitPattern: Unmanaged.passUnretained(handle).toOpaque()))
         handles.withLock { $0[number] = handle }
         return number
+    }
+
+    /// Adds what the server before has opened, unless another worker did so meanwhile.
+    func adopt(_ content: Content, as number: UInt64) -> Content {
+        let handle = Handle(content)
+        return handles.withLock { handles in
+            if let present = handles[number] { return present.content }
+            handles[number] = handle
+            return content
+        }
     }
 
     func remove(_ number: UInt64) {
@@ -146,18 +205,10 @@ final class HandleTable: Sendable {
 
     var count: Int { handles.withLock { $0.count } }
 
-    func file(_ number: UInt64) -> (any OpenFile)? {
-        guard case .file(let file) = content(number) else { return nil }
-        return file
-    }
-
-    func directory(_ number: UInt64) -> (any OpenDirectory)? {
-        guard case .directory(let directory) = content(number) else { return nil }
-        return directory
-    }
-
-    // SAFETY: the kernel sends nothing for a handle once it has sent the release that removes it.
-    private func content(_ number: UInt64) -> Content? {
+    // SAFETY: the kernel sends nothing for a handle once it has sent the release that removes it. Where a session has lasting
+    // numbers it has no others, so that none of another server is taken for an address.
+    func content(_ number: UInt64) -> Content? {
+        guard !LastingHandle.isOne(number) else { return handles.withLock { $0[number]?.content } }
         guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(number)) else { return nil }
         return unsafe Unmanaged<Handle>.fromOpaque(pointer).takeUnretainedValue().content
     }

@@ -123,8 +123,8 @@ private struct Request {
 
     func read(_ number: UInt64, _ offset: Int, _ count: Int) {
         let reply: Reply<Bytes> = reply()
-        guard let file = connection.handles.file(number), let worker = connection.worker else {
-            return reply.fail(.badFileDescriptor)
+        guard let worker = connection.worker, let file = connection.file(number, worker: worker) else {
+            return reply.fail(.staleNFSFileHandle)
         }
         let (end, overflows) = offset.addingReportingOverflow(count)
         guard offset >= 0, !overflows else { return reply.fail(.invalidArgument) }
@@ -133,7 +133,9 @@ private struct Request {
 
     func readdir(_ number: UInt64, _ offset: Int, _ byteCount: Int, withAttributes: Bool) {
         let page = DirectoryPage(reply(), byteCount: byteCount, withAttributes: withAttributes)
-        guard let directory = connection.handles.directory(number) else { return page.fail(.badFileDescriptor) }
+        guard let worker = connection.worker, let directory = connection.directory(number, worker: worker) else {
+            return page.fail(.staleNFSFileHandle)
+        }
         directory.readdir(from: DirectoryOffset(offset), into: page)
     }
 }

@@ -85,9 +85,9 @@ final class Parking: @unchecked Sendable {
         return unsafe request
     }
 
-    /// Answers EIO unless somebody has answered.
+    /// Answers EIO unless somebody has answered, or another server will.
     func abandon() {
-        if let request = unsafe take() { connection.note(unsafe fuse_reply_err(request, EIO)) }
+        if let request = unsafe take() { unsafe connection.abandon(request) }
     }
 
     private func interrupt() {

@@ -23,7 +23,7 @@ package struct Reply<Answer>: ~Copyable, @unchecked Sendable {
     }
 
     deinit {
-        unsafe connection.takeUnretainedValue().note(fuse_reply_err(request, EIO))
+        unsafe connection.takeUnretainedValue().abandon(request)
         unsafe connection.release()
     }
 
@@ -87,7 +87,7 @@ extension Reply where Answer == Opening {
     package consuming func opened(_ file: any OpenFile) {
         let connection = unsafe connection.takeUnretainedValue()
         var info = fuse_file_info()
-        info.fh = connection.handles.insert(.file(file))
+        info.fh = connection.handles.insert(.file(file)) { file.makeLastingHandle() }
         // The page cache would outlive the server.
         info.direct_io = 1
         info.noflush = 1
@@ -106,7 +106,7 @@ extension Reply where Answer == DirectoryOpening {
     package consuming func opened(_ directory: any OpenDirectory) {
         let connection = unsafe connection.takeUnretainedValue()
         var info = fuse_file_info()
-        info.fh = connection.handles.insert(.directory(directory))
+        info.fh = connection.handles.insert(.directory(directory)) { directory.makeLastingHandle() }
         let result = unsafe fuse_reply_open(request, &info)
         if result != 0 { connection.handles.remove(info.fh) }
         end(result)

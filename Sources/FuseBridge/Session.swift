@@ -37,8 +37,10 @@ package final class Session: Sendable {
     ///   - prepare: called before another one is started; it is not where this is false.
     ///   - requestTimeout: seconds after which the kernel ends the connection where a request is not answered (Linux 6.15;
     ///     it looks every 15 seconds); nil for ever, and with older kernels.
+    ///   - succession: whether another server was there before, or may come.
     ///   - idle: called by a worker when no request came for a second, the first time.
-    /// - Throws: the error of the system; EINVAL where libfuse does not take the device.
+    /// - Throws: the error of the system; EINVAL where libfuse does not take the device, EPROTO where it does not agree to
+    ///   what the server before had agreed on.
     package init(
         device: consuming OwnedDescriptor,
         serving fileSystem: any FileSystem,
@@ -46,13 +48,15 @@ package final class Session: Sendable {
         workerCount: Int = 2,
         prepare: @escaping @Sendable (WorkerNumber) -> Bool = { _ in true },
         requestTimeout: UInt16? = nil,
+        succession: Succession = .none,
         idle: @escaping @Sendable () -> Void = {}
     ) throws(Errno) {
         precondition(workerCount > 0, "somebody must work")
         let made = Connection(
             fileSystem,
             maximumReadByteCount: maximumReadByteCount,
-            requestTimeout: requestTimeout
+            requestTimeout: requestTimeout,
+            succession
         )
         guard let connection = made else { throw .noMemory }
         let number = device.number
@@ -72,7 +76,17 @@ package final class Session: Sendable {
                 stopWrite: writeEnd
             )
         }
+        if case .next = succession { try takeOver() }
         try loop.workers.start(loop)
+    }
+
+    /// Goes on where another server was: before a worker takes a request, those that the other one had taken and not
+    /// answered are sent once more (FUSE_NOTIFY_RESEND, protocol 7.40).
+    private func takeOver() throws(Errno) {
+        guard let session = unsafe connection.session, let negotiator = connection.negotiator,
+            unsafe negotiator.replay(to: session)
+        else { throw .protocolError }
+        guard send(.resend) else { throw .notSupported }
     }
 
     deinit {
@@ -105,6 +119,12 @@ package final class Session: Sendable {
         loop.workers.join()
         connection.parked.abandonAll()
         connection.handles.removeAll()
+    }
+
+    /// Ends the workers and leaves to another server what is not answered, and the connection.
+    package func leave() {
+        connection.leave()
+        stop()
     }
 
     /// Ends the workers, answers what is parked and waits for it.
@@ -140,15 +160,28 @@ package final class Session: Sendable {
     /// - Returns: false where the kernel does not know the message: names have to be forgotten one by one.
     package func forgetEveryName() -> Bool {
         precondition(connection.worker == nil, "a worker must not wait for the kernel")
-        guard let session = unsafe connection.session, !lacksEpoch.load(ordering: .relaxed) else { return false }
-        // struct fuse_out_header (linux/fuse.h): length, code in the place of an error, and no request.
-        let message: [UInt32] = [16, 8, 0, 0]
-        let count = unsafe message.withUnsafeBytes { bytes in
-            unsafe write(fuse_session_fd(session), bytes.baseAddress, bytes.count)
-        }
-        if count == 16 { return true }
+        guard !lacksEpoch.load(ordering: .relaxed) else { return false }
+        if send(.incrementEpoch) { return true }
         lacksEpoch.store(true, ordering: .relaxed)
         return false
+    }
+
+    /// Messages without content that libfuse has no call for (enum fuse_notify_code, linux/fuse.h).
+    private enum Notice: UInt32 {
+        case resend = 7
+        case incrementEpoch = 8
+    }
+
+    /// Sends one.
+    ///
+    /// - Returns: false where the kernel does not know it.
+    private func send(_ notice: Notice) -> Bool {
+        guard let session = unsafe connection.session else { return false }
+        // struct fuse_out_header (linux/fuse.h): length, code in the place of an error, and no request.
+        let message: [UInt32] = [16, notice.rawValue, 0, 0]
+        return unsafe message.withUnsafeBytes { bytes in
+            unsafe write(fuse_session_fd(session), bytes.baseAddress, bytes.count) == bytes.count
+        }
     }
 
     private func notify(_ call: (OpaquePointer) -> Int32) throws(Errno) {

@@ -11,6 +11,7 @@ package final class SecretFileServer: FileSystem {
     /// The rules.
     package let rules: SecretFileSystem
     private let gate: OpenGate
+    private let buffers: ReadBuffers
 
     /// Makes the server side of a mount.
     ///
@@ -20,6 +21,7 @@ package final class SecretFileServer: FileSystem {
     ///   - audit: records opens; nil where there is no log.
     package init(_ rules: SecretFileSystem, buffers: ReadBuffers, audit: OpenAudit? = nil) {
         self.rules = rules
+        self.buffers = buffers
         gate = OpenGate(rules, buffers: buffers, audit: audit)
     }
 
@@ -61,6 +63,16 @@ package final class SecretFileServer: FileSystem {
     package func statfs(reply: consuming Reply<Statistics>) {
         reply.statistics(maximumNameByteCount: SecretName.maximumByteCount)
     }
+
+    /// Opens again what a server before this one had opened.
+    package func reopen(_ handle: LastingHandle, worker: WorkerNumber) -> Reopened? {
+        switch rules.reopen(handle, scratch: &buffers.buffer(of: worker).scratch) {
+        case .secret(let secret): .file(OpenSecretFile(secret, buffers: buffers, counts: rules.counts))
+        case .placeholder(let name): .file(PlaceholderFile(name, buffers: buffers))
+        case .directory(let listing): .directory(OpenSecretDirectory(listing))
+        case nil: nil
+        }
+    }
 }
 
 extension Session {
@@ -98,6 +110,8 @@ final class OpenSecretFile: OpenFile {
         counts.close()
     }
 
+    func makeLastingHandle() -> LastingHandle? { secret.makeLastingHandle() }
+
     func read(_ range: Range<Int>, worker: WorkerNumber, reply: consuming Reply<Bytes>) {
         do throws(FileSystemError) {
             guard try secret.read(range, into: buffers, worker: worker) > 0 else { return reply.endOfFile() }
@@ -112,11 +126,15 @@ final class OpenSecretFile: OpenFile {
 final class PlaceholderFile: OpenFile {
     private let text: [UInt8]
     private let buffers: ReadBuffers
+    private let makeHandle: @Sendable () -> LastingHandle?
 
-    init(_ name: SecretName, buffers: ReadBuffers) {
+    init(_ name: SecretName, buffers: ReadBuffers, makeHandle: @escaping @Sendable () -> LastingHandle? = { nil }) {
         text = Array("credfs-placeholder:\(name.text)".utf8)
         self.buffers = buffers
+        self.makeHandle = makeHandle
     }
+
+    func makeLastingHandle() -> LastingHandle? { makeHandle() }
 
     func read(_ range: Range<Int>, worker: WorkerNumber, reply: consuming Reply<Bytes>) {
         let buffer = buffers.buffer(of: worker)
@@ -138,6 +156,8 @@ private final class OpenSecretDirectory: OpenDirectory {
     init(_ listing: OpenListing) {
         self.listing = listing
     }
+
+    func makeLastingHandle() -> LastingHandle? { listing.makeLastingHandle() }
 
     func readdir(from offset: DirectoryOffset, into page: consuming DirectoryPage) {
         var offset = offset

@@ -42,6 +42,8 @@ package final class SecretFileSystem: Sendable {
         package var isDecoy: Bool { record.policies.contains { $0.rules.decoy } }
         /// Opens of it, or of one of its parts, are counted and limited.
         package var countsOpens: Bool { record.policies.contains { $0.rules.maxReads != nil } }
+        /// Makes a number for a handle of a placeholder in its place.
+        func makePlaceholderHandle() -> LastingHandle? { snapshot.ledger?.makeHandle(.placeholder, record.version) }
         /// Hidden from callers who may not open it.
         package var isHidden: Bool { record.isHidden }
     }
@@ -56,6 +58,8 @@ package final class SecretFileSystem: Sendable {
     package let counts = OpenCounts()
     private let since = Mutex(ContinuousClock.now)
     private let locked = Atomic<Bool>(false)
+    /// Ledger of the mount; nil where no other server comes after this one.
+    package let ledger: MountLedger?
     /// Every generation that somebody may still read, by what is open.
     private let generations = Mutex<[Generation]>([])
 
@@ -78,9 +82,41 @@ package final class SecretFileSystem: Sendable {
     ) {
         current = Mutex(snapshot)
         generations.withLock { $0 = [Generation(snapshot: snapshot)] }
+        ledger = snapshot.ledger
         self.ownership = ownership
         self.access = access
         self.now = now
+        guard let ledger, ledger.isInherited else { return }
+        // What the server before had opened, and told the kernel of, is not known.
+        opened.withLock { $0 = Set(ledger.inodes.values) }
+        locked.store(ledger.isLocked, ordering: .releasing)
+    }
+
+    /// What the kernel must forget of a server before this one: everything, since what it showed may have changed.
+    package var inheritance: Invalidations {
+        guard let ledger, ledger.isInherited else { return Invalidations() }
+        return Invalidations(inodes: [.root] + ledger.inodes.values.sorted(), names: ledger.inodes.keys.sorted())
+    }
+
+    /// Opens again what a server before this one had opened, if it is still served.
+    ///
+    /// - Parameters:
+    ///   - handle: the number that it had given.
+    ///   - scratch: memory that the plaintext passes through; zeros afterwards.
+    /// - Returns: nil where it is none of this ledger, was opened before a lock, or shows something else by now.
+    package func reopen(_ handle: LastingHandle, scratch: inout SecureBuffer) -> OpenedBefore? {
+        let snapshot = snapshot
+        guard !isLocked, let opened = ledger?.opened(handle) else { return nil }
+        switch opened {
+        case .directory: return .directory(OpenListing(self, snapshot))
+        case .placeholder(let name): return .placeholder(name)
+        case .value(let version):
+            guard let position = snapshot.position(of: version.inode),
+                snapshot.records[position].version == version.number,
+                (try? snapshot.authenticate(snapshot.records[position], scratch: &scratch)) != nil
+            else { return nil }
+            return .secret(OpenSecret(self, snapshot, snapshot.records[position]))
+        }
     }
 
     /// Time for which the generation has been served.
@@ -128,6 +164,7 @@ package final class SecretFileSystem: Sendable {
     ///
     /// - Returns: what the kernel must forget: every file that was ever opened.
     package func lock() -> Invalidations {
+        ledger?.lock()
         locked.store(true, ordering: .releasing)
         let snapshots = generations.withLock { $0.compactMap(\.snapshot) }
         for source in snapshots.flatMap(\.sources) { source.forgetKeys() }
@@ -136,6 +173,7 @@ package final class SecretFileSystem: Sendable {
 
     /// Serves again, after `replace` with a generation that has keys; what was open before stays refused.
     package func unlock() {
+        ledger?.unlock()
         locked.store(false, ordering: .releasing)
     }
 
@@ -321,6 +359,14 @@ package final class SecretFileSystem: Sendable {
     }
 }
 
+/// What a server before this one had opened.
+package enum OpenedBefore: Sendable {
+    case secret(OpenSecret)
+    /// Text in the place of the secret with this name.
+    case placeholder(SecretName)
+    case directory(OpenListing)
+}
+
 /// A secret that was opened: it stays the version that it was, and holds no plaintext.
 package final class OpenSecret: Sendable {
     private let fileSystem: SecretFileSystem
@@ -348,6 +394,9 @@ package final class OpenSecret: Sendable {
     ) throws(FileSystemError) -> Int {
         try fileSystem.read(range, of: record, in: snapshot, into: buffers.buffer(of: worker))
     }
+
+    /// Makes a number for a handle of it.
+    func makeLastingHandle() -> LastingHandle? { snapshot.ledger?.makeHandle(.value, record.version) }
 }
 
 /// The directory that was opened: the names of one generation.
@@ -359,6 +408,9 @@ package final class OpenListing: Sendable {
         self.fileSystem = fileSystem
         self.snapshot = snapshot
     }
+
+    /// Makes a number for a handle of it.
+    func makeLastingHandle() -> LastingHandle? { snapshot.ledger?.makeHandle(.directory) }
 
     /// The entry at an offset: the directory, its parent, then the secrets by name.
     ///

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import FuseBridge
+internal import Sealing
 package import SecretStore
 internal import SecureMemory
 internal import Synchronization
@@ -162,6 +163,8 @@ package final class Snapshot: Sendable {
         /// Policy of the entry itself.
         let policy: SecretPolicy?
         let source: Int
+        /// Version of the content in the ledger of the mount; 0 where there is none.
+        var version = 0
 
         var isHidden: Bool { policy?.rules.hidden ?? false }
 
@@ -202,6 +205,8 @@ package final class Snapshot: Sendable {
     let records: [Record]
     /// Parts of rendered files that are no files themselves.
     private let unshown: [SecretName: Record]
+    /// Ledger of the mount; nil where no other server comes after this one.
+    let ledger: MountLedger?
     /// Names without a value since their source fails: they are not listed, and somebody who asks for one is told so.
     private let unavailable: Set<SecretName>
     /// Ciphertext, nonce and tag of one secret after the other.
@@ -224,16 +229,20 @@ package final class Snapshot: Sendable {
     ///   - sources: what opens the values.
     ///   - unavailable: names without a value since their source fails.
     ///   - previous: the generation before.
+    ///   - ledger: the ledger of the mount, for the first generation; that of the one before is gone on with.
     package init(
         generation: UInt64,
         items: [SnapshotItem],
         modified: Timestamp,
         sources: [any ValueDecryptor],
         unavailable: Set<SecretName> = [],
-        after previous: Snapshot? = nil
+        after previous: Snapshot? = nil,
+        ledger: MountLedger? = nil
     ) {
         self.unavailable = unavailable
-        var draft = Draft(previous)
+        let ledger = ledger ?? previous?.ledger
+        self.ledger = ledger
+        var draft = Draft(previous, ledger)
         draft.arena.reserveCapacity(items.reduce(0) { $0 + $1.sealedByteCount })
         let items = items.sorted { $0.name < $1.name }
         for item in items { draft.number(item) }
@@ -246,12 +255,15 @@ package final class Snapshot: Sendable {
             positions[Int(record.inode.value - Self.firstFile)] = position
         }
         var changeCount = previous?.changeCount ?? 0
+        // The server before may have counted what other sources changed: a generation is never followed by an older one.
+        if previous == nil, let last = ledger?.generation, last > generation { changeCount = last - generation }
         if let previous, previous.generation == generation &+ changeCount,
             !previous.hasSame(records, draft.arena)
         {
             changeCount &+= 1
         }
         self.generation = generation &+ changeCount
+        ledger?.generation = generation &+ changeCount
         self.changeCount = changeCount
         self.sources = sources
         self.modified = modified
@@ -271,12 +283,14 @@ package final class Snapshot: Sendable {
     ///   - now: the time.
     ///   - unavailable: names without a value since their source fails.
     ///   - previous: the generation before.
+    ///   - ledger: the ledger of the mount, for the first generation.
     package convenience init(
         _ secrets: SecretSet,
         of manifest: Manifest,
         now: Timestamp,
         unavailable: Set<SecretName> = [],
-        after previous: Snapshot? = nil
+        after previous: Snapshot? = nil,
+        ledger: MountLedger? = nil
     ) {
         let items = secrets.items(of: manifest, now: now)
         self.init(
@@ -285,7 +299,8 @@ package final class Snapshot: Sendable {
             modified: manifest.updated,
             sources: secrets.keys.map { StoreDecryptor($0) },
             unavailable: unavailable,
-            after: previous
+            after: previous,
+            ledger: ledger
         )
     }
 
@@ -409,13 +424,15 @@ package final class Snapshot: Sendable {
     /// Generation in the making.
     private struct Draft {
         private let previous: Snapshot?
+        private let ledger: MountLedger?
         var inodes: [SecretName: InodeNumber]
         var arena: [UInt8] = []
         var records: [SecretName: Record] = [:]
 
-        init(_ previous: Snapshot?) {
+        init(_ previous: Snapshot?, _ ledger: MountLedger?) {
             self.previous = previous
-            inodes = previous?.inodes ?? [:]
+            self.ledger = ledger
+            inodes = previous?.inodes ?? ledger?.inodes ?? [:]
         }
 
         /// Gives a name its number.
@@ -443,6 +460,7 @@ package final class Snapshot: Sendable {
         private mutating func add(_ item: SnapshotItem, _ content: Record.Content, parts: [Record]) {
             precondition(records[item.name] == nil, "a name occurs once")
             guard let inode = inodes[item.name] else { return }
+            let version = version(of: item.name, inode, content)
             func record(_ policy: SecretPolicy?) -> Record {
                 Record(
                     name: item.name,
@@ -452,11 +470,16 @@ package final class Snapshot: Sendable {
                     modified: parts.reduce(item.modified) { max($0, $1.modified) },
                     expires: ([item.expires] + parts.map(\.expires)).compactMap(\.self).min(),
                     policy: policy,
-                    source: item.source
+                    source: item.source,
+                    version: version?.number ?? 0
                 )
             }
             guard let rules = item.policy else {
                 records[item.name] = record(nil)
+                return
+            }
+            if let version, let ledger {
+                records[item.name] = record(SecretPolicy(rules, counting: ledger.readCount(of: version)))
                 return
             }
             // The count of reads of content that stays goes on.
@@ -465,6 +488,38 @@ package final class Snapshot: Sendable {
                 before = old.policy
             }
             records[item.name] = record(SecretPolicy(rules, after: before))
+        }
+
+        /// Notes what a name shows; nil without a ledger, and where it has no room.
+        private func version(
+            of name: SecretName,
+            _ inode: InodeNumber,
+            _ content: Record.Content
+        ) -> MountLedger.Version? {
+            guard let ledger, let digest = try? digest(of: content) else { return nil }
+            return ledger.version(of: name, inode, digest)
+        }
+
+        private func digest(of content: Record.Content) throws(SealingError) -> [UInt8] {
+            var digest = try SHA256Digest()
+            try update(&digest, with: content)
+            return try digest.finalize()
+        }
+
+        /// Adds what the content of a file comes from: everything that is sealed, and the template of what is rendered.
+        private func update(_ digest: inout SHA256Digest, with content: Record.Content) throws(SealingError) {
+            switch content {
+            case .value(let range):
+                try digest.update("value \(range.count) ".utf8.span)
+                try digest.update(arena.span.extracting(range))
+            case .rendered(let file, let parts):
+                let text = file.template.text
+                try digest.update("rendered \(text.utf8.count) \(text)".utf8.span)
+                for part in parts {
+                    try digest.update(" \(part.name.text) ".utf8.span)
+                    try update(&digest, with: part.content)
+                }
+            }
         }
     }
 

@@ -83,6 +83,16 @@ package final class StoreKeys: Sendable {
         } catch { throw .sealing(error) }
     }
 
+    /// What the servers of one mount alone can derive, to take it over from each other.
+    package func keeperToken(for mount: String) throws(StoreError) -> Key256 {
+        let salt = Array(store.text.utf8)
+        let keys = try keys()
+        do throws(SealingError) {
+            let info = "credfs/1/keeper/\(mount)"
+            return try HKDFSHA256.key(from: keys.dataKey, salt: salt.span, info: info.utf8.span)
+        } catch { throw .sealing(error) }
+    }
+
     /// Signs a manifest.
     ///
     /// - Returns: 64 hexadecimal digits.

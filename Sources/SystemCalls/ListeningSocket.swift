@@ -20,6 +20,11 @@ package struct ListeningSocket: ~Copyable, Sendable {
         descriptor = OwnedDescriptor(owning: try valueOrErrno { unsafe credfs_listening_socket(number, name) })
     }
 
+    /// Takes over one that another process made.
+    package init(owning number: Int32) {
+        descriptor = OwnedDescriptor(owning: number)
+    }
+
     /// Accepts a connection if one waits; wraps accept4(2).
     ///
     /// - Returns: it, non-blocking; nil where nobody waits any more.

@@ -45,6 +45,28 @@ package enum Memory {
         return file
     }
 
+    /// An empty file of ordinary memory that other processes can be handed; wraps memfd_create(2).
+    ///
+    /// - Parameter name: what /proc calls it.
+    package static func sharedFile(_ name: String) throws(Errno) -> OwnedDescriptor {
+        // MFD_CLOEXEC of linux/memfd.h, and never a program (MFD_NOEXEC_SEAL, which kernels before 6.3 refuse).
+        let (closeOnExec, noProgram): (UInt32, UInt32) = (1, 8)
+        do throws(Errno) {
+            return OwnedDescriptor(owning: try valueOrErrno { unsafe memfd_create(name, closeOnExec | noProgram) })
+        } catch {
+            guard error == .invalidArgument else { throw error }
+            return OwnedDescriptor(owning: try valueOrErrno { unsafe memfd_create(name, closeOnExec) })
+        }
+    }
+
+    /// Maps a file that all who map it write to, also beyond its end, where nothing may be touched; wraps mmap(2).
+    package static func share(
+        _ file: borrowing OwnedDescriptor,
+        byteCount: Int
+    ) throws(Errno) -> UnsafeMutableRawPointer {
+        try unsafe map(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file.number)
+    }
+
     /// Keeps pages out of swap; wraps mlock(2).
     package static func lock(_ address: UnsafeMutableRawPointer, byteCount: Int) throws(Errno) {
         try checkErrno { unsafe mlock(address, byteCount) }

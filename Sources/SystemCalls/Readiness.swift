@@ -5,6 +5,12 @@ package import SystemPackage
 
 /// Waiting for several descriptors at once.
 package enum Readiness {
+    /// Detects a descriptor that is of no use any more, such as a device whose mount is gone; wraps poll(2).
+    package static func hasFailed(_ number: Int32) -> Bool {
+        var entry = pollfd(fd: number, events: 0, revents: 0)
+        return unsafe poll(&entry, 1, 0) == 1
+    }
+
     /// Waits until one of the descriptors can be read or was closed at its other end; wraps poll(2).
     ///
     /// - Parameters:

@@ -23,10 +23,15 @@ struct MountCommand: CredfsCommand {
             owner may open secrets. 'credfs reload' and SIGHUP read the store again, 'credfs unmount' and SIGTERM \
             unmount. See also 'credfs env', which prints the variables for a job.
 
+            With --keeper a mount outlives its server: where that is killed, readers wait until 'credfs mount --keeper' \
+            is called for the same directory, 30 seconds at most, and what they had open stays open. Called while the \
+            other server lives it takes its place, which is how credfs is upgraded. SIGUSR2 lets a server go first.
+
             EXAMPLES:
               credfs mount
               credfs mount --watch /run/secrets
               credfs mount --ttl 8h --on-change 'systemctl reload nginx'
+              credfs mount --keeper /run/secrets         # also the next time
             """
     )
     static let operation = OperationEvent.Operation.mount
@@ -41,6 +46,9 @@ struct MountCommand: CredfsCommand {
 
     @Flag(help: "Serve in the foreground.")
     var foreground = false
+
+    @Flag(help: "Keep the mount for the next server where this one is killed or replaced, and take over what is kept.")
+    var keeper = false
 
     @Option(help: .hidden)
     var readyFd: Int32?
@@ -59,6 +67,13 @@ struct MountCommand: CredfsCommand {
         if case .signal = mount.changeAction {
             throw ValidationError("--on-change with a signal is for credfs run: a mount belongs to no job.")
         }
+        try checkKeeper()
+    }
+
+    private func checkKeeper() throws {
+        guard !keeper || !hasNoStore else {
+            throw ValidationError("--keeper needs a store: the next server proves itself with its key.")
+        }
     }
 
     var hasNoStore: Bool { admission.storeless.noStore }
@@ -76,16 +91,18 @@ struct MountCommand: CredfsCommand {
         rules.monitor = observing.monitor
         let runtime = try RuntimeDirectory(user: context.user, environment: context.environment)
         Unmounting.clean(runtime)
-        let service = try MountService(at: directory, in: runtime, user: context.user)
+        let service = try MountService(at: directory, in: runtime, user: context.user, keeping: keeper)
         let manager = serviceManager(context)
         context.subjects.mount = service.id
         // What is written relative to the working directory is found again when the store is read again.
         let store = try absolute(context)
         let served = ServedAdmission(.mount, admitted, store, keyOptions, admission, sources, context)
-        let empty = Snapshot(generation: 0, items: [], modified: context.now(), sources: [])
+        let keys = admitted.auth == .authenticated ? admitted.keys : nil
+        let ledger = try service.prepareLedger(keys.map { keys in { mount in try keys.keeperToken(for: mount) } })
+        let empty = Snapshot(generation: 0, items: [], modified: context.now(), sources: [], ledger: ledger)
         let recorder = try OpenRecorder.make(options, admitted, mount.audit, observing.monitor.metrics, context)
         try service.begin(
-            admitted.snapshot(now: context.now()) ?? empty,
+            admitted.snapshot(now: context.now(), ledger: ledger) ?? empty,
             rules,
             store: hasNoStore ? nil : admitted.manifest?.store,
             auth: admitted.auth,
@@ -94,6 +111,19 @@ struct MountCommand: CredfsCommand {
             recording: { (mount) throws(MountError) in try recorder?.begin(mount: mount) }
         )
         mount.warn(ofWayTo: service.path, rules, context)
+        var keptGeneration: UInt64?
+        var canBeKept = ledger != nil
+        let keep = { (generation: UInt64) in
+            // Another generation may be of another data key.
+            guard canBeKept, generation != keptGeneration, let token = served?.keeperToken(for: service.id) else {
+                return
+            }
+            keptGeneration = generation
+            canBeKept = service.acceptSuccessor(token)
+            guard !canBeKept else { return }
+            context.console.warning("this kernel cannot hand a mount over (Linux 6.9 can): it ends with this process")
+        }
+        keep(0)
         defer {
             try? manager?.send("STOPPING=1")
             service.end()
@@ -106,7 +136,7 @@ struct MountCommand: CredfsCommand {
         if !hasNoStore { context.options = store }
         try? manager?.send("READY=1\nSTATUS=serving \(service.path)\nMAINPID=\(ProcessAttributes.processID)")
         try announce(service.path, context)
-        let end = try service.serve { reload in
+        let end = try service.serve(onGeneration: keep) { reload in
             switch reload {
             case .begins: try? manager?.sendReloading()
             case .succeeded: try? manager?.send("READY=1\nSTATUS=serving \(service.path)")
@@ -116,6 +146,8 @@ struct MountCommand: CredfsCommand {
         switch end {
         case .asked: context.outcome = "ended"
         case .timeOver: context.outcome = "its time was over"
+        case .replaced: context.outcome = "another server has taken over"
+        case .left: context.outcome = "left to the next server"
         case .aborted:
             throw CommandError(
                 .mount,

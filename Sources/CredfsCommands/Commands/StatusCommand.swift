@@ -39,7 +39,7 @@ struct StatusCommand: CredfsCommand {
         for (found, counts) in zip(mounts, counts) {
             let mount = found.mount
             var words = [
-                found.isLive ? "live" : "stale", mount.kind.rawValue, "pid \(mount.pid)",
+                Self.state(of: found), mount.kind.rawValue, "pid \(mount.pid)",
                 "isolation \(mount.isolation.rawValue)", mount.backend.rawValue, mount.authMode,
             ]
             if mount.isLocked { words.append("locked") }
@@ -62,7 +62,7 @@ extension StatusCommand {
         _ runtime: RuntimeDirectory,
         _ context: CommandContext
     ) -> [String: UInt64] {
-        guard found.isLive else { return [:] }
+        guard found.isLive, !found.mount.isWaiting else { return [:] }
         let answer = try? found.ask(
             ControlRequest(.status),
             in: runtime,
@@ -70,6 +70,11 @@ extension StatusCommand {
             within: Self.patience
         )
         return answer?.counts ?? [:]
+    }
+
+    /// State of a mount; one that waits has readers and no server.
+    fileprivate static func state(of found: FoundMount) -> String {
+        found.isLive ? found.mount.isWaiting ? "waiting" : "live" : "stale"
     }
 
     /// Counts and age, for people.
@@ -92,7 +97,7 @@ extension JSONOutput {
                 "generation": .integer(mount.generation), "authMode": .string(mount.authMode),
                 "isolation": .string(mount.isolation.rawValue), "backend": .string(mount.backend.rawValue),
                 "locked": .boolean(mount.isLocked), "end": .string(orNull: mount.end),
-                "state": .string(found.isLive ? "live" : "stale"),
+                "state": .string(StatusCommand.state(of: found)),
                 "opens": .integer(counts["opens"]), "denied": .integer(counts["denied"]),
                 "failed": .integer(counts["failed"]),
                 "handles": .integer(counts["handles"]), "generationSeconds": .integer(counts["generationSeconds"]),

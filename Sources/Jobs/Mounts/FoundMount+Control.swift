@@ -83,6 +83,13 @@ extension FoundMount {
         user: UInt32,
         within patience: Duration = ControlClient.patience
     ) throws(MountError) -> ControlAnswer {
+        guard !mount.isWaiting else {
+            throw MountError(
+                .mount,
+                "\(mount.path) has no server now: it waits for the next one",
+                hint: "start one: credfs mount --keeper \(quoted(mount.path))"
+            )
+        }
         let directory = try runtime.openControl()
         do throws(Errno) {
             return try ControlClient.ask(

@@ -35,7 +35,8 @@ package struct LiveMount: Sendable, Equatable {
     package let id: String
     package let kind: Kind
     package let path: String
-    package let pid: Int32
+    /// The server; while there is none the process that keeps the mount for the next one.
+    package internal(set) var pid: Int32
     package let store: String?
     package var generation: UInt64
     package let authMode: String
@@ -47,6 +48,10 @@ package struct LiveMount: Sendable, Equatable {
     package var isLocked = false
     /// Time at which it ends by itself, RFC 3339; nil for one that is to be ended.
     package var end: String?
+    /// Options of one that another server can take over; nil for one that ends with its server.
+    var kept: KeptMount?
+    /// Nobody serves: readers wait for the next server.
+    package internal(set) var isWaiting = false
 
     /// The pid namespace of this process.
     package static func ownPidNamespace() -> UInt64 {
@@ -89,6 +94,8 @@ extension LiveMount {
         ]
         if let store { members["store"] = .string(store) }
         if let end { members["end"] = .string(end) }
+        if let kept { members.merge(kept.members) { _, new in new } }
+        if isWaiting { members["waiting"] = .boolean(true) }
         return .object(members)
     }
 
@@ -114,6 +121,8 @@ extension LiveMount {
         self.pidNamespace = pidNamespace
         isLocked = members["locked"] == .boolean(true)
         end = members["end"]?.text
+        kept = KeptMount(members)
+        isWaiting = members["waiting"] == .boolean(true)
     }
 }
 
@@ -134,6 +143,31 @@ package final class MountRecord {
             file = try Self.make(mount, in: directory)
             self.directory = directory
         } catch { throw MountError.system(.place, "write \(runtime.path)/live/\(mount.id)", error) }
+    }
+
+    /// Goes on with the record of the server before.
+    init(_ mount: LiveMount, continuing file: consuming OwnedDescriptor, in runtime: RuntimeDirectory)
+        throws(MountError)
+    {
+        name = mount.id
+        self.mount = mount
+        do throws(Errno) {
+            let directory = try runtime.descriptor.open("live", O_RDONLY | O_DIRECTORY | O_NOFOLLOW)
+            try Self.write(mount, to: file)
+            self.file = file
+            self.directory = directory
+        } catch { throw MountError.system(.place, "write \(runtime.path)/live/\(mount.id)", error) }
+    }
+
+    /// Descriptor of the file, every copy of which holds the lock.
+    var number: Int32 { file.number }
+
+    /// Changes a record that somebody else wrote.
+    static func update(_ file: borrowing OwnedDescriptor, _ change: (inout LiveMount) -> Void) {
+        guard (try? file.seek(to: 0)) != nil, let text = try? file.readText(limit: 1 << 16), var mount = LiveMount(text)
+        else { return }
+        change(&mount)
+        try? write(mount, to: file)
     }
 
     /// Makes the file, under another name until it is locked, so that nobody takes it for what a dead server left.
@@ -227,6 +261,6 @@ package struct FoundMount: Sendable {
             return
         }
         try? directory.unlink(mount.id)
-        MountControl.removeSocket(of: mount.id, in: runtime)
+        MountControl.removeSockets(of: mount.id, in: runtime)
     }
 }

@@ -150,8 +150,17 @@ final class MountControl {
         return nil
     }
 
-    /// Removes the socket of a server that was killed.
+    /// Removes the sockets of a mount whose server was killed.
+    static func removeSockets(of id: String, in runtime: RuntimeDirectory) {
+        guard let directory = try? runtime.openControl() else { return }
+        for name in [id, MountKeeper.socketName(of: id)] { try? directory.unlink(name) }
+    }
+
+    /// Removes the socket of the server before, for the next one to listen.
     static func removeSocket(of id: String, in runtime: RuntimeDirectory) { try? runtime.openControl().unlink(id) }
+
+    /// Identifier of the mount of a socket: the server's has its name, the keeper's a longer one.
+    private static func id(in name: String) -> String { String(name.prefix { $0 != "." }) }
 
     /// Removes the sockets of all servers that were killed.
     static func removeLeft(in runtime: RuntimeDirectory) {
@@ -159,6 +168,6 @@ final class MountControl {
         else { return }
         // Looked for after the sockets: whoever binds one has written its record before.
         let live = Set(FoundMount.all(in: runtime).filter(\.isLive).map(\.mount.id))
-        for name in names where !live.contains(name) { try? directory.unlink(name) }
+        for name in names where !live.contains(id(in: name)) { try? directory.unlink(name) }
     }
 }

@@ -30,7 +30,7 @@ final class MountEvents {
         }
     }
 
-    /// Writes the record of a mount, listens, and starts the timers; before this process is bound by `ServingFilter`.
+    /// Writes the record of a mount, or goes on with that of the server before, listens, and starts the timers; before this process is bound by `ServingFilter`.
     ///
     /// - Throws: class `place` or `failed`.
     init(
@@ -38,6 +38,7 @@ final class MountEvents {
         _ options: LiveOptions,
         _ store: (any ServedStore)?,
         in runtime: RuntimeDirectory,
+        continuing file: consuming OwnedDescriptor? = nil,
         onChange: @escaping () -> Void = {}
     ) throws(MountError) {
         self.store = store
@@ -46,7 +47,12 @@ final class MountEvents {
         var mount = mount
         mount.end = options.end(from: .now())?.text
         // Before there is something to find, so that it is found whenever this process is killed.
-        record = try MountRecord(mount, in: runtime)
+        if let file {
+            record = try MountRecord(mount, continuing: file, in: runtime)
+            MountControl.removeSocket(of: mount.id, in: runtime)
+        } else {
+            record = try MountRecord(mount, in: runtime)
+        }
         control = try MountControl(of: mount.id, in: runtime)
         do throws(Errno) {
             if let time = options.timeToLive { timers.append(Timer(try DeadlineTimer(after: time))) }
@@ -58,6 +64,18 @@ final class MountEvents {
             )
         }
     }
+
+    /// Descriptor of the record, or -1.
+    var recordNumber: Int32 { record?.number ?? -1 }
+
+    /// Refuses opens and reads and wipes the keys, as the server before had done.
+    func lock(_ served: ServedMount?) {
+        guard let served, let store else { return }
+        served.lock(store, record)
+    }
+
+    /// Lets the record say that the mount ends with its server.
+    func noteUnkept() { record?.update { $0.kept = nil } }
 
     /// The process that runs a command when readers see another generation, or -1.
     var helper: Int32 { hook?.id ?? -1 }

@@ -2,6 +2,7 @@
 
 internal import Glibc
 internal import ProcessControl
+package import Sealing
 package import SecretFileSystem
 package import SecretStore
 internal import SystemCalls
@@ -13,6 +14,8 @@ package final class MountService {
     package let path: String
     /// Seconds for an answer, three times as many as any request is parked.
     private static let requestTimeout: UInt16 = 15
+    /// The same for a mount that is kept, as many as the next server has time to come.
+    private static let keptRequestTimeout: UInt16 = 30
     private let runtime: RuntimeDirectory
     private let signals: SignalQueue
     private let ownsDirectory: Bool
@@ -20,6 +23,11 @@ package final class MountService {
     package let id: String
     private var mount: SharedMount?
     private var events: MountEvents?
+    /// Mount of another server that is to be taken over.
+    private let predecessor: LiveMount?
+    private let isKept: Bool
+    private var keeping: Keeping?
+    private var isLeft = false
 
     /// Prepares a mount: from here on signals are collected.
     ///
@@ -27,11 +35,26 @@ package final class MountService {
     ///   - directory: where; nil makes a directory.
     ///   - runtime: where what is mounted is recorded.
     ///   - user: who mounts.
+    ///   - isKept: another server may take it over; and where there is such a mount, it is taken over.
     /// - Throws: class `place` where the directory cannot be used.
-    package init(at directory: String?, in runtime: RuntimeDirectory, user: UInt32) throws(MountError) {
+    package init(
+        at directory: String?,
+        in runtime: RuntimeDirectory,
+        user: UInt32,
+        keeping isKept: Bool = false
+    ) throws(MountError) {
         self.runtime = runtime
-        id = RuntimeDirectory.newID()
-        if let directory {
+        self.isKept = isKept
+        if let directory, isKept {
+            predecessor = try Self.kept(at: directory, in: runtime)
+        } else {
+            predecessor = nil
+        }
+        id = predecessor?.id ?? RuntimeDirectory.newID()
+        if let predecessor {
+            path = predecessor.path
+            ownsDirectory = path == "\(runtime.path)/\(id)"
+        } else if let directory {
             path = try MountPlace.check(directory, user: user, in: runtime)
             ownsDirectory = false
         } else {
@@ -39,8 +62,37 @@ package final class MountService {
             ownsDirectory = true
         }
         do throws(Errno) {
-            signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD])
+            signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD, SIGUSR2])
         } catch { throw MountError.system(.failed, "collect signals", error) }
+    }
+
+    /// Mount of another server at a directory that can be taken over.
+    private static func kept(at directory: String, in runtime: RuntimeDirectory) throws(MountError) -> LiveMount? {
+        let path = try MountPlace.resolved(directory)
+        let found = FoundMount.all(in: runtime).first { $0.mount.path == path && $0.isWithinReach }
+        return found?.mount.kept == nil ? nil : found?.mount
+    }
+
+    /// Prepares the ledger of a mount that is kept, and takes over one that is there; before its first snapshot is made.
+    ///
+    /// - Parameter token: derives from the key of the store what only its servers know of this mount; nil where there is no
+    ///   key.
+    /// - Returns: the ledger; nil for a mount that is not kept.
+    /// - Throws: class `mount` or `policy`.
+    package func prepareLedger(_ token: ((_ mount: String) throws -> Key256)?) throws -> MountLedger? {
+        guard isKept else { return nil }
+        guard let token else {
+            guard predecessor == nil else {
+                throw MountError(.mount, "without the key of its store \(path) cannot be taken over")
+            }
+            return nil
+        }
+        if let predecessor {
+            keeping = try Keeping(takingOver: predecessor, in: runtime, proving: token(id))
+        } else {
+            keeping = try Keeping()
+        }
+        return keeping?.ledger
     }
 
     /// Mounts, serves, and returns when the directory can be listed.
@@ -53,7 +105,7 @@ package final class MountService {
     ///   - live: when it ends by itself.
     ///   - served: where other generations come from; nil for a mount that shows no secrets.
     ///   - recording: begins to record opens.
-    /// - Throws: class `mount`; then nothing is mounted.
+    /// - Throws: class `mount`; then nothing is mounted that was not before.
     package func begin(
         _ snapshot: Snapshot,
         _ rules: MountRules,
@@ -63,18 +115,23 @@ package final class MountService {
         served: (any ServedStore)?,
         recording: @escaping OpenRecording
     ) throws(MountError) {
+        var live = live
+        let options = try options(rules, &live)
         let mount = SharedMount(
             SecretFileSystem(snapshot, ownership: rules.ownership, access: rules.accessWithoutJob),
-            rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount()),
+            options,
             path: path,
             making: ownsDirectory ? OwnDirectory(runtime: runtime, name: id, mode: 0o700) : nil,
-            requestTimeout: Self.requestTimeout,
+            requestTimeout: keeping == nil ? Self.requestTimeout : Self.keptRequestTimeout,
+            keeping: keeping,
             audit: { [id] () throws(MountError) in try recording(id) }
         )
         self.mount = mount
         do throws(MountError) {
             try mount.prepare()
-            let events = try MountEvents(description(snapshot, store, auth), live, served, in: runtime)
+            var description = description(snapshot, store, auth)
+            if keeping != nil { description.kept = KeptMount(options) }
+            let events = try MountEvents(description, live, served, in: runtime, continuing: keeping?.takeRecord())
             self.events = events
             if case .command(let command) = live.onChange {
                 let environment = live.hookEnvironment + ["CREDENTIALS_DIRECTORY=\(path)"]
@@ -82,7 +139,9 @@ package final class MountService {
                     with: try ChangeHook(command, environment: environment, job: nil, .none, speaks: false)
                 )
             }
-            try mount.begin(signalling: nil)
+            if predecessor == nil { try keeping?.start(path, id, in: runtime) }
+            try mount.begin(signalling: nil, record: events.recordNumber)
+            if keeping?.ledger.isLocked == true { events.lock(mount.served) }
             try events.begin(refusing: nil, status: mount.status, asking: true)
             try MountError.wrapping(.mount, "list \(path)") { () throws(Errno) in
                 _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY).entryNames()
@@ -91,6 +150,36 @@ package final class MountService {
             end()
             throw error
         }
+    }
+
+    /// What mount(2) is told; of a mount that is taken over what it was told.
+    private func options(_ rules: MountRules, _ live: inout LiveOptions) throws(MountError) -> FuseMount.Options {
+        guard let predecessor, let kept = predecessor.kept else {
+            return rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount())
+        }
+        guard kept.allowsOther == rules.allowsOther else {
+            throw MountError(
+                .mount,
+                "\(path) was mounted \(kept.allowsOther ? "with" : "without") --allow-other, which cannot be changed",
+                hint: "unmount it first: credfs unmount \(quoted(path))"
+            )
+        }
+        // A server that comes later has no right to more time.
+        if let end = predecessor.end.flatMap({ Timestamp($0) }) {
+            live.notAfter = [live.notAfter, end].compactMap(\.self).min()
+        }
+        return rules.options(maximumReadByteCount: kept.maximumReadByteCount)
+    }
+
+    /// Lets the next server take the mount over, one that has the key of the store.
+    ///
+    /// - Returns: false where this kernel has no way to it: then the mount ends with its server.
+    package func acceptSuccessor(_ token: borrowing Key256) -> Bool {
+        guard let keeping else { return true }
+        if keeping.accept(token) { return true }
+        keeping.keeper?.acceptNobody()
+        events?.noteUnkept()
+        return false
     }
 
     /// Reason for the end of a mount.
@@ -102,6 +191,10 @@ package final class MountService {
         /// The kernel has ended the connection of a mount that is still there: a request was not answered in time, or
         /// somebody aborted it.
         case aborted
+        /// Another server takes it over.
+        case replaced
+        /// SIGUSR2: it is left to a server that comes later.
+        case left
     }
 
     /// Step of reading the store again since SIGHUP asks for it.
@@ -115,10 +208,15 @@ package final class MountService {
 
     /// Acts on signals and requests until a signal asks for the end, the time is over or the mount is gone.
     ///
-    /// - Parameter onReload: told of each step of a reload.
+    /// - Parameters:
+    ///   - onGeneration: told often which generation is served.
+    ///   - onReload: told of each step of a reload.
     /// - Returns: why it ends.
     /// - Throws: class `failed` where signals cannot be waited for.
-    package func serve(onReload: (Reload) -> Void) throws(MountError) -> End {
+    package func serve(
+        onGeneration: (UInt64) -> Void = { _ in },
+        onReload: (Reload) -> Void
+    ) throws(MountError) -> End {
         do throws(Errno) {
             while true {
                 while let arrival = try signals.next() {
@@ -127,6 +225,9 @@ package final class MountService {
                         onReload(.begins)
                         onReload(events?.reload(mount?.served) == true ? .succeeded : .failed)
                     case SIGTERM, SIGINT, SIGQUIT: return .asked
+                    case SIGUSR2 where canBeLeft:
+                        isLeft = true
+                        return .left
                     default: break
                     }
                 }
@@ -134,13 +235,28 @@ package final class MountService {
                 guard let served = mount?.served, served.isServing else {
                     return MountTable.has(path) ? .aborted : .asked
                 }
-                try signals.wait(or: [served.endNotice] + events.numbers)
+                if keeping?.keeper?.isAskedToLeave() == true {
+                    isLeft = true
+                    return .replaced
+                }
+                onGeneration(served.snapshot.generation)
+                try signals.wait(or: [served.endNotice, keeping?.keeper?.notice ?? -1] + events.numbers)
             }
         } catch { throw MountError.system(.failed, "wait for signals", error) }
     }
 
-    /// Refuses, forgets, unmounts, and leaves nothing.
+    /// A process keeps it for the next server.
+    private var canBeLeft: Bool { (keeping?.keeper?.notice ?? -1) >= 0 }
+
+    /// Refuses, forgets, unmounts, and leaves nothing; or leaves it to the next server.
     package func end() {
+        if isLeft {
+            mount?.leave()
+            mount = nil
+            events?.end(leavingRecord: true)
+            events = nil
+            return
+        }
         // What cannot be taken away stays recorded, for the next command to try.
         let isGone = mount?.end() ?? true
         mount = nil

@@ -33,13 +33,15 @@ final class ServedMount {
     ///   - options: what it was mounted with.
     ///   - audit: records opens; ended with the mount.
     ///   - requestTimeout: seconds after which the kernel ends a mount that does not answer; nil for ever.
+    ///   - succession: whether another server was there before, or may come.
     /// - Throws: class `mount`.
     init(
         _ device: consuming OwnedDescriptor,
         _ rules: SecretFileSystem,
         _ options: FuseMount.Options,
         audit: OpenAudit?,
-        requestTimeout: UInt16? = nil
+        requestTimeout: UInt16? = nil,
+        succession: Succession = .none
     ) throws(MountError) {
         self.audit = audit
         let buffers: ReadBuffers
@@ -62,6 +64,7 @@ final class ServedMount {
                 workerCount: Self.workerCount,
                 prepare: { buffers.prepare($0) },
                 requestTimeout: requestTimeout,
+                succession: succession,
                 // A server spends its life waiting; what it needed to start is half of its memory.
                 idle: { Memory.dropProgramPages() }
             )
@@ -129,6 +132,21 @@ final class ServedMount {
 
     /// Locked: opens and reads are refused.
     var isLocked: Bool { rules.isLocked }
+
+    /// Makes the kernel forget what a server before this one has shown.
+    func forgetInheritance() throws(MountError) {
+        guard let session else { return }
+        do throws(Errno) { try session.invalidate(rules.inheritance) } catch {
+            throw MountError(.mount, "the kernel does not forget what was shown before: \(error.message)")
+        }
+    }
+
+    /// Leaves readers, what they have open and the connection to another server.
+    func leave() {
+        session?.leave()
+        session = nil
+        audit?.end()
+    }
 
     /// Refuses everything, has the kernel forget what it has, lets the mount be taken away, and ends the connection.
     ///

@@ -182,7 +182,7 @@ final class OpenGate: Sendable {
         rules.counts.deny()
         let policy = candidate.record.policy?.rules
         if policy?.placeholder == true {
-            let file = PlaceholderFile(candidate.name, buffers: buffers)
+            let file = PlaceholderFile(candidate.name, buffers: buffers) { candidate.makePlaceholderHandle() }
             return record(candidate, caller, .denied(refusal, .placeholder), reply) { reply, _ in reply.opened(file) }
         }
         let isHidden = policy?.hidden == true

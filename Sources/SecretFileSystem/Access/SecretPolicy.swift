@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import SecretStore
-internal import Synchronization
 
 /// Key of a policy that refuses a caller, as the manifest spells it.
 package enum PolicyKey: String, Sendable, CaseIterable {
@@ -71,10 +70,15 @@ package final class SecretPolicy: Sendable {
     /// - Parameters:
     ///   - rules: the rules.
     ///   - previous: the policy of the same value before; its count of reads goes on.
-    package init(_ rules: ReadPolicy, after previous: SecretPolicy? = nil) {
+    package convenience init(_ rules: ReadPolicy, after previous: SecretPolicy? = nil) {
+        self.init(rules, counting: previous?.reads ?? ReadCount())
+    }
+
+    /// Puts rules into force with a count of reads.
+    init(_ rules: ReadPolicy, counting reads: ReadCount) {
         self.rules = rules
         executables = rules.executables.map(AllowedExecutable.init)
-        reads = previous?.reads ?? ReadCount()
+        self.reads = reads
     }
 
     /// A decision needs more of a caller than its user.
@@ -119,28 +123,5 @@ package final class SecretPolicy: Sendable {
     /// Takes back the count of an open that another policy did not grant.
     func uncountRead() {
         if rules.maxReads != nil { reads.giveBack() }
-    }
-}
-
-/// Count of granted opens of one value.
-private final class ReadCount: Sendable {
-    private let count = Atomic<UInt64>(0)
-
-    func isSpent(_ limit: UInt64) -> Bool { count.load(ordering: .acquiring) >= limit }
-
-    func giveBack() { count.subtract(1, ordering: .acquiringAndReleasing) }
-
-    func take(_ limit: UInt64) -> Bool {
-        var current = count.load(ordering: .acquiring)
-        while current < limit {
-            let (done, original) = count.compareExchange(
-                expected: current,
-                desired: current + 1,
-                ordering: .acquiringAndReleasing
-            )
-            if done { return true }
-            current = original
-        }
-        return false
     }
 }
