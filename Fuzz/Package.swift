@@ -29,6 +29,7 @@ let package = Package(
         .systemLibrary(name: "CLibCrypto", pkgConfig: "libcrypto"),
         .systemLibrary(name: "CYAML", pkgConfig: "yaml-0.1"),
         .systemLibrary(name: "CCurl", pkgConfig: "libcurl"),
+        .systemLibrary(name: "CFuse3", pkgConfig: "fuse3"),
         .systemLibrary(name: "CFuzzer"),
         .target(name: "SystemCalls", dependencies: ["CLinux", systemPackage], swiftSettings: counted),
         .target(name: "SecureMemory", dependencies: ["SystemCalls", systemPackage], swiftSettings: counted),
@@ -54,6 +55,18 @@ let package = Package(
         .target(
             name: "AuditLog",
             dependencies: ["Sealing", "SecureFiles", "SecureJSON", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: counted
+        ),
+        .target(
+            name: "FuseBridge",
+            dependencies: ["CFuse3", "SecureMemory", "SystemCalls", systemPackage],
+            swiftSettings: counted
+        ),
+        .target(
+            name: "SecretFileSystem",
+            dependencies: [
+                "AuditLog", "FuseBridge", "SecretStore", "Sealing", "SecureMemory", "SystemCalls", systemPackage,
+            ],
             swiftSettings: counted
         ),
         .target(
@@ -88,8 +101,10 @@ let package = Package(
         .executableTarget(
             name: "Fuzz",
             dependencies: [
-                "CFuzzer", "AuditLog", "PlaintextDocuments", "ProcessControl", "RemoteProviders", "SecretProviders",
-                "SecretSources", "SecretStore", "Sealing", "SecureMemory",
+                "CFuzzer", "AuditLog", "FuseBridge", "PlaintextDocuments", "ProcessControl", "RemoteProviders",
+                "SecretFileSystem",
+                "SecretProviders", "SecretSources", "SecretStore", "Sealing", "SecureMemory", "SystemCalls",
+                systemPackage,
             ],
             swiftSettings: counted,
             linkerSettings: [.unsafeFlags(library)]

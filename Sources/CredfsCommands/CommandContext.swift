@@ -26,6 +26,8 @@ final class CommandContext {
     let inherited: ProcessHardening.Inherited
     /// The exit status of a command that did not fail: that of a job.
     var exitStatus = ExitStatus.done.code
+    /// Exit status that says that all went as it was asked to.
+    var successStatus = ExitStatus.done.code
     /// Note on the outcome to be recorded beside the status.
     var outcome: String?
     /// Console for messages.

@@ -102,7 +102,7 @@ extension CredfsCommand {
             if Self.operation.serves { ProcFileSystem.warnOfOtherNamespace(context.console) }
             try run(context)
             reportPermissions(context)
-            let isFailure = context.exitStatus != ExitStatus.done.code
+            let isFailure = context.exitStatus != context.successStatus
             record(isFailure ? .failed : .success, context.outcome, context)
         } catch {
             reportPermissions(context)

@@ -251,7 +251,8 @@ package final class MountLedger: Sendable {
                     let count = Int(exactly: load(offset + Layout.nameByteCount)),
                     count <= SecretName.maximumByteCount,
                     end - offset >= Self.byteCount(ofRecord: count),
-                    let text = String(validating: bytes(offset + Layout.name, count), as: UTF8.self),  // NOT SECRET: a name
+                    // NOT SECRET: a name.
+                    let text = String(validating: bytes(offset + Layout.name, count), as: UTF8.self),
                     let name = SecretName(text)
                 else { return false }
                 let inode = InodeNumber(load(offset + Layout.inode))

@@ -396,7 +396,7 @@ package final class OpenSecret: Sendable {
     }
 
     /// Makes a number for a handle of it.
-    func makeLastingHandle() -> LastingHandle? { snapshot.ledger?.makeHandle(.value, record.version) }
+    package func makeLastingHandle() -> LastingHandle? { snapshot.ledger?.makeHandle(.value, record.version) }
 }
 
 /// The directory that was opened: the names of one generation.

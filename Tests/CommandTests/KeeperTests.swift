@@ -217,8 +217,18 @@ extension RunTests {
             try await Eventually.holds("its end") { !ProcessState.isAlive(mount.process) }
             #expect(try isMounted(directory))
             let reader = try ChildProcess.Running("/bin/cat", ["\(directory)/T"])
-            _ = try await box.mount("--keeper", directory)
+            let next = try ChildProcess.Running(
+                CommandTests.credfs,
+                ["mount", "--keeper", "--foreground", directory],
+                environment: box.environment
+            )
             #expect(try await reader.end().outputText == "t")
+            kill(next.id, SIGUSR2)
+            // So that a service manager starts the next one.
+            #expect(try await next.end().status == .exited(140))
+            #expect(try await box.credfs("audit", "show").outputText.contains("left to the next server"))
+            _ = try await box.mount("--keeper", directory)
+            #expect(try Files.read("\(directory)/T") == Array("t".utf8))
             try await box.expectAudited("left to the next server")
             // One that is not kept has nobody to be left to, and serves on.
             try await box.unmountAll()

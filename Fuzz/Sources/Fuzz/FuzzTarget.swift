@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
 internal import AuditLog
+internal import FuseBridge
 internal import PlaintextDocuments
 internal import ProcessControl
 internal import RemoteProviders
 internal import Sealing
+internal import SecretFileSystem
 internal import SecretProviders
 internal import SecretSources
 internal import SecretStore
 internal import SecureMemory
+internal import SystemCalls
+internal import SystemPackage
 
 extension [UInt8] {
     /// Ends with a text.
@@ -70,6 +74,7 @@ struct FuzzTarget: Sendable {
         FuzzTarget(name: "profiles", accepts: profilesAreReadWhateverTheySay),
         FuzzTarget(name: "account", accepts: accountsSignOrAreRefused),
         FuzzTarget(name: "answer", accepts: answersAreReadOrRefused),
+        FuzzTarget(name: "ledger", accepts: damagedLedgersAreReadOrRefused),
         FuzzTarget(
             name: "configuration",
             accepts: { text in
@@ -302,7 +307,39 @@ struct FuzzTarget: Sendable {
         let answer = ControlAnswer(text.span)
         let again = answer.flatMap { ControlAnswer($0.text.utf8.span) }
         return request.flatMap { ControlRequest($0.text.utf8.span) } == request
-            && (answer?.failure == nil ? again?.counts == answer?.counts : again?.failure?.status == answer?.failure?.status)
+            && (answer?.failure == nil
+                ? again?.counts == answer?.counts : again?.failure?.status == answer?.failure?.status)
+    }
+
+    /// The ledger of a mount with the names of the first line, and bytes changed after it: two for a place and one to write.
+    ///
+    /// What is gone on with has a number of its own for each name.
+    private static func damagedLedgersAreReadOrRefused(_ text: [UInt8]) -> Bool {
+        let line = text.prefix { $0 != UInt8(ascii: "\n") }
+        let names = Set(line.split(separator: UInt8(ascii: ",")).compactMap { String(validating: $0, as: UTF8.self) })
+        let value = SealedValue(
+            ciphertext: [1],
+            nonce: Array(repeating: 0, count: 12),
+            tag: Array(repeating: 0, count: 16)
+        )
+        let time = Timestamp(seconds: 0)
+        let items = names.compactMap { SecretName($0) }.map { SnapshotItem(name: $0, value: value, modified: time) }
+        guard let ledger = try? MountLedger(),
+            let file = try? OwnedDescriptor.open("/proc/self/fd/\(ledger.descriptor)", 2)
+        else { return false }
+        _ = Snapshot(generation: 1, items: items, modified: time, sources: [], ledger: ledger)
+        let changes = Array(text.dropFirst(line.count + 1))
+        for start in stride(from: 0, to: changes.count - 2, by: 3) {
+            guard (try? file.seek(to: (Int(changes[start]) << 8 | Int(changes[start + 1])) % 8192)) != nil,
+                (try? file.writeAll([changes[start + 2]].span)) != nil
+            else { return false }
+        }
+        guard let copy = try? file.duplicate(), let next = try? MountLedger(continuing: copy) else { return true }
+        let snapshot = Snapshot(generation: 1, items: items, modified: time, sources: [], ledger: next)
+        let ownership = Ownership(user: 0, group: 0)
+        let rules = SecretFileSystem(snapshot, ownership: ownership)
+        let inodes = rules.inheritance.inodes
+        return next.negotiation.map { $0.request.count <= 384 } ?? true && Set(inodes).count == inodes.count
     }
 
     private static func formatsAreDecided(_ text: [UInt8]) -> Bool {

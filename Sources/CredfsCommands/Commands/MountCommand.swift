@@ -25,7 +25,8 @@ struct MountCommand: CredfsCommand {
 
             With --keeper a mount outlives its server: where that is killed, readers wait until 'credfs mount --keeper' \
             is called for the same directory, 30 seconds at most, and what they had open stays open. Called while the \
-            other server lives it takes its place, which is how credfs is upgraded. SIGUSR2 lets a server go first.
+            other server lives it takes its place, which is how credfs is upgraded. SIGUSR2 lets a server go first, with \
+            exit status 140.
 
             EXAMPLES:
               credfs mount
@@ -99,6 +100,9 @@ struct MountCommand: CredfsCommand {
         let served = ServedAdmission(.mount, admitted, store, keyOptions, admission, sources, context)
         let keys = admitted.auth == .authenticated ? admitted.keys : nil
         let ledger = try service.prepareLedger(keys.map { keys in { mount in try keys.keeperToken(for: mount) } })
+        if keeper && ledger == nil {
+            context.console.warning("without the key of its store nobody takes this mount over")
+        }
         let empty = Snapshot(generation: 0, items: [], modified: context.now(), sources: [], ledger: ledger)
         let recorder = try OpenRecorder.make(options, admitted, mount.audit, observing.monitor.metrics, context)
         try service.begin(
@@ -147,7 +151,11 @@ struct MountCommand: CredfsCommand {
         case .asked: context.outcome = "ended"
         case .timeOver: context.outcome = "its time was over"
         case .replaced: context.outcome = "another server has taken over"
-        case .left: context.outcome = "left to the next server"
+        case .left:
+            context.outcome = "left to the next server"
+            // As a shell says it, so that a service manager starts the next one.
+            context.exitStatus = 128 + SIGUSR2
+            context.successStatus = context.exitStatus
         case .aborted:
             throw CommandError(
                 .mount,
