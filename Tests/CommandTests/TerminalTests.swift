@@ -98,6 +98,7 @@ import Testing
         }
         #expect(try await first.end() == .exited(12))
         let second = try start(sandbox, "verify")
+        let locked = ContinuousClock.now
         for _ in 1...2 {
             try await second.expect("password for")
             second.type("wrong\n")
@@ -108,7 +109,8 @@ import Testing
         #expect(second.transcript.components(separatedBy: "password for").count == 3)
         // Nobody is there to be asked again.
         let script = try await sandbox.run("verify", "--password-file", file)
-        script.expectRefusal(13)
+        // The first lockout lasts 30 seconds, in which a busy machine may have done nothing else.
+        if ContinuousClock.now - locked < .seconds(25) { script.expectRefusal(13) }
     }
 
     @Test func verboseSaysInWordsWhatIsRecorded() async throws {
