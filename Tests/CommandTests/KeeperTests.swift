@@ -78,24 +78,6 @@ extension RunTests {
             try await box.unmountAll()
         }
 
-        @Test func readersGetAnErrorWhereNoServerComes() async throws {
-            let box = try await JobBox(["T": "t"])
-            let directory = try box.makeDirectory("place")
-            let mount = try await box.mount("--keeper", directory)
-            let started = ContinuousClock.now
-            kill(mount.process, SIGKILL)
-            try await Eventually.holds("its end") { !ProcessState.isAlive(mount.process) }
-            let readers = try (0..<8).map { _ in try ChildProcess.Running("/bin/cat", ["\(directory)/T"]) }
-            for reader in readers {
-                let outcome = try await reader.end()
-                #expect(outcome.status == .exited(1) && outcome.outputText.isEmpty)
-            }
-            #expect(ContinuousClock.now - started < .seconds(45))
-            try await Eventually.holds("the end of the mount") { try !isMounted(directory) }
-            _ = try await box.credfs("status")
-            try box.expectNothingLeft()
-        }
-
         @Test func aMountThatWaitsCanBeUnmounted() async throws {
             let box = try await JobBox(["T": "t"])
             let directory = try box.makeDirectory("place")
@@ -273,7 +255,7 @@ extension RunTests {
 }
 
 /// FUSE_NOTIFY_RESEND.
-private let canResend: Bool = {
+let canResend: Bool = {
     var name = utsname()
     guard unsafe uname(&name) == 0 else { return false }
     let release = unsafe withUnsafeBytes(of: &name.release) { bytes in

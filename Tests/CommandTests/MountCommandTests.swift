@@ -102,39 +102,6 @@ extension RunTests {
             try box.expectNothingLeft()
         }
 
-        /// A job is stopped with its server, for as long as somebody likes; a mount has readers who know of neither.
-        @Test(.enabled(if: limitsRequests, "takes Linux 6.15"))
-        func aStoppedMountGivesItsReadersAnErrorAndAStoppedJobKeepsItsSecrets() async throws {
-            let box = try await JobBox(["T": "t"])
-            let go = box.sandbox.directory.path("go")
-            let job = try await box.start(
-                [],
-                shell: "echo $$ >$READY; while [ ! -e \(go) ]; do sleep 0.02; done; exec cat $T_FILE"
-            )
-            kill(job.credfs.id, SIGSTOP)
-            try await Eventually.holds("the stop") { ProcessState.letter(job.credfs.id) == "T" }
-            try box.sandbox.directory.write([], to: "go")
-            let mount = try await box.mount()
-            #expect(try Files.read("\(mount.path)/T") == Array("t".utf8))
-            kill(mount.process, SIGSTOP)
-            try await Eventually.holds("the stop") { ProcessState.letter(mount.process) == "T" }
-            let reader = try await ChildProcess.run("/bin/cat", ["\(mount.path)/T"], timeout: .seconds(300))
-            #expect(reader.status == .exited(1) && reader.outputText.isEmpty)
-            #expect(
-                ["connection abort", "not connected"].contains { reader.errorText.contains($0) },
-                "\(reader.errorText)"
-            )
-            // What nobody can use any more goes as soon as its server goes on.
-            kill(mount.process, SIGCONT)
-            try await Eventually.holds("its end") { !ProcessState.isAlive(mount.process) }
-            let log = try await box.credfs("audit", "show").outputText
-            #expect(log.contains("the kernel has ended the mount"), "\(log)")
-            kill(job.credfs.id, SIGCONT)
-            let outcome = try await job.credfs.end()
-            #expect(outcome.outputText == "t" && outcome.status == .exited(0), "\(outcome.errorText)")
-            try box.expectNothingLeft()
-        }
-
         @Test(arguments: [SIGTERM, SIGINT]) func signalsUnmount(_ signal: Int32) async throws {
             let box = try await JobBox(["T": "t"])
             let mount = try await box.mount()
@@ -614,7 +581,7 @@ extension RunTests {
 }
 
 /// The kernel can limit the time of a request (protocol 7.43 of FUSE).
-private let limitsRequests = Files.exists("/proc/sys/fs/fuse/default_request_timeout")
+let limitsRequests = Files.exists("/proc/sys/fs/fuse/default_request_timeout")
 
 extension JobBox {
     /// A mount in the background.
