@@ -3,7 +3,8 @@
 
 Prints one line of JSON with addresses and keys, and ends when standard input does. The double hands out keys as a container's
 host and an instance do, answers a web identity, and fails in the ways that its paths name. `GET /count/PATH` says how many
-requests there were below a path.
+requests there were below a path. With a second argument `instance`, in a network of its own, moto has port 5000 and the double
+5001, and port 80 of the address at which an instance asks.
 """
 
 import collections
@@ -31,8 +32,9 @@ REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/reader"
 directory = sys.argv[1]
+IS_INSTANCE = sys.argv[2:] == ["instance"]
 
-server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=5000 if IS_INSTANCE else 0, verbose=False)
 server.start()
 address = "http://127.0.0.1:%d" % server.get_host_and_port()[1]
 
@@ -171,18 +173,26 @@ class Double(http.server.BaseHTTPRequestHandler):
     def do_latest(self, path, count):
         """An instance's service of metadata, of the second version alone."""
         if self.command == "PUT" and path[1:] == ["api", "token"]:
-            if self.headers.get("X-aws-ec2-metadata-token-ttl-seconds") != "21600":
-                self.answer(400)
+            if "X-Forwarded-For" in self.headers:
+                self.refuse(403)
+            elif self.headers.get("X-aws-ec2-metadata-token-ttl-seconds") != "21600":
+                self.refuse(400)
             else:
                 self.answer(200, b"instance-token")
         elif self.headers.get("X-aws-ec2-metadata-token") != "instance-token":
-            self.answer(401)
+            self.refuse(401)
         elif path[-1] == "security-credentials":
             self.answer(200, b"reader\nanother\n")
         elif path[-1] == "reader":
             self.answer(200, keys_in_json(Code="Success", Type="AWS-HMAC"))
         else:
             self.answer(404)
+
+    def refuse(self, status):
+        """Counts what a service of the second version alone does not answer."""
+        with lock:
+            counts["latest-refused"] += 1
+        self.answer(status)
 
     def do_container(self, path, count):
         """Keys for whoever shows what is in a file now."""
@@ -301,9 +311,9 @@ class Double(http.server.BaseHTTPRequestHandler):
         self.answer(200, json.dumps({"Parameters": names, "NextToken": str(count)}).encode(), JSON)
 
 
-def serve(context=None):
+def serve(context=None, place=("127.0.0.1", 0)):
     """Starts the double; returns its port."""
-    double = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Double)
+    double = http.server.ThreadingHTTPServer(place, Double)
     double.daemon_threads = True
     if context:
         double.socket = context.wrap_socket(double.socket, server_side=True, do_handshake_on_connect=False)
@@ -336,6 +346,9 @@ def certificate(name, host):
     return path, serve(context)
 
 
+if IS_INSTANCE:
+    serve(place=("127.0.0.1", 5001))
+    serve(place=("169.254.169.254", 80))
 right, right_port = certificate("right", "127.0.0.1")
 wrong, wrong_port = certificate("wrong", "192.0.2.1")
 print(json.dumps({
