@@ -35,6 +35,31 @@ enum CStrings {
         }
     }
 
+    /// Lends the vector of an environment.
+    ///
+    /// - Parameters:
+    ///   - entries: `NAME=value`, or the name of a credential, whose entry in the environment block of this process is lent.
+    ///   - tail: more entries, each ended by a zero byte, which are not copied.
+    ///   - body: uses the vector.
+    /// - Returns: what the function returns.
+    static func lendEnvironment<R>(
+        _ entries: [[UInt8]],
+        followedBy tail: Span<UInt8>,
+        _ body: (Vector) -> R
+    ) -> R {
+        let lent = unsafe entries.filter(EnvironmentVariables.isCredential).compactMap {
+            unsafe EnvironmentVariables.entry(of: $0)
+        }
+        let others = entries.filter { !EnvironmentVariables.isCredential($0) }
+        return unsafe lend(others, followedBy: tail) { vector in unsafe body(lent + vector) }
+    }
+
+    /// Lends the vector of an environment.
+    static func lendEnvironment<R>(_ entries: [[UInt8]], _ body: (Vector) -> R) -> R {
+        let nothing: [UInt8] = []
+        return unsafe lendEnvironment(entries, followedBy: nothing.span, body)
+    }
+
     private static func copy(_ text: [UInt8]) -> UnsafeMutablePointer<CChar>? {
         unsafe text.withUnsafeBytes { bytes in
             guard let start = bytes.baseAddress else { return unsafe strdup("") }

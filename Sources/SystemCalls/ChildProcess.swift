@@ -26,7 +26,7 @@ package struct ChildProcess: ~Copyable {
     /// - Parameters:
     ///   - path: the program.
     ///   - arguments: its arguments, the name it goes by first.
-    ///   - environment: its whole environment, as `NAME=value`.
+    ///   - environment: its whole environment, as `NAME=value`; of a credential the name, whose value is ours.
     ///   - descriptors: pairs of a number in the child and a descriptor of ours; everything else is closed there.
     ///   - inOwnGroup: a process group of its own, to be ended as a whole.
     /// - Throws: the error of posix_spawn(3).
@@ -37,6 +37,37 @@ package struct ChildProcess: ~Copyable {
         descriptors: [(child: Int32, ours: Int32)],
         inOwnGroup: Bool = false
     ) throws(Errno) {
+        let nothing: [UInt8] = []
+        id = try Self.spawn(path, arguments, environment, nothing.span, descriptors, inOwnGroup)
+    }
+
+    /// Starts a program with secret variables.
+    ///
+    /// - Parameters:
+    ///   - path: the program.
+    ///   - arguments: its arguments, the name it goes by first.
+    ///   - environment: its environment, as `NAME=value`; of a credential the name, whose value is ours.
+    ///   - secrets: more of it, each entry ended by a zero byte, which is not copied.
+    ///   - descriptors: pairs of a number in the child and a descriptor of ours; everything else is closed there.
+    /// - Throws: the error of posix_spawn(3).
+    package init(
+        _ path: String,
+        arguments: [String],
+        environment: [String],
+        secrets: Span<UInt8>,
+        descriptors: [(child: Int32, ours: Int32)]
+    ) throws(Errno) {
+        id = try Self.spawn(path, arguments, environment, secrets, descriptors, false)
+    }
+
+    private static func spawn(
+        _ path: String,
+        _ arguments: [String],
+        _ environment: [String],
+        _ secrets: Span<UInt8>,
+        _ descriptors: [(child: Int32, ours: Int32)],
+        _ inOwnGroup: Bool
+    ) throws(Errno) -> pid_t {
         var actions = unsafe posix_spawn_file_actions_t()
         unsafe posix_spawn_file_actions_init(&actions)
         defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -68,12 +99,12 @@ package struct ChildProcess: ~Copyable {
 
         var id: pid_t = 0
         let result = unsafe CStrings.lend(arguments.map { Array($0.utf8) }) { arguments in
-            unsafe CStrings.lend(environment.map { Array($0.utf8) }) { environment in
+            unsafe CStrings.lendEnvironment(environment.map { Array($0.utf8) }, followedBy: secrets) { environment in
                 unsafe posix_spawn(&id, path, &actions, &attributes, arguments, environment)
             }
         }
         try Self.check(result)
-        self.id = id
+        return id
     }
 
     /// Starts a program that inherits what this process was started with: its descriptors and its signal mask.
@@ -81,7 +112,7 @@ package struct ChildProcess: ~Copyable {
     /// - Parameters:
     ///   - path: the program.
     ///   - arguments: its arguments, the name it goes by first.
-    ///   - environment: its environment, as `NAME=value`; nil hands on our own without a copy of it.
+    ///   - environment: its environment, as `NAME=value`, of a credential the name; nil hands on our own without a copy of it.
     ///   - secrets: more of it, each entry ended by a zero byte.
     ///   - descriptors: descriptors of ours that it gets under the same numbers.
     ///   - mask: the signals that it does not receive.
@@ -112,7 +143,7 @@ package struct ChildProcess: ~Copyable {
             guard let environment else {
                 return unsafe posix_spawn(&id, path, &actions, &attributes, arguments, credfs_environment())
             }
-            return unsafe CStrings.lend(environment, followedBy: secrets) { environment in
+            return unsafe CStrings.lendEnvironment(environment, followedBy: secrets) { environment in
                 unsafe posix_spawn(&id, path, &actions, &attributes, arguments, environment)
             }
         }

@@ -96,7 +96,7 @@ package enum Program {
     ///
     /// - Parameters:
     ///   - arguments: its arguments, its name first.
-    ///   - environment: its environment, as `NAME=value`; nil for that of this process.
+    ///   - environment: its environment, as `NAME=value`, of a credential the name; nil for that of this process.
     ///   - isRefused: the names of variables that it does not get.
     /// - Returns: the error of execve(2).
     package static func exec(
@@ -106,7 +106,7 @@ package enum Program {
     ) -> Errno {
         guard let environment else { return execInheriting(arguments, without: isRefused) }
         let entries = environment.filter { !isRefused(Array($0.prefix { $0 != UInt8(ascii: "=") })) }
-        return unsafe CStrings.lend(entries) { environment in unsafe exec(arguments, environment) }
+        return unsafe CStrings.lendEnvironment(entries) { environment in unsafe exec(arguments, environment) }
     }
 
     private static func execInheriting(_ arguments: [[UInt8]], without isRefused: ([UInt8]) -> Bool) -> Errno {

@@ -13,17 +13,10 @@ package enum EnvironmentVariables {
     /// Detects a variable, without a copy of its value; wraps getenv(3).
     package static func isSet(_ name: String) -> Bool { unsafe getenv(name) != nil }
 
-    /// Every entry, `NAME=value`, but for the names that a function refuses and what is not text.
+    /// Every entry, `NAME=value`, but for the names that a function refuses and what is not text; of a credential its name alone.
     package static func entries(except isRefused: (Substring) -> Bool) -> [String] {
-        var entries: [String] = []
-        var entry = unsafe credfs_environment()
-        while let text = unsafe entry?.pointee {
-            if let text = unsafe String(validatingCString: text), !isRefused(text.prefix { $0 != "=" }) {
-                entries.append(text)
-            }
-            unsafe entry = entry?.advanced(by: 1)
-        }
-        return entries
+        inheritedEntries().compactMap { String(validating: $0, as: UTF8.self) }
+            .filter { entry in !isRefused(entry.prefix { $0 != "=" }) }
     }
 
     /// Every entry, byte by byte as it is.
@@ -55,8 +48,17 @@ package enum EnvironmentVariables {
         return try body(unsafe raw.bindMemory(to: UInt8.self).span)
     }
 
+    /// Calls a function with each entry of the block, and its name.
+    static func forEachEntry(_ body: (UnsafeMutablePointer<CChar>, [UInt8]) -> Void) {
+        var entry = unsafe credfs_environment()
+        while let text = unsafe entry?.pointee {
+            unsafe body(text, Array(UnsafeRawBufferPointer(start: text, count: strcspn(text, "="))))
+            unsafe entry = entry?.advanced(by: 1)
+        }
+    }
+
     /// A parent can put a name into the block more than once; getenv(3) shows the first only.
-    private static func overwriteEveryValue(of name: String) {
+    static func overwriteEveryValue(of name: String) {
         let prefix = name + "="
         let prefixCount = prefix.utf8.count
         var entry = unsafe credfs_environment()

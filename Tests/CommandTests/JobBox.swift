@@ -54,12 +54,16 @@ final class JobBox: Sendable {
     }
 
     /// Starts a shell script as a job, and waits until it has written a file.
-    func start(_ options: [String], shell script: String) async throws -> StartedJob {
+    func start(
+        _ options: [String],
+        shell script: String,
+        adding variables: [String: String] = [:]
+    ) async throws -> StartedJob {
         let ready = sandbox.directory.path("ready-\(UUID().uuidString)")
         let job = try ChildProcess.Running(
             CommandTests.credfs,
             ["run"] + options + ["--", "/bin/bash", "-c", script],
-            environment: environment.merging(["READY": ready]) { $1 }
+            environment: environment.merging(variables) { $1 }.merging(["READY": ready]) { $1 }
         )
         let text = try await Eventually.text(of: ready)
         return StartedJob(credfs: job, text: text)

@@ -149,7 +149,7 @@ import Testing
             do throws(SecureMemoryError) { key = try SecureBuffer(count: 1) } catch {
                 throw ProviderError(.invalid, "")
             }
-            return AWSKeys(accessKey: "K", secretKey: key, sessionToken: "T", end: now.withLock { $0 } + 3600)
+            return try AWSKeys(accessKey: "K", secretKey: key, sessionToken: "T", end: now.withLock { $0 } + 3600)
         }
         let first = try identity.keys(until: 0)
         now.withLock { $0 = 1000 + 3299 }

@@ -48,4 +48,39 @@ import Testing
             #expect(EnvironmentVariables.take("SECRET") { $0.count } == 0)
         }
     }
+
+    /// Of a credential a list of entries has the name alone; a program that is started by it gets the value from the block.
+    @Test func aCredentialIsHandedOnWithoutACopyAndThenOverwritten() async {
+        await #expect(processExitsWith: .success) {
+            let block = EnvironmentBlock(["A=1", "VAULT_TOKEN=hvs.secret", "VAULT_TOKENS=2"])
+            let entries = EnvironmentVariables.entries { _ in false }
+            #expect(entries == ["A=1", "VAULT_TOKEN", "VAULT_TOKENS=2"])
+            #expect(EnvironmentVariables.inheritedEntries() == entries.map { Array($0.utf8) })
+            let test = #"test "$A$VAULT_TOKEN$VAULT_TOKENS" = 1hvs.secret2"#
+            func status(_ script: String) throws -> SystemCalls.ChildProcess.Exit {
+                try SystemCalls.ChildProcess(
+                    "/bin/sh",
+                    arguments: ["sh", "-c", script],
+                    environment: entries,
+                    descriptors: [(0, 0), (1, 1), (2, 2)]
+                ).wait()
+            }
+            #expect((try? status(test)) == .status(0))
+            EnvironmentVariables.overwriteCredentials()
+            #expect(block.memory(ofEntry: 1) == Array("VAULT_TOKEN=".utf8) + [UInt8](repeating: 0, count: 10))
+            #expect((try? status(#"test "$A$VAULT_TOKEN$VAULT_TOKENS" = 12"#)) == .status(0))
+        }
+    }
+
+    @Test func credentialsAreMovedOutOfTheBlock() async {
+        await #expect(processExitsWith: .success) {
+            let block = EnvironmentBlock(["VAULT_TOKEN=t", "A=1", "AZURE_CLIENT_SECRET=s"])
+            var bytes = [UInt8](repeating: 1, count: EnvironmentVariables.credentialByteCount())
+            var span = bytes.mutableSpan
+            EnvironmentVariables.takeCredentials(into: &span)
+            #expect(bytes == Array("VAULT_TOKEN=t\u{0}AZURE_CLIENT_SECRET=s\u{0}".utf8))
+            #expect(EnvironmentVariables.entries { _ in false } == ["A=1"])
+            #expect(block.memory(ofEntry: 2).last == 0)
+        }
+    }
 }

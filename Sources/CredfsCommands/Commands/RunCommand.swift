@@ -169,7 +169,7 @@ struct RunCommand: CredfsCommand {
         context.subjects.secrets = unseen.isEmpty ? given : unseen
         let outcome = try run.perform(job(user, context), secrets: &secrets) { directory in
             let environment = JobEnvironment(
-                inherited: EnvironmentVariables.rawEntries(),
+                inherited: EnvironmentVariables.inheritedEntries(),
                 directory: directory,
                 variables: paths,
                 auth: admitted.auth,

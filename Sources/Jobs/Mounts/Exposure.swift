@@ -87,6 +87,8 @@ extension ServingFilter {
     static func install(for job: Job?) throws(MountError) {
         try MountError.wrapping(.failed, "give up rights") { () throws(Errno) in
             try install(signalling: job?.process)
+            // It starts nothing any more, and whatever asks servers or is the job has its own.
+            EnvironmentVariables.overwriteCredentials()
         }
     }
 }

@@ -9,6 +9,7 @@ package final class AWSEnvironment: Sendable {
     private let variables: @Sendable (String) -> String?
     /// Keys of the variables.
     let keys: AWSKeys?
+    private let containerToken: HeldText?
 
     /// Makes one.
     ///
@@ -18,27 +19,40 @@ package final class AWSEnvironment: Sendable {
     package init(keys: AWSKeys?, variables: @escaping @Sendable (String) -> String?) {
         self.keys = keys
         self.variables = variables
+        containerToken = nil
     }
 
-    /// Takes the key out of the environment of this process; once, at its start.
+    private init(keys: AWSKeys?, containerToken: HeldText?) {
+        self.keys = keys
+        self.containerToken = containerToken
+        variables = { EnvironmentVariables.value($0) }
+    }
+
+    /// Takes key and tokens out of the environment of this process; once, at its start.
     ///
     /// - Returns: the surroundings.
-    /// - Throws: where there is no memory for the key.
+    /// - Throws: where there is no memory for them.
     package static func takingKey() throws(ProviderError) -> AWSEnvironment {
         let secretKey = try EnvironmentVariables.take("AWS_SECRET_ACCESS_KEY") { (value) throws(ProviderError) in
             try SecureBuffer.copying(value)
         }
         let name = EnvironmentVariables.value("AWS_ACCESS_KEY_ID") ?? ""
-        let token = EnvironmentVariables.value("AWS_SESSION_TOKEN") ?? EnvironmentVariables.value("AWS_SECURITY_TOKEN")
+        let tokens = (try HeldText.taking("AWS_SESSION_TOKEN"), try HeldText.taking("AWS_SECURITY_TOKEN"))
+        let token = (tokens.0 ?? tokens.1)?.text
         var keys: AWSKeys?
         if let secretKey, secretKey.count > 0, !name.isEmpty {
             guard HeaderText.isPlain(name), token.map(HeaderText.isPlain) ?? true else {
                 throw ProviderError(.denied, "AWS_ACCESS_KEY_ID or AWS_SESSION_TOKEN has what no header can have")
             }
-            keys = AWSKeys(accessKey: name, secretKey: secretKey, sessionToken: token)
+            keys = try AWSKeys(accessKey: name, secretKey: secretKey, sessionToken: token)
         }
-        return AWSEnvironment(keys: keys) { EnvironmentVariables.value($0) }
+        return AWSEnvironment(keys: keys, containerToken: try HeldText.taking(containerTokenName))
     }
+
+    private static let containerTokenName = "AWS_CONTAINER_AUTHORIZATION_TOKEN"
+
+    /// What a container shows to be let in, where a variable has it.
+    var tokenOfContainer: String? { containerToken?.text ?? self[Self.containerTokenName] }
 
     /// The value of a variable; nil where it is not set, or empty.
     subscript(_ name: String) -> String? {

@@ -40,7 +40,7 @@ struct AWSHostKeys: Sendable {
     /// What a container shows to be let in; of a file what it has now.
     private func token() throws(ProviderError) -> String? {
         guard let path = environment["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"] else {
-            return environment["AWS_CONTAINER_AUTHORIZATION_TOKEN"]
+            return environment.tokenOfContainer
         }
         guard let text = try environment.read(path, limit: Self.limit) else {
             throw ProviderError(

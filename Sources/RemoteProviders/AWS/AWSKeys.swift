@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-internal import SecretProviders
+package import SecretProviders
 package import SecureMemory
 
 /// Keys that requests to AWS are signed with.
@@ -12,16 +12,32 @@ package final class AWSKeys: Sendable {
     let accessKey: String
     /// The key, which leaves this buffer for no request.
     let secretKey: SecureBuffer
+    private let heldToken: HeldText?
     /// Goes with each request of keys that end; worth nothing without the key.
-    let sessionToken: String?
+    var sessionToken: String? { heldToken?.text }
     /// Seconds since 1970 at which they end; nil for never.
     let end: Int64?
 
     /// Makes keys.
-    package init(accessKey: String, secretKey: consuming SecureBuffer, sessionToken: String?, end: Int64? = nil) {
+    ///
+    /// - Parameters:
+    ///   - accessKey: the name of the key.
+    ///   - secretKey: the key.
+    ///   - sessionToken: what goes with each request; nil or empty for nothing.
+    ///   - end: seconds since 1970 at which they end; nil for never.
+    /// - Throws: where there is no memory for them.
+    package init(
+        accessKey: String,
+        secretKey: consuming SecureBuffer,
+        sessionToken: String?,
+        end: Int64? = nil
+    ) throws(ProviderError) {
+        let heldKey = try secretKey.held()
+        var heldToken: HeldText?
+        if let sessionToken, !sessionToken.isEmpty { heldToken = try HeldText(sessionToken.utf8.span) }
+        self.heldToken = heldToken
         self.accessKey = accessKey
-        self.secretKey = secretKey
-        self.sessionToken = sessionToken.flatMap { $0.isEmpty ? nil : $0 }
+        self.secretKey = heldKey
         self.end = end
     }
 
@@ -52,6 +68,6 @@ package final class AWSKeys: Sendable {
             guard let seconds = AWSTime.seconds(text) else { return nil }
             end = seconds
         }
-        return AWSKeys(accessKey: accessKey, secretKey: secretKey, sessionToken: token, end: end)
+        return try AWSKeys(accessKey: accessKey, secretKey: secretKey, sessionToken: token, end: end)
     }
 }

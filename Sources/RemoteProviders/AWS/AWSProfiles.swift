@@ -53,7 +53,7 @@ package struct AWSProfiles: Sendable {
                         "the AWS profile '\(profile)' has a key id or token that no header can have"
                     )
                 }
-                return AWSKeys(accessKey: name, secretKey: secret, sessionToken: token)
+                return try AWSKeys(accessKey: name, secretKey: secret, sessionToken: token)
             }
         }
         return nil

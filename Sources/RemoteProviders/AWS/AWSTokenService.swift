@@ -72,7 +72,7 @@ struct AWSTokenService: Sendable {
             let token = XMLText.element("SessionToken", in: body), HeaderText.isPlain(token),
             let end = XMLText.element("Expiration", in: body).flatMap(AWSTime.seconds)
         else { throw ProviderError(.invalid, "the answer of the token service has no keys") }
-        return AWSKeys(accessKey: accessKey, secretKey: secretKey, sessionToken: token, end: end)
+        return try AWSKeys(accessKey: accessKey, secretKey: secretKey, sessionToken: token, end: end)
     }
 }
 

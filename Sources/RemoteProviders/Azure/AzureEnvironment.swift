@@ -82,7 +82,7 @@ final class AzureEnvironment: Sendable {
         self.transport = transport
         self.clock = clock
         let secret = try EnvironmentVariables.take("AZURE_CLIENT_SECRET") { (value) throws(ProviderError) in
-            try SecureBuffer.copying(value)
+            try SecureBuffer.held(value)
         }
         if let secret, secret.count > 0 { self.secret = Held(secret) } else { self.secret = nil }
     }

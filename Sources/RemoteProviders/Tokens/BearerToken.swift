@@ -30,7 +30,7 @@ final class BearerToken: Sendable {
         let lifetime = lifetime.map { min(max($0, 0), 86_400 * 365) }
         end = lifetime.map { now + $0 }
         due = lifetime.map { now + $0 - min(Self.margin, $0 / 5) }
-        self.bytes = bytes
+        self.bytes = try bytes.held()
     }
 
     /// It can still be used.

@@ -10,35 +10,16 @@ package final class VaultEnvironment: Sendable {
     private static let limit = 1 << 16
 
     private let settings: [String: String]
-    private let token: Held?
-    private let secretID: Held?
-
-    /// Value of a variable, in locked memory.
-    private final class Held: Sendable {
-        private let bytes: SecureBuffer
-
-        init(_ bytes: consuming SecureBuffer) {
-            self.bytes = bytes
-        }
-
-        var text: String? { bytes.withBytes { $0.text } }
-    }
+    private let token: HeldText?
+    private let secretID: HeldText?
 
     /// Takes what is secret out of the environment of this process; once, at its start.
     ///
     /// - Throws: where there is no memory for it.
     package init(takingSecrets settings: [String: String]) throws(ProviderError) {
         self.settings = settings
-        token = try Self.take("VAULT_TOKEN")
-        secretID = try Self.take("VAULT_SECRET_ID")
-    }
-
-    private static func take(_ name: String) throws(ProviderError) -> Held? {
-        let value = try EnvironmentVariables.take(name) { (value) throws(ProviderError) in
-            try SecureBuffer.copying(value)
-        }
-        guard let value, value.count > 0 else { return nil }
-        return Held(value)
+        token = try HeldText.taking("VAULT_TOKEN")
+        secretID = try HeldText.taking("VAULT_SECRET_ID")
     }
 
     /// Finds the server, and the way to be let in.

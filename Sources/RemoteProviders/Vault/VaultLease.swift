@@ -10,8 +10,9 @@ struct VaultLease: Sendable {
     /// The most seconds before its end at which a token is renewed.
     private static let margin: Int64 = 60
 
+    private let held: HeldText
     /// The token.
-    let token: String
+    var token: String { held.text }
     /// Seconds since 1970 from which on it is renewed, or another is wanted; nil for never.
     var due: Int64?
     /// Seconds since 1970 of its end, as far as is known.
@@ -33,7 +34,7 @@ struct VaultLease: Sendable {
         guard !token.isEmpty, HeaderText.isPlain(token) else {
             throw ProviderError(.denied, "the token of Vault is empty, or has what no header can have")
         }
-        self.token = token
+        held = try HeldText(token.utf8.span)
         self.duration = min(max(0, duration), Self.longest)
         self.isRenewable = isRenewable
         end = self.duration > 0 ? now + self.duration : nil

@@ -9,7 +9,7 @@ internal import Synchronization
 /// What was opened is kept in locked memory, since nobody can ask for it again.
 final class VaultWrapping: Sendable {
     private let read: @Sendable () throws(ProviderError) -> String
-    private let opened = Mutex<(token: String, content: SecretDocument)?>(nil)
+    private let opened = Mutex<(token: HeldText, content: SecretDocument)?>(nil)
 
     /// Makes one that nothing has opened.
     ///
@@ -21,7 +21,7 @@ final class VaultWrapping: Sendable {
     /// The wrapping token is another one than was opened.
     var hasAnother: Bool {
         guard let token = try? read() else { return false }
-        return opened.withLock { $0?.token != token }
+        return opened.withLock { $0?.token.text != token }
     }
 
     /// Opens what the present token has wrapped, or finds what it had.
@@ -38,7 +38,7 @@ final class VaultWrapping: Sendable {
         isMeant: (String) -> Bool
     ) throws(ProviderError) -> SecretDocument {
         let token = try VaultLease(try read(), now: 0).token
-        if let known = opened.withLock({ $0 }), known.token == token { return known.content }
+        if let known = opened.withLock({ $0 }), known.token.text == token { return known.content }
         let facts = try answer(try requests.post("sys/wrapping/lookup", ["token": .string(token)], deadline))
         guard let data = facts.member("data", of: facts.root), let path = facts.text("creation_path", of: data) else {
             throw ProviderError(.invalid, "the answer of Vault does not say what is wrapped")
@@ -50,8 +50,9 @@ final class VaultWrapping: Sendable {
                 hint: "nobody has opened it; find out who has put it there"
             )
         }
+        let held = try HeldText(token.utf8.span)
         let content = try answer(try requests.post("sys/wrapping/unwrap", token: token, deadline))
-        opened.withLock { $0 = (token, content) }
+        opened.withLock { $0 = (held, content) }
         return content
     }
 
