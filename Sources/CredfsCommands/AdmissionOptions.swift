@@ -109,7 +109,7 @@ struct AdmissionOptions: ParsableArguments {
     /// - Throws: class `usage` for what cannot be meant.
     func overlay(_ context: CommandContext, speaks: Bool = true) throws -> SourceOverlay {
         try SourceChoice(options: source, maximumStale: maxStale?.duration)
-            .overlay(limit: size.maxSize, speaks: speaks, context)
+            .overlay(limit: size.maxSize, speaks: speaks, serves: true, context)
     }
 
     /// The entries that are shown.

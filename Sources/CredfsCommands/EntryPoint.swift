@@ -45,6 +45,7 @@ package enum EntryPoint {
         if mode == KeeperProcess.mode { return KeeperProcess.main(arguments) }
         if mode == AlertHelper.mode { return AlertHelper.main(arguments) }
         if mode == ProviderHelper.mode { return ProviderHelper.main(arguments) }
+        if mode == ProviderKeeper.mode { return ProviderKeeper.main(arguments) }
         // A file of another name is not the one that is meant. What follows the `--` of `run` is a job's, which gets it
         // as it is.
         let own = mode == RunCommand.name ? raw.prefix { $0 != Array("--".utf8) } : raw[...]

@@ -18,6 +18,7 @@ struct SourceChoice {
     /// - Parameters:
     ///   - limit: the largest value in bytes.
     ///   - speaks: whether programs that are asked write messages to standard error.
+    ///   - serves: whether processes that end while the command serves are started anew.
     ///   - reportsFailures: whether a source that cannot be read is reported, and stops nothing.
     ///   - context: configuration, variables and checker.
     /// - Returns: the overlay.
@@ -25,6 +26,7 @@ struct SourceChoice {
     func overlay(
         limit: Int,
         speaks: Bool,
+        serves: Bool = false,
         reportsFailures: Bool = false,
         _ context: CommandContext
     ) throws -> SourceOverlay {
@@ -40,6 +42,7 @@ struct SourceChoice {
             SourceOverlay.Surroundings(
                 environment: SecretVariables.environmentForChildren,
                 speaks: speaks,
+                serves: serves,
                 keys: context
             ),
             reportsFailures: reportsFailures

@@ -42,6 +42,8 @@ package final class SourceOverlay {
     private var isServing = false
     /// A source that cannot be read is reported, and the others are read all the same.
     private let reportsFailures: Bool
+    /// Starts their processes anew.
+    private var keeper: ProviderKeeper?
     /// Why names have no value.
     private var failures: [SecretName: AskedSources.Failure] = [:]
     /// Binds the keys to this process: derived again from the data key of the store after a lock, they are the same.
@@ -55,13 +57,21 @@ package final class SourceOverlay {
         let environment: () -> [String]
         /// Their messages go to standard error, or nowhere.
         let speaks: Bool
+        /// They are asked again and again, so that one that ends is started anew.
+        let serves: Bool
         /// Keys for what is encrypted.
         let keys: any SourceKeys
 
         /// Makes one.
-        package init(environment: @escaping () -> [String], speaks: Bool, keys: any SourceKeys) {
+        package init(
+            environment: @escaping () -> [String],
+            speaks: Bool,
+            serves: Bool,
+            keys: any SourceKeys
+        ) {
             self.environment = environment
             self.speaks = speaks
+            self.serves = serves
             self.keys = keys
         }
     }
@@ -184,6 +194,7 @@ package final class SourceOverlay {
         let cancel = try StoreError.wrapping("make", "a pipe") { () throws(Errno) in try Doorbell.make() }
         let environment = surroundings.environment()
         var sources: [AskedSource] = []
+        var started: [(client: ProviderClient, entry: ProviderKeeper.Entry)] = []
         for index in layers.indices {
             let address = layers[index].address
             guard let type = address.type as? any AskedSourceType else { continue }
@@ -206,9 +217,20 @@ package final class SourceOverlay {
             let source = AskedSource(address.text, client, address.settings) { milliseconds in
                 _ = try? Readiness.wait(for: [cancel.number], timeout: .milliseconds(milliseconds))
             }
+            started.append((client, ProviderKeeper.Entry(label: source.label, command: command)))
             layers[index].asked = source
             layers[index].helper = client.id
             sources.append(source)
+        }
+        if surroundings.serves, !started.isEmpty {
+            // Nobody waits for it: it is wanted when one of them has ended.
+            let keeper = try ProviderKeeper.begin(
+                started.map(\.entry),
+                environment: environment,
+                speaks: surroundings.speaks
+            )
+            for (number, item) in started.enumerated() { item.client.restart(by: keeper, number) }
+            self.keeper = keeper
         }
         return try StoreError.wrapping("make", "a pipe") { () throws(Errno) in
             try AskedSources(sources, cancel: cancel)
@@ -296,7 +318,7 @@ package final class SourceOverlay {
     func hasDefault(_ name: SecretName) -> Bool { defaults.contains { $0.name == name } }
 
     /// Processes that ask, which nobody waits for.
-    package var helpers: [Int32] { layers.compactMap(\.helper) }
+    package var helpers: [Int32] { layers.compactMap(\.helper) + [keeper?.id].compactMap(\.self) }
 
     /// Why a name has no value: the source is not available, or knows no such secret.
     package func failure(of name: SecretName) -> StoreError? {
