@@ -28,6 +28,7 @@ package struct AskedProgram: ~Copyable {
     ///   - path: the program.
     ///   - arguments: its arguments, the name it goes by first.
     ///   - environment: its environment, as `NAME=value`.
+    ///   - secrets: more of it, each entry ended by a zero byte, which is not copied.
     ///   - what: what it is, for messages.
     ///   - asker: a descriptor that can be read once nobody waits. -1 for none.
     ///   - deadline: time by which it has to end, in milliseconds of `BootClock`.
@@ -37,6 +38,7 @@ package struct AskedProgram: ~Copyable {
         _ path: String,
         arguments: [String],
         environment: [String],
+        secrets: Span<UInt8>,
         called what: String,
         asker: Int32,
         until deadline: Int64
@@ -48,6 +50,7 @@ package struct AskedProgram: ~Copyable {
                 path,
                 arguments: arguments,
                 environment: environment,
+                secrets: secrets,
                 descriptors: [(0, nothing.number), (1, pipe.write.number), (2, 2)],
                 inOwnGroup: true
             )

@@ -49,15 +49,17 @@ package struct ChildProcess: ~Copyable {
     ///   - environment: its environment, as `NAME=value`; of a credential the name, whose value is ours.
     ///   - secrets: more of it, each entry ended by a zero byte, which is not copied.
     ///   - descriptors: pairs of a number in the child and a descriptor of ours; everything else is closed there.
+    ///   - inOwnGroup: a process group of its own, to be ended as a whole.
     /// - Throws: the error of posix_spawn(3).
     package init(
         _ path: String,
         arguments: [String],
         environment: [String],
         secrets: Span<UInt8>,
-        descriptors: [(child: Int32, ours: Int32)]
+        descriptors: [(child: Int32, ours: Int32)],
+        inOwnGroup: Bool = false
     ) throws(Errno) {
-        id = try Self.spawn(path, arguments, environment, secrets, descriptors, false)
+        id = try Self.spawn(path, arguments, environment, secrets, descriptors, inOwnGroup)
     }
 
     private static func spawn(

@@ -29,7 +29,7 @@ extension EnvironmentVariables {
 
     /// Detects the name of a credential.
     static func isCredential(_ name: [UInt8]) -> Bool {
-        credentialNames.contains { $0.utf8.elementsEqual(name) }
+        credentialNames.contains { $0.utf8.count == name.count && $0.utf8.elementsEqual(name) }
     }
 
     /// The entry of a variable in the environment block, which stays there.

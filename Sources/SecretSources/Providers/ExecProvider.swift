@@ -16,15 +16,24 @@ package final class ExecProvider: SecretProvider {
     private let limit: Int
     private let keepsNewline: Bool
     private let asker: Int32
+    private let credentials: HeldCredentials
 
     /// Makes a provider.
     ///
     /// - Parameters:
     ///   - path: the program, absolute.
+    ///   - credentials: what it inherits beside the environment of this process.
     ///   - limit: the largest value in bytes.
     ///   - keepsNewline: whether a newline at the end is part of the value.
     ///   - asker: a descriptor that can be read once whoever asks has gone; then a program that runs is killed. -1 for none.
-    package init(_ path: String, limit: Int, keepsNewline: Bool, asker: Int32 = -1) {
+    package init(
+        _ path: String,
+        _ credentials: HeldCredentials,
+        limit: Int,
+        keepsNewline: Bool,
+        asker: Int32 = -1
+    ) {
+        self.credentials = credentials
         self.asker = asker
         self.path = path
         self.limit = limit
@@ -46,14 +55,17 @@ package final class ExecProvider: SecretProvider {
     }
 
     private func value(of name: String, _ deadline: Int64) throws(ProviderError) -> SecureBuffer {
-        let program = try AskedProgram.start(
-            path,
-            arguments: [path, name],
-            environment: EnvironmentVariables.entries { _ in false },
-            called: path,
-            asker: asker,
-            until: deadline
-        )
+        let program = try credentials.withEntries { (secrets) throws(ProviderError) in
+            try AskedProgram.start(
+                path,
+                arguments: [path, name],
+                environment: EnvironmentVariables.entries { _ in false },
+                secrets: secrets,
+                called: path,
+                asker: asker,
+                until: deadline
+            )
+        }
         do throws(ProviderError) {
             // The newline that is dropped does not count.
             let most = keepsNewline ? limit : limit + 1

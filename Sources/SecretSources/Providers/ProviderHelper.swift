@@ -20,7 +20,7 @@ package enum ProviderHelper {
     /// - Returns: the exit status.
     package static func main(_ arguments: [String]) -> Int32 {
         guard arguments.count == 6, arguments[2] == "exec", let limit = Int(arguments[4]),
-            ["exact", "strip"].contains(arguments[5])
+            ["exact", "strip"].contains(arguments[5]), let credentials = try? HeldCredentials()
         else { return 1 }
         // Out of reach of the keys of the terminal, which are for the job.
         setsid()
@@ -31,6 +31,7 @@ package enum ProviderHelper {
         guard (try? input.closeOnExec()) != nil, (try? output.closeOnExec()) != nil else { return 1 }
         let provider = ExecProvider(
             arguments[3],
+            credentials,
             limit: limit,
             keepsNewline: arguments[5] == "exact",
             asker: input.number

@@ -18,8 +18,8 @@ package final class ProviderKeeper: Sendable {
     package static let mode = "keep-sources"
 
     private static let socketNumber: Int32 = 3
-    /// Milliseconds that it has for an answer.
-    private static let patience: Int64 = 5000
+    /// Time that it has for an answer.
+    private static let patience = Duration.seconds(5)
 
     /// The error of a process that nobody starts anew.
     static let gone = ProviderError(
@@ -27,6 +27,8 @@ package final class ProviderKeeper: Sendable {
         "the process that asks the source has ended",
         hint: "mount, or run, anew"
     )
+
+    private static let late = ProviderError(.unavailable, "there was no answer in time")
 
     /// What it can start.
     struct Entry: Sendable, Equatable {
@@ -87,16 +89,17 @@ package final class ProviderKeeper: Sendable {
     /// - Returns: its pipes.
     /// - Throws: `unavailable`, with the time to wait where it was started too often.
     func start(_ number: Int, until deadline: Int64, _ cancel: Doorbell) throws(ProviderError) -> ProviderPipes {
+        guard deadline > BootClock.milliseconds() else { throw Self.late }
         var refusal: Answer?
         let pipes = answers.withLock { answers -> ProviderPipes? in
             guard answers else { return nil }
             do throws(Errno) {
                 try socket.send(Array(String(number).utf8))
-                let first = try receive(deadline, cancel)
+                let first = try receive(cancel)
                 refusal = Answer(first.bytes)
                 guard refusal == nil else { return nil }
                 let input = try Self.descriptor(first)
-                return ProviderPipes(input: input, output: try Self.descriptor(try receive(deadline, cancel)))
+                return ProviderPipes(input: input, output: try Self.descriptor(try receive(cancel)))
             } catch {
                 answers = false
                 return nil
@@ -118,12 +121,9 @@ package final class ProviderKeeper: Sendable {
         }
     }
 
-    private func receive(_ deadline: Int64, _ cancel: Doorbell) throws(Errno) -> MessageSocket.Message {
-        let rest = min(deadline - BootClock.milliseconds(), Self.patience)
-        let ready = try Readiness.wait(
-            for: [socket.descriptor.number, cancel.number],
-            timeout: .milliseconds(max(0, rest))
-        )
+    /// The next message; it starts a process and no more, which takes no time that depends on others.
+    private func receive(_ cancel: Doorbell) throws(Errno) -> MessageSocket.Message {
+        let ready = try Readiness.wait(for: [socket.descriptor.number, cancel.number], timeout: Self.patience)
         guard ready[0] else { throw .timedOut }
         return try socket.receive()
     }
@@ -165,7 +165,9 @@ package final class ProviderKeeper: Sendable {
     /// - Parameter arguments: those of the process, its name first.
     /// - Returns: the exit status.
     package static func main(_ arguments: [String]) -> Int32 {
-        guard let entries = entries(of: arguments.dropFirst(2)), let secrets = try? Secrets() else { return 1 }
+        guard let entries = entries(of: arguments.dropFirst(2)), let credentials = try? HeldCredentials() else {
+            return 1
+        }
         // Out of reach of the keys of the terminal, which are for the job.
         setsid()
         try? OwnedDescriptor.changeWorkingDirectory(to: "/")
@@ -184,7 +186,7 @@ package final class ProviderKeeper: Sendable {
                     continue
                 }
                 let pipes: ProviderPipes
-                do throws(Errno) { pipes = try start(entries[number].command, secrets) } catch {
+                do throws(Errno) { pipes = try start(entries[number].command, credentials) } catch {
                     try socket.send(Answer.failed(error.rawValue).bytes)
                     continue
                 }
@@ -198,21 +200,13 @@ package final class ProviderKeeper: Sendable {
         }
     }
 
-    /// The variables that are secret, taken out of the environment of this process.
-    private final class Secrets {
-        let entries: SecureBuffer
-
-        init() throws(SecureMemoryError) {
-            var buffer = try SecureBuffer(count: EnvironmentVariables.credentialByteCount(), backing: .secret)
-            buffer.withMutableBytes { EnvironmentVariables.takeCredentials(into: &$0) }
-            entries = buffer
-        }
-    }
-
-    private static func start(_ command: ProviderClient.Command, _ secrets: Secrets) throws(Errno) -> ProviderPipes {
+    private static func start(
+        _ command: ProviderClient.Command,
+        _ credentials: HeldCredentials
+    ) throws(Errno) -> ProviderPipes {
         let input = try OwnedDescriptor.pipe()
         let output = try OwnedDescriptor.pipe()
-        try secrets.entries.withBytes { (secrets) throws(Errno) in
+        try credentials.withEntries { (secrets) throws(Errno) in
             _ = try ChildProcess(
                 command.path,
                 arguments: command.arguments,
