@@ -114,10 +114,40 @@ extension RunTests {
                 19,
                 "without --allow-other"
             )
-            // Nothing is lost by it.
+            // Nothing is lost by it, nor by options that cannot be meant while a server lives.
             _ = try await box.mount("--keeper", directory)
             #expect(try Files.read("\(directory)/T") == Array("t".utf8))
+            let live = try await box.server(of: directory)
+            try await box.credfs("mount", "--keeper", "--allow-other", directory).expectRefusal(
+                19,
+                "without --allow-other"
+            )
+            #expect(try await box.server(of: directory) == live && ProcessState.isAlive(live))
             try await box.credfs("mount", "--keeper", "--no-store").expectRefusal(64, "--keeper needs a store")
+            try await box.unmountAll()
+        }
+
+        /// Without it the mount is one that ends with its server.
+        @Test func aKilledKeeperIsNoticed() async throws {
+            let box = try await JobBox(["T": "t"])
+            let directory = try box.makeDirectory("place")
+            let mount = try await box.mount("--keeper", directory)
+            let children = String(
+                decoding: try Files.read("/proc/\(mount.process)/task/\(mount.process)/children"),
+                as: UTF8.self
+            )
+            let keeper = try #require(
+                children.split(separator: " ").compactMap { Int32($0) }.first {
+                    String(decoding: (try? Files.read("/proc/\($0)/cmdline")) ?? [], as: UTF8.self).contains(
+                        "hold-mount"
+                    )
+                }
+            )
+            kill(keeper, SIGKILL)
+            try await Eventually.holds("a mount that nobody can take over") {
+                try await box.credfs("mount", "--keeper", directory).errorText.contains("is mounted already")
+            }
+            #expect(try Files.read("\(directory)/T") == Array("t".utf8))
             try await box.unmountAll()
         }
 

@@ -99,7 +99,8 @@ struct MountCommand: CredfsCommand {
         let store = try absolute(context)
         let served = ServedAdmission(.mount, admitted, store, keyOptions, admission, sources, context)
         let keys = admitted.auth == .authenticated ? admitted.keys : nil
-        let ledger = try service.prepareLedger(keys.map { keys in { mount in try keys.keeperToken(for: mount) } })
+        let token = keys.map { keys in { mount in try keys.keeperToken(for: mount) } }
+        let ledger = try service.prepareLedger(rules, token)
         if keeper && ledger == nil {
             context.console.warning("without the key of its store nobody takes this mount over")
         }

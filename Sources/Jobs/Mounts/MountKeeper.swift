@@ -84,7 +84,13 @@ final class MountKeeper: Detaching {
         do throws(Errno) {
             socket = try MessageSocket.connect(to: name, in: directory)
             try token.withBytes { (bytes) throws(Errno) in try socket.descriptor.writeAll(bytes) }
-        } catch { throw MountError.system(.mount, "reach the keeper of \(mount.path)", error) }
+        } catch {
+            throw MountError(
+                .mount,
+                "cannot reach the keeper of \(mount.path): \(error.message)",
+                hint: "unmount it first: credfs unmount \(quoted(mount.path))"
+            )
+        }
     }
 
     /// Waits for a descriptor that the process hands over.

@@ -75,12 +75,24 @@ package final class MountService {
 
     /// Prepares the ledger of a mount that is kept, and takes over one that is there; before its first snapshot is made.
     ///
-    /// - Parameter token: derives from the key of the store what only its servers know of this mount; nil where there is no
-    ///   key.
+    /// - Parameters:
+    ///   - rules: whom the mount is for.
+    ///   - token: derives from the key of the store what only its servers know of this mount; nil where there is no key.
     /// - Returns: the ledger; nil for a mount that is not kept.
-    /// - Throws: class `mount` or `policy`.
-    package func prepareLedger(_ token: ((_ mount: String) throws -> Key256)?) throws -> MountLedger? {
+    /// - Throws: class `mount`; then the other server serves on, if it lives.
+    package func prepareLedger(
+        _ rules: MountRules,
+        _ token: ((_ mount: String) throws -> Key256)?
+    ) throws -> MountLedger? {
         guard isKept else { return nil }
+        // Before the other server is asked to go.
+        if let kept = predecessor?.kept, kept.allowsOther != rules.allowsOther {
+            throw MountError(
+                .mount,
+                "\(path) was mounted \(kept.allowsOther ? "with" : "without") --allow-other, which cannot be changed",
+                hint: "unmount it first: credfs unmount \(quoted(path))"
+            )
+        }
         guard let token else {
             guard predecessor == nil else {
                 throw MountError(.mount, "without the key of its store \(path) cannot be taken over")
@@ -116,7 +128,7 @@ package final class MountService {
         recording: @escaping OpenRecording
     ) throws(MountError) {
         var live = live
-        let options = try options(rules, &live)
+        let options = options(rules, &live)
         let mount = SharedMount(
             SecretFileSystem(snapshot, ownership: rules.ownership, access: rules.accessWithoutJob),
             options,
@@ -153,16 +165,9 @@ package final class MountService {
     }
 
     /// What mount(2) is told; of a mount that is taken over what it was told.
-    private func options(_ rules: MountRules, _ live: inout LiveOptions) throws(MountError) -> FuseMount.Options {
+    private func options(_ rules: MountRules, _ live: inout LiveOptions) -> FuseMount.Options {
         guard let predecessor, let kept = predecessor.kept else {
             return rules.options(maximumReadByteCount: ServedMount.maximumReadByteCount())
-        }
-        guard kept.allowsOther == rules.allowsOther else {
-            throw MountError(
-                .mount,
-                "\(path) was mounted \(kept.allowsOther ? "with" : "without") --allow-other, which cannot be changed",
-                hint: "unmount it first: credfs unmount \(quoted(path))"
-            )
         }
         // A server that comes later has no right to more time.
         if let end = predecessor.end.flatMap({ Timestamp($0) }) {
@@ -235,9 +240,13 @@ package final class MountService {
                 guard let served = mount?.served, served.isServing else {
                     return MountTable.has(path) ? .aborted : .asked
                 }
-                if keeping?.keeper?.isAskedToLeave() == true {
-                    isLeft = true
-                    return .replaced
+                if let keeper = keeping?.keeper, keeper.notice >= 0 {
+                    if keeper.isAskedToLeave() {
+                        isLeft = true
+                        return .replaced
+                    }
+                    // Somebody killed it.
+                    if keeper.notice < 0 { events.noteUnkept() }
                 }
                 onGeneration(served.snapshot.generation)
                 try signals.wait(or: [served.endNotice, keeping?.keeper?.notice ?? -1] + events.numbers)
