@@ -48,6 +48,8 @@ package enum Memory {
     /// An empty file of ordinary memory that other processes can be handed; wraps memfd_create(2).
     ///
     /// - Parameter name: what /proc calls it.
+    /// - Returns: the file, close-on-exec.
+    /// - Throws: the error of memfd_create(2).
     package static func sharedFile(_ name: String) throws(Errno) -> OwnedDescriptor {
         // MFD_CLOEXEC of linux/memfd.h, and never a program (MFD_NOEXEC_SEAL, which kernels before 6.3 refuse).
         let (closeOnExec, noProgram): (UInt32, UInt32) = (1, 8)
