@@ -64,11 +64,16 @@ extension RunTests {
             let directory = try box.makeDirectory("place")
             let mount = try await box.mount("--keeper", "--audit", "required", directory)
             // An open waits for its entry in the log.
-            let log = unsafe open(box.sandbox.path("state/audit.log"), O_RDONLY)
+            let log = unsafe open(box.sandbox.path("state/audit.lock"), O_RDONLY)
             defer { close(log) }
             #expect(flock(log, LOCK_EX) == 0)
             let reader = try ChildProcess.Running("/bin/cat", ["\(directory)/T"])
-            usleep(60000)
+            // It waits for the server, which has taken the request a moment later and parks it for 250 ms.
+            try await Eventually.holds("the reader that waits") {
+                let place = String(decoding: try Files.read("/proc/\(reader.id)/wchan"), as: UTF8.self)
+                return place.contains("request_wait_answer") || place.contains("fuse")
+            }
+            usleep(50000)
             kill(mount.process, SIGKILL)
             try await Eventually.holds("its end") { !ProcessState.isAlive(mount.process) }
             #expect(flock(log, LOCK_UN) == 0)
