@@ -100,6 +100,20 @@ extension RunTests {
             try box.expectNothingLeft()
         }
 
+        /// What it cannot look at is not what a dead server left.
+        @Test(arguments: 4...12) func aCommandWithoutDescriptorsTakesNoServerItsSocket(_ limit: Int) async throws {
+            let box = try await JobBox(["T": "t"])
+            _ = try await box.mount()
+            _ = try await ChildProcess.run(
+                "/bin/sh",
+                ["-c", "ulimit -n \(limit); exec \(CommandTests.credfs) status"],
+                environment: box.environment
+            )
+            let reload = try await box.credfs("reload")
+            #expect(reload.status == .exited(0), "\(reload.errorText)")
+            try await box.unmountAll()
+        }
+
         /// Nobody waits for a server that cannot answer.
         @Test func aServerThatIsStoppedIsSaidToBe() async throws {
             let box = try await JobBox(["T": "t"])

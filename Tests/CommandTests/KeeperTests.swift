@@ -132,6 +132,40 @@ extension RunTests {
             try await box.unmountAll()
         }
 
+        /// It is left to the one that comes next.
+        @Test func aServerThatCannotServeLosesNoMount() async throws {
+            let box = try await JobBox(["T": "t"])
+            let directory = try box.makeDirectory("place")
+            _ = try await box.mount("--keeper", directory)
+            let failed = try await box.credfs(
+                "mount",
+                "--keeper",
+                directory,
+                adding: ["CREDFS_AUDIT": "required", "CREDFS_STATE": "/proc/none"]
+            )
+            #expect(failed.status != .exited(0))
+            try await Eventually.holds("the keeper that waits") {
+                try await box.credfs("status").outputText.hasPrefix("waiting")
+            }
+            _ = try await box.mount("--keeper", directory)
+            #expect(try Files.read("\(directory)/T") == Array("t".utf8))
+            try await box.unmountAll()
+        }
+
+        /// Whoever calls finds what is mounted at the directory, or a new mount.
+        @Test func aMountThatIsDetachedIsNotTakenOver() async throws {
+            let box = try await JobBox(["T": "t"])
+            let directory = try box.makeDirectory("place")
+            let mount = try await box.mount("--keeper", directory)
+            let file = unsafe open("\(directory)/T", O_RDONLY)
+            defer { close(file) }
+            unsafe #expect(umount2(directory, Int32(MNT_DETACH)) == 0)
+            let next = try await box.mount("--keeper", directory)
+            #expect(next.process != mount.process)
+            #expect(try Files.read("\(directory)/T") == Array("t".utf8))
+            try await box.unmountAll()
+        }
+
         /// Without it the mount is one that ends with its server.
         @Test func aKilledKeeperIsNoticed() async throws {
             let box = try await JobBox(["T": "t"])

@@ -129,8 +129,10 @@ struct MountCommand: CredfsCommand {
             context.console.warning("this kernel cannot hand a mount over (Linux 6.9 can): it ends with this process")
         }
         keep(0)
+        var isReady = false
         defer {
             try? manager?.send("STOPPING=1")
+            if !isReady { service.giveBack() }
             service.end()
         }
         for event in [labels.event(context), event(.success, "serving \(service.path)", context)] {
@@ -140,7 +142,9 @@ struct MountCommand: CredfsCommand {
         admitted.forgetEntries()
         if !hasNoStore { context.options = store }
         try? manager?.send("READY=1\nSTATUS=serving \(service.path)\nMAINPID=\(ProcessAttributes.processID)")
+        guard !service.isInterrupted() else { throw CommandError(.failed, "interrupted before it served") }
         try announce(service.path, context)
+        isReady = true
         let end = try service.serve(onGeneration: keep) { reload in
             switch reload {
             case .begins: try? manager?.sendReloading()

@@ -166,8 +166,13 @@ final class MountControl {
     static func removeLeft(in runtime: RuntimeDirectory) {
         guard let directory = try? runtime.openControl(), let names = try? directory.entryNames(), !names.isEmpty
         else { return }
-        // Looked for after the sockets: whoever binds one has written its record before.
-        let live = Set(FoundMount.all(in: runtime).filter(\.isLive).map(\.mount.id))
-        for name in names where !live.contains(id(in: name)) { try? directory.unlink(name) }
+        // Looked for after the sockets: whoever binds one has written its record before. One that cannot be looked at is there:
+        // a command that has no descriptors left must take no server its socket.
+        guard let live = try? runtime.descriptor.open("live", O_RDONLY | O_DIRECTORY | O_NOFOLLOW) else { return }
+        for name in names {
+            do throws(Errno) { _ = try live.openEntry(id(in: name)).number } catch {
+                if error == .noSuchFileOrDirectory { try? directory.unlink(name) }
+            }
+        }
     }
 }

@@ -97,7 +97,8 @@ final class MountKeeper: Detaching {
     ///
     /// - Throws: class `mount` where it closes the connection instead, or says nothing.
     func receive(_ kind: KeeperProcess.Message) throws(MountError) -> OwnedDescriptor {
-        let hint = "present the key of the store that it was mounted from, or unmount it: credfs unmount"
+        let hint =
+            "present the key that its server had, before a rotation that it did not reload, or unmount it: credfs unmount"
         do throws(Errno) {
             let isReady = try Readiness.wait(for: [socket.descriptor.number], timeout: Self.patience) == [true]
             guard isReady else { throw .timedOut }

@@ -69,8 +69,16 @@ package final class MountService {
     /// Mount of another server at a directory that can be taken over.
     private static func kept(at directory: String, in runtime: RuntimeDirectory) throws(MountError) -> LiveMount? {
         let path = try MountPlace.resolved(directory)
+        // One that is detached, or mounted in another namespace, is not what a caller would find here.
+        guard MountTable.has(path) else { return nil }
         let found = FoundMount.all(in: runtime).first { $0.mount.path == path && $0.isWithinReach }
-        return found?.mount.kept == nil ? nil : found?.mount
+        guard let found, found.mount.kept != nil else { return nil }
+        if let end = found.mount.end.flatMap({ Timestamp($0) }), end <= .now() {
+            // Its time was over while nobody served.
+            try Unmounting.end(found, in: runtime)
+            return nil
+        }
+        return found.mount
     }
 
     /// Prepares the ledger of a mount that is kept, and takes over one that is there; before its first snapshot is made.
@@ -159,6 +167,7 @@ package final class MountService {
                 _ = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY).entryNames()
             }
         } catch {
+            giveBack()
             end()
             throw error
         }
@@ -252,6 +261,19 @@ package final class MountService {
                 try signals.wait(or: [served.endNotice, keeping?.keeper?.notice ?? -1] + events.numbers)
             }
         } catch { throw MountError.system(.failed, "wait for signals", error) }
+    }
+
+    /// Leaves a mount that was taken over to the server that comes next, since this one cannot serve it.
+    package func giveBack() { isLeft = isLeft || predecessor != nil }
+
+    /// Signals that came while a mount was being taken over ask for its end: they were meant for this command.
+    package func isInterrupted() -> Bool {
+        guard predecessor != nil else { return false }
+        var isAsked = false
+        while let arrival = try? signals.next() {
+            if [SIGTERM, SIGINT, SIGQUIT].contains(arrival.signal) { isAsked = true }
+        }
+        return isAsked
     }
 
     /// A process keeps it for the next server.
