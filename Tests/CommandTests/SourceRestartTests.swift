@@ -90,7 +90,7 @@ extension RunTests {
                 """
                 #!/bin/sh
                 echo "$AWS_SECRET_ACCESS_KEY" >>\(directory)/calls
-                [ -e \(directory)/hang ] && exec sleep 1000
+                [ -e \(directory)/hang ] && echo $$ >\(directory)/hanging && exec sleep 1000
                 echo value
                 """,
                 to: "provider"
@@ -111,6 +111,9 @@ extension RunTests {
             let refused = try await refreshing
             refused.expectRefusal(20, "the process that asks the source has ended")
             #expect(text("\(mount.path)/A") == "value", "what was told is served on")
+            // A program that hangs outlives the process that waited for it.
+            let hanging = try #require(Int32(try await Eventually.text(of: "\(directory)/hanging")))
+            kill(hanging, SIGKILL)
             try FileManager.default.removeItem(atPath: "\(directory)/hang")
             let refreshed = try await box.credfs("refresh", "A", mount.path)
             #expect(refreshed.status == .exited(0), "\(refreshed.errorText)")
